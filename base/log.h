@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log.h - logging for the programs (libqb underneath, touched by log.c only).
+ *
+ * Programs call log_init() once; before it, and in unit tests, messages go to stderr. A message is
+ * one line without a newline: what happened, to what, and what to do if there is something to do.
+ * Thread-safe.
+ */
+#ifndef VIADUCT_BASE_LOG_H
+#define VIADUCT_BASE_LOG_H
+
+#include "base/err.h"
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+/* Start logging as `program` to `fd` (stderr if negative; the descriptor stays the caller's) at
+ * `level` and above. Returns 0 or -errno. */
+int log_init(const char *program, enum log_level level, int fd);
+void log_fini(void);
+
+void log_write(enum log_level level, const char *file, unsigned line, const char *format, ...)
+	_printf_(4, 5);
+
+#define log_error(...)   log_write(LOG_LEVEL_ERROR, __FILE__, __LINE__, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __FILE__, __LINE__, __VA_ARGS__)
+#define log_info(...)    log_write(LOG_LEVEL_INFO, __FILE__, __LINE__, __VA_ARGS__)
+#define log_debug(...)   log_write(LOG_LEVEL_DEBUG, __FILE__, __LINE__, __VA_ARGS__)
+
+#endif

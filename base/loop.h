@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * loop.h - the event loop of a control thread (qb_loop underneath; loop.c is the only user of it
+ * besides ipc.c).
+ *
+ * Threads: one thread owns a loop and calls everything here; loop_wake() alone may be called from any
+ * thread. Callbacks may add and remove sources, their own included.
+ */
+#ifndef VIADUCT_BASE_LOOP_H
+#define VIADUCT_BASE_LOOP_H
+
+#include "base/err.h"
+
+#include <poll.h>
+
+struct loop;
+
+int loop_new(struct loop **ret_loop);
+void loop_free(struct loop *loop);
+/* Run until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* `events` as for poll(2). The descriptor stays the caller's; remove it before closing it. One
+ * callback per descriptor: -EEXIST. */
+typedef void (*loop_fd_fn)(int fd, short revents, void *data);
+int loop_fd_add(struct loop *loop, int fd, short events, loop_fd_fn fn, void *data);
+int loop_fd_modify(struct loop *loop, int fd, short events);
+void loop_fd_remove(struct loop *loop, int fd);
+
+/* One-shot timer `after_ns` from now. *ret_id (may be NULL) is never 0 and is dead once the timer
+ * fired; removing a dead or zero id is harmless. */
+typedef void (*loop_fn)(void *data);
+int loop_timer_add(struct loop *loop, uint64_t after_ns, loop_fn fn, void *data, uint64_t *ret_id);
+void loop_timer_remove(struct loop *loop, uint64_t id);
+
+/* Run once, soon, before the loop sleeps. */
+int loop_job_add(struct loop *loop, loop_fn fn, void *data);
+
+typedef void (*loop_signal_fn)(int signal_number, void *data);
+int loop_signal_add(struct loop *loop, int signal_number, loop_signal_fn fn, void *data);
+
+/* Any thread: have `fn(data)` run once on the loop's thread. Returns 0 or -ENOMEM. */
+int loop_wake(struct loop *loop, loop_fn fn, void *data);
+
+/* For ipc.c: the qb_loop_t. */
+void *loop_native(struct loop *loop);
+
+#endif
