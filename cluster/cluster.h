@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cluster.h - the cluster as the node service sees it: who is a member, whether there is quorum, the
+ * replicated store, the cluster networks, MAC leases and owner records.
+ *
+ * corosync decides who is a member and in which order things happen. The store is a key/value tree
+ * replicated over CPG: a write is multicast, every synced member applies it in delivery order, and the
+ * writer learns the result when its own message comes back. A joining node gets the state of the synced
+ * members; a digest shows that all agree. Without quorum nothing is written. Each node keeps the store
+ * in SQLite and starts from there.
+ *
+ * CPG order is AGREED, not SAFE: a write that was delivered here may be unknown to the survivors of a
+ * crash. So whoever does something irreversible checks cluster_is_quorate() and that the record still
+ * says so after the last membership change.
+ *
+ * If corosync goes away the cluster object reports loss of quorum, keeps the store readable and
+ * reconnects; the callbacks tell.
+ *
+ * Threads: the loop's thread only.
+ */
+#ifndef VIADUCT_CLUSTER_CLUSTER_H
+#define VIADUCT_CLUSTER_CLUSTER_H
+
+#include "base/json.h"
+#include "base/loop.h"
+
+#define CLUSTER_MAX_NODES      32
+#define CLUSTER_KEY_MAX_LEN    255
+#define CLUSTER_VALUE_MAX_BYTES 65536
+#define CLUSTER_NAME_MAX_LEN   63
+
+struct cluster;
+
+struct cluster_config {
+	const char *state_dir; /* SQLite file lives here; must exist */
+};
+
+struct cluster_callbacks {
+	/* Membership, quorum, links or sync state changed; ask the getters. */
+	void (*changed)(void *data);
+	/* A key changed (value NULL: deleted), in delivery order, the same on every node. Also called for
+	 * every difference when a state transfer replaces the store. */
+	void (*store_changed)(const char *key, const struct json *value, uint64_t version, void *data);
+};
+
+int cluster_new(struct loop *loop, const struct cluster_config *config,
+	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster);
+void cluster_free(struct cluster *cluster);
+
+bool cluster_is_connected(const struct cluster *cluster); /* to corosync */
+bool cluster_is_quorate(const struct cluster *cluster);
+bool cluster_is_synced(const struct cluster *cluster);    /* store is the cluster's, writes possible */
+uint32_t cluster_local_id(const struct cluster *cluster); /* corosync nodeid; 0 while unknown */
+const char *cluster_local_name(const struct cluster *cluster);
+
+struct cluster_node {
+	uint32_t id;
+	char name[CLUSTER_NAME_MAX_LEN + 1]; /* corosync nodelist.node.N.name */
+	char ring_addr[8][64];               /* ring0_addr..; "" when absent */
+	bool is_member;                      /* in the corosync membership */
+	bool has_service;                    /* its viaductd is in our CPG group */
+	bool is_synced;
+};
+/* The configured nodes (nodelist), ordered by id. */
+size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max);
+int cluster_find_node(const struct cluster *cluster, const char *name, struct cluster_node *ret_node);
+
+struct cluster_status {
+	uint32_t expected_votes, total_votes, quorum_votes;
+	uint64_t generation;      /* quorate generation of the store */
+	uint64_t store_version;   /* writes applied */
+	char digest[65];          /* hex SHA-256 over the store's content */
+	size_t n_keys;
+};
+void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status);
+
+/* The store. Keys are printable ASCII paths ("vm/VM1"); values are JSON. A key's version is 0 while it
+ * does not exist and grows with every write to it; it is never reused. */
+int cluster_get(const struct cluster *cluster, const char *key, const struct json **ret_value,
+	uint64_t *ret_version); /* lent until the loop goes on; -ENOENT */
+/* Calls fn for every key with that prefix, in order of keys; non-zero from fn ends it and is returned. */
+int cluster_for_each(const struct cluster *cluster, const char *prefix,
+	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data), void *data);
+
+#define CLUSTER_ANY_VERSION UINT64_MAX
+/* 0: done, `version` is the key's new one. -ESTALE: the key's version was not `expected` (`version` says
+ * what it is). -EHOSTDOWN: no quorum or not synced. -EIO: lost in a crash of corosync - the write may
+ * or may not have happened; read before retrying. */
+typedef void (*cluster_done_fn)(int error, uint64_t version, void *data);
+/* Write `value` (takes over; NULL deletes) if the key's version is `expected` (0: must not exist).
+ * Returns 0, then `done` follows exactly once; or -errno at once (-EHOSTDOWN, -EINVAL, -EMSGSIZE). */
+int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
+	cluster_done_fn done, void *data);
+
+/* Cluster networks (net.h has the pure part): one per IP subnet that nodes have interfaces in. */
+enum cluster_net_state {
+	CLUSTER_NET_UNKNOWN = -1,
+	CLUSTER_NET_UNAVAILABLE = 0, /* every node with an interface there is down */
+	CLUSTER_NET_DOWN = 1,        /* no pair can talk */
+	CLUSTER_NET_PARTITIONED = 2, /* at least one pair cannot */
+	CLUSTER_NET_UP = 3,
+};
+
+enum cluster_net_role {
+	CLUSTER_ROLE_NONE = 0,
+	CLUSTER_ROLE_CLUSTER = 1,
+	CLUSTER_ROLE_CLIENT = 2,             /* not used */
+	CLUSTER_ROLE_CLUSTER_AND_CLIENT = 3,
+};
+
+struct cluster_net {
+	char subnet[64];                     /* "10.10.3.0/24", also the id */
+	char name[CLUSTER_NAME_MAX_LEN + 1];
+	enum cluster_net_role role;
+	uint32_t metric;
+	bool auto_metric;
+	int migration_order;                 /* 0: not listed; 1 is tried first; -1: excluded */
+	enum cluster_net_state state;
+	char reason[160];                    /* why it is not Up; "" when it is */
+	size_t n_interfaces;
+	struct {
+		uint32_t node_id;
+		char ifname[32];
+		char address[64];
+		int state;                   /* as MSCluster_NetworkInterface: 0 Unavailable 1 Failed
+						2 Unreachable 3 Up, -1 Unknown */
+	} interfaces[CLUSTER_MAX_NODES];
+};
+#define CLUSTER_MAX_NETS 16
+size_t cluster_nets(const struct cluster *cluster, struct cluster_net *ret_nets, size_t max);
+/* The networks a live migration from one node to another may use, best first: listed order, then role,
+ * metric (second lowest first, the lowest - heartbeat - last), only those Up between the two, excluded
+ * ones never. Returns how many. */
+size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node, uint32_t to_node,
+	struct cluster_net *ret_nets, size_t max);
+/* This node's interfaces changed or it just joined: publish them (idempotent; called by the owner's
+ * timer). */
+int cluster_publish_interfaces(struct cluster *cluster);
+
+/* A MAC for `owner` ("vm/VM1/nic0") from the cluster-wide pool 00:15:5d:xx:xx:xx, or exactly `wanted`
+ * (NULL: any) - a lease in the store. -EADDRINUSE: `wanted` belongs to somebody else. */
+typedef void (*cluster_mac_fn)(int error, const char *mac, void *data);
+int cluster_mac_lease(struct cluster *cluster, const char *owner, const char *wanted,
+	cluster_mac_fn done, void *data);
+int cluster_mac_release(struct cluster *cluster, const char *owner);
+
+/* Owner records: who may run a VM ("vm/VM1") or write a volume ("volume/V1"). The record is
+ * {node, epoch} under "owner/<object>", changed only by compare-and-set; the epoch grows by one with
+ * every change of owner. node 0: nobody. */
+struct cluster_owner {
+	uint32_t node_id;
+	uint64_t epoch;
+	uint64_t version; /* of the key, for the next compare-and-set */
+};
+int cluster_owner_get(const struct cluster *cluster, const char *object,
+	struct cluster_owner *ret_owner);
+/* Move from exactly `expected` to `node_id`, epoch + 1. `done` gets the key's version, or -ESTALE. */
+int cluster_owner_cas(struct cluster *cluster, const char *object,
+	const struct cluster_owner *expected, uint32_t node_id, cluster_done_fn done, void *data);
+
+#endif

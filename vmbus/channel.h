@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * channel.h - what a VSP sees of its channel: an offer, and while the guest has it open two rings and
+ * a worker thread. Internal to vmbus/ (VSPs live in the same folder).
+ *
+ * The worker calls work() whenever the guest signalled, the device's own event_fd fired, the ring got
+ * room, or after vmbus_channel_kick(); it sleeps when work() returns false and arm() returns false.
+ * Interrupt masks, barriers and signals follow the reference (vmbus ring rules): a VSP never touches
+ * them.
+ *
+ * Hostile: packets are copied out of the ring before anything looks at them; a ring whose indices or
+ * packet framing do not hold together breaks the channel: recv returns -EBADMSG for good, the VSP
+ * reports it once and the guest sees a dead device, nobody else notices.
+ *
+ * Threads: functions marked [worker] only on the channel's worker. open() and close() come on the
+ * thread that owns the control plane, with the worker not running.
+ */
+#ifndef VIADUCT_VMBUS_CHANNEL_H
+#define VIADUCT_VMBUS_CHANNEL_H
+
+#include "vmbus/vmbus.h"
+
+struct vmbus_channel;
+
+struct vmbus_device_ops {
+	const char *name;
+	/* The guest opened the channel; rings are mapped. Non-zero refuses (OPENCHANNEL_RESULT status). */
+	int (*open)(void *device, struct vmbus_channel *channel);
+	/* Closed by the guest, unload or reset: forget everything of the guest's, GPADLs included. */
+	void (*close)(void *device, struct vmbus_channel *channel);
+	/* The guest tears down one of its GPADLs on this channel: stop using it before returning. */
+	void (*gpadl_gone)(void *device, struct vmbus_channel *channel, uint32_t gpadl_id);
+	/* [worker] Do what there is to do, a bounded share of it; true: call again at once. */
+	bool (*work)(void *device, struct vmbus_channel *channel);
+	/* [worker] About to sleep: arm own event sources; true: there is work after all. May be NULL. */
+	bool (*arm)(void *device, struct vmbus_channel *channel);
+	/* An extra descriptor to wait on (drained by the worker as an eventfd), or -1. May be NULL. */
+	int (*event_fd)(void *device);
+};
+
+struct vmbus_offer {
+	uint8_t class_guid[16];    /* as it travels: mixed-endian layout */
+	uint8_t instance_guid[16];
+	uint16_t flags;            /* chn_flags */
+	uint16_t mmio_mb;
+	uint8_t user_defined[120];
+};
+
+int vmbus_offer_add(struct vmbus *bus, const struct vmbus_offer *offer,
+	const struct vmbus_device_ops *ops, void *device, struct vmbus_channel **ret_channel);
+/* Rescinds when the guest knows of it; after return no callback is under way. */
+void vmbus_offer_remove(struct vmbus_channel *channel);
+
+enum vmbus_packet_type {
+	VMBUS_PACKET_INBAND = 6,
+	VMBUS_PACKET_TRANSFER_PAGES = 7,
+	VMBUS_PACKET_GPA_DIRECT = 9,
+	VMBUS_PACKET_COMPLETION = 11,
+};
+
+/* One range of guest memory named by a GPA-direct packet: bytes [byte_offset, byte_offset + byte_count)
+ * of the pages `pfns`. */
+struct vmbus_range {
+	uint32_t byte_count;
+	uint32_t byte_offset;
+	const uint8_t *pfns; /* n_pfns little-endian u64, unaligned, inside the packet copy */
+	uint32_t n_pfns;     /* exactly those the range needs */
+};
+
+#define VMBUS_MAX_PACKET_BYTES 16384 /* larger ones break the channel */
+#define VMBUS_MAX_RANGES       512
+
+struct vmbus_packet {
+	uint16_t type;
+	bool completion_requested;
+	uint64_t transaction_id;
+	const uint8_t *payload; /* inside the packet copy, valid until the next recv */
+	size_t payload_bytes;
+	/* GPA direct only. */
+	struct vmbus_range ranges[VMBUS_MAX_RANGES];
+	unsigned n_ranges;
+};
+
+/* [worker] Take the next packet. 0; -EAGAIN: none; -EBADMSG: the channel is broken. */
+int vmbus_channel_recv(struct vmbus_channel *channel, struct vmbus_packet *ret_packet);
+/* [worker] 0; -EAGAIN: no room now - work() is called again when there is; -EBADMSG. The guest is
+ * signalled when the rules ask for it. */
+int vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transaction_id,
+	bool request_completion, const void *payload, size_t size_bytes);
+int vmbus_channel_complete(struct vmbus_channel *channel, uint64_t transaction_id,
+	const void *payload, size_t size_bytes);
+/* One transfer-page packet: ranges are {byte_count, byte_offset} pairs into the buffer `pageset_id`. */
+struct vmbus_transfer_range {
+	uint32_t byte_count;
+	uint32_t byte_offset;
+};
+int vmbus_channel_send_transfer(struct vmbus_channel *channel, uint64_t transaction_id,
+	uint16_t pageset_id, const struct vmbus_transfer_range *ranges, unsigned n_ranges,
+	const void *payload, size_t size_bytes);
+/* [worker] Would a packet of this many payload bytes and ranges fit now? */
+bool vmbus_channel_has_room(struct vmbus_channel *channel, size_t payload_bytes, unsigned n_ranges);
+
+/* Any thread: have work() called. */
+void vmbus_channel_kick(struct vmbus_channel *channel);
+
+/* A GPADL the guest made on this channel, as one run of bytes. Valid until gpadl_gone() or close().
+ * -ENOENT, -EINVAL (more than one range, or not whole pages). */
+struct vmbus_gpadl;
+int vmbus_channel_gpadl(struct vmbus_channel *channel, uint32_t gpadl_id,
+	const struct vmbus_gpadl **ret_gpadl);
+uint32_t vmbus_gpadl_size_bytes(const struct vmbus_gpadl *gpadl);
+/* Copy in or out with the memory door's checks and dirty marks. 0 or -EFAULT. */
+int vmbus_gpadl_read(const struct vmbus_gpadl *gpadl, uint32_t offset, void *ret_data, size_t size_bytes);
+int vmbus_gpadl_write(const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data,
+	size_t size_bytes);
+/* Copy from the memory of a packet's ranges, `offset` bytes into their concatenation. 0 or -EFAULT. */
+int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *ranges,
+	unsigned n_ranges, uint32_t offset, void *ret_data, size_t size_bytes);
+
+/* Restore: the bus unit comes first and re-creates open channels and GPADLs without calling open();
+ * the device's own unit then finds its channel open and fetches its GPADLs by id. */
+bool vmbus_channel_is_open(const struct vmbus_channel *channel);
+uint32_t vmbus_channel_relid(const struct vmbus_channel *channel);
+
+#endif
