@@ -18,6 +18,7 @@
 #ifndef VIADUCT_VMBUS_CHANNEL_H
 #define VIADUCT_VMBUS_CHANNEL_H
 
+#include "vmbus/proto/ring.h"
 #include "vmbus/vmbus.h"
 
 struct vmbus_channel;
@@ -51,13 +52,6 @@ int vmbus_offer_add(struct vmbus *bus, const struct vmbus_offer *offer,
 /* Rescinds when the guest knows of it; after return no callback is under way. */
 void vmbus_offer_remove(struct vmbus_channel *channel);
 
-enum vmbus_packet_type {
-	VMBUS_PACKET_INBAND = 6,
-	VMBUS_PACKET_TRANSFER_PAGES = 7,
-	VMBUS_PACKET_GPA_DIRECT = 9,
-	VMBUS_PACKET_COMPLETION = 11,
-};
-
 /* One range of guest memory named by a GPA-direct packet: bytes [byte_offset, byte_offset + byte_count)
  * of the pages `pfns`. */
 struct vmbus_range {
@@ -90,10 +84,6 @@ int vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transactio
 int vmbus_channel_complete(struct vmbus_channel *channel, uint64_t transaction_id,
 	const void *payload, size_t size_bytes);
 /* One transfer-page packet: ranges are {byte_count, byte_offset} pairs into the buffer `pageset_id`. */
-struct vmbus_transfer_range {
-	uint32_t byte_count;
-	uint32_t byte_offset;
-};
 int vmbus_channel_send_transfer(struct vmbus_channel *channel, uint64_t transaction_id,
 	uint16_t pageset_id, const struct vmbus_transfer_range *ranges, unsigned n_ranges,
 	const void *payload, size_t size_bytes);

@@ -22,26 +22,11 @@
 
 #include "base/gpa.h"
 #include "base/unit.h"
+#include "vmbus/proto/hypercall.h" /* enum hv_status */
 
 #define PARTITION_MAX_VPS      64
 #define PARTITION_MIN_RAM_BYTES (16ULL << 20)
 #define PARTITION_MAX_RAM_BYTES (256ULL << 30)
-
-/* Statuses of hypercalls, TLFS appendix B. */
-enum hv_status {
-	HV_STATUS_SUCCESS = 0,
-	HV_STATUS_INVALID_HYPERCALL_CODE = 0x02,
-	HV_STATUS_INVALID_HYPERCALL_INPUT = 0x03,
-	HV_STATUS_INVALID_ALIGNMENT = 0x04,
-	HV_STATUS_INVALID_PARAMETER = 0x05,
-	HV_STATUS_ACCESS_DENIED = 0x06,
-	HV_STATUS_INSUFFICIENT_MEMORY = 0x0b,
-	HV_STATUS_INVALID_VP_INDEX = 0x0e,
-	HV_STATUS_INVALID_PORT_ID = 0x11,
-	HV_STATUS_INVALID_CONNECTION_ID = 0x12,
-	HV_STATUS_INSUFFICIENT_BUFFERS = 0x13,
-	HV_STATUS_INVALID_SYNIC_STATE = 0x18,
-};
 
 enum partition_end {
 	PARTITION_END_POWEROFF,     /* the guest asked for it */
