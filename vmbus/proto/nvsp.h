@@ -4,8 +4,7 @@
  * payload of the VMBus packets of a synthetic NIC. Sources: drivers/net/hyperv/hyperv_net.h of
  * Linux 6.1 and the netvsp protocol definitions of OpenVMM, restated.
  *
- * Freestanding: shared by the host's VSP and by guests without a C library. Little-endian and
- * packed; the structures are used in place, so the host must be little-endian too.
+ * Freestanding: shared by the host's VSP and by guests without a C library.
  *
  * Every message starts with its type (u32). A guest may send more bytes than the structure has (the
  * usual size is NVSP_MESSAGE_BYTES for all); fewer make it malformed. Completions of initialisation
@@ -14,15 +13,7 @@
 #ifndef VIADUCT_VMBUS_PROTO_NVSP_H
 #define VIADUCT_VMBUS_PROTO_NVSP_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire structures are used in place");
-
-#define NVSP_PACKED        __attribute__((packed))
-#define NVSP_SIZE(type, n) _Static_assert(sizeof(struct type) == (n), #type " must be " #n " bytes")
-#define NVSP_AT(type, field, at)                                                                   \
-	_Static_assert(offsetof(struct type, field) == (at), #type "." #field " must be at " #at)
+#include "vmbus/proto/wire.h"
 
 #define NVSP_MESSAGE_BYTES     40 /* size of the union since version 2 */
 #define NVSP_MESSAGE_MIN_BYTES 28 /* size of the union in the oldest form */
@@ -73,31 +64,31 @@ enum nvsp_status {
 
 struct nvsp_header {
 	uint32_t type;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_header, 4);
+} _wire_;
+WIRE_SIZE(struct nvsp_header, 4);
 
 struct nvsp_init {
 	uint32_t type;
 	uint32_t min_version;
 	uint32_t max_version;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_init, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_init, 12);
 
 struct nvsp_init_complete {
 	uint32_t type;
 	uint32_t version;
 	uint32_t max_mdl_chain_length;
 	uint32_t status;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_init_complete, 16);
-NVSP_AT(nvsp_init_complete, status, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_init_complete, 16);
+WIRE_OFFSET(struct nvsp_init_complete, status, 12);
 
 struct nvsp_send_ndis_version {
 	uint32_t type;
 	uint32_t major;
 	uint32_t minor;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_ndis_version, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_ndis_version, 12);
 
 #define NVSP_RECV_BUF_ID 0xCAFE
 #define NVSP_SEND_BUF_ID 0
@@ -107,24 +98,24 @@ struct nvsp_send_buf {
 	uint32_t type;
 	uint32_t gpadl_id;
 	uint16_t id;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_buf, 10);
-NVSP_AT(nvsp_send_buf, id, 8);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_buf, 10);
+WIRE_OFFSET(struct nvsp_send_buf, id, 8);
 
 /* NVSP_REVOKE_RECV_BUF and NVSP_REVOKE_SEND_BUF. */
 struct nvsp_revoke_buf {
 	uint32_t type;
 	uint16_t id;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_revoke_buf, 6);
+} _wire_;
+WIRE_SIZE(struct nvsp_revoke_buf, 6);
 
 struct nvsp_recv_section {
 	uint32_t offset;
 	uint32_t sub_alloc_size;
 	uint32_t n_sub_allocs;
 	uint32_t end_offset;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_recv_section, 16);
+} _wire_;
+WIRE_SIZE(struct nvsp_recv_section, 16);
 
 /* The protocol allows several sections; guests take exactly one, at offset 0. */
 struct nvsp_send_recv_buf_complete {
@@ -132,16 +123,16 @@ struct nvsp_send_recv_buf_complete {
 	uint32_t status;
 	uint32_t n_sections;
 	struct nvsp_recv_section section;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_recv_buf_complete, 28);
-NVSP_AT(nvsp_send_recv_buf_complete, section, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_recv_buf_complete, 28);
+WIRE_OFFSET(struct nvsp_send_recv_buf_complete, section, 12);
 
 struct nvsp_send_send_buf_complete {
 	uint32_t type;
 	uint32_t status;
 	uint32_t section_size;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_send_buf_complete, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_send_buf_complete, 12);
 
 enum nvsp_channel_type {
 	NVSP_CHANNEL_DATA = 0,
@@ -155,14 +146,14 @@ struct nvsp_send_rndis_pkt {
 	uint32_t channel_type;       /* enum nvsp_channel_type */
 	uint32_t send_section_index; /* or NVSP_NO_SECTION */
 	uint32_t send_section_size;  /* bytes used of the section */
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_rndis_pkt, 16);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_rndis_pkt, 16);
 
 struct nvsp_send_rndis_pkt_complete {
 	uint32_t type;
 	uint32_t status;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_rndis_pkt_complete, 8);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_rndis_pkt_complete, 8);
 
 #define NVSP_NDIS_CAP_VMQ            (1ULL << 0)
 #define NVSP_NDIS_CAP_CHIMNEY        (1ULL << 1)
@@ -178,16 +169,16 @@ struct nvsp_send_ndis_config {
 	uint32_t mtu; /* IP MTU + 14 */
 	uint32_t reserved;
 	uint64_t capabilities;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_ndis_config, 20);
-NVSP_AT(nvsp_send_ndis_config, capabilities, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_ndis_config, 20);
+WIRE_OFFSET(struct nvsp_send_ndis_config, capabilities, 12);
 
 struct nvsp_send_vf_association {
 	uint32_t type;
 	uint32_t allocated;
 	uint32_t serial;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_vf_association, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_vf_association, 12);
 
 enum nvsp_data_path {
 	NVSP_DATA_PATH_SYNTHETIC = 0,
@@ -197,8 +188,8 @@ enum nvsp_data_path {
 struct nvsp_switch_data_path {
 	uint32_t type;
 	uint32_t active; /* enum nvsp_data_path */
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_switch_data_path, 8);
+} _wire_;
+WIRE_SIZE(struct nvsp_switch_data_path, 8);
 
 #define NVSP_SUBCHANNEL_ALLOCATE 1
 
@@ -206,15 +197,15 @@ struct nvsp_subchannel_request {
 	uint32_t type;
 	uint32_t op;
 	uint32_t n_subchannels;
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_subchannel_request, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_subchannel_request, 12);
 
 struct nvsp_subchannel_complete {
 	uint32_t type;
 	uint32_t status;
 	uint32_t n_subchannels; /* granted; exactly so many offers follow */
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_subchannel_complete, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_subchannel_complete, 12);
 
 #define NVSP_INDIRECTION_ENTRIES 16
 
@@ -222,12 +213,10 @@ struct nvsp_send_indirection_table {
 	uint32_t type;
 	uint32_t count;  /* NVSP_INDIRECTION_ENTRIES */
 	uint32_t offset; /* of the u32 entries, from the start of the message */
-} NVSP_PACKED;
-NVSP_SIZE(nvsp_send_indirection_table, 12);
+} _wire_;
+WIRE_SIZE(struct nvsp_send_indirection_table, 12);
 
 /* Guests refuse smaller sections. */
 #define NVSP_MIN_SECTION_BYTES 68
 
-#undef NVSP_SIZE
-#undef NVSP_AT
 #endif

@@ -4,8 +4,7 @@
  * NDIS objects behind them, and per-packet information (PPI). Sources: include/linux/rndis.h and
  * drivers/net/hyperv of Linux 6.1 and the rndisprot definitions of OpenVMM, restated.
  *
- * Freestanding: shared by the host's VSP and by guests without a C library. Little-endian and
- * packed.
+ * Freestanding: shared by the host's VSP and by guests without a C library.
  *
  * Offsets in requests, completions and packets count from the first byte after the message header
  * {type, length}, i.e. from the request id or data_offset field: RNDIS_BODY_AT.
@@ -13,16 +12,7 @@
 #ifndef VIADUCT_VMBUS_PROTO_RNDIS_H
 #define VIADUCT_VMBUS_PROTO_RNDIS_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire structures are used in place");
-
-#define RNDIS_PACKED __attribute__((packed))
-#define RNDIS_SIZE(type, n)                                                                        \
-	_Static_assert(sizeof(struct type) == (n), #type " must be " #n " bytes")
-#define RNDIS_AT(type, field, at)                                                                  \
-	_Static_assert(offsetof(struct type, field) == (at), #type "." #field " must be at " #at)
+#include "vmbus/proto/wire.h"
 
 #define RNDIS_COMPLETION 0x80000000U /* ored into the type of the request */
 
@@ -60,8 +50,8 @@ enum rndis_message_type {
 struct rndis_header {
 	uint32_t type;
 	uint32_t length; /* of the whole message */
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_header, 8);
+} _wire_;
+WIRE_SIZE(struct rndis_header, 8);
 
 struct rndis_packet {
 	uint32_t type;
@@ -75,9 +65,9 @@ struct rndis_packet {
 	uint32_t ppi_length;
 	uint32_t vc_handle;
 	uint32_t reserved;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_packet, 44);
-RNDIS_AT(rndis_packet, ppi_offset, 28);
+} _wire_;
+WIRE_SIZE(struct rndis_packet, 44);
+WIRE_OFFSET(struct rndis_packet, ppi_offset, 28);
 
 struct rndis_initialize {
 	uint32_t type;
@@ -86,8 +76,8 @@ struct rndis_initialize {
 	uint32_t major;
 	uint32_t minor;
 	uint32_t max_transfer_size;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_initialize, 24);
+} _wire_;
+WIRE_SIZE(struct rndis_initialize, 24);
 
 #define RNDIS_DEVICE_CONNECTIONLESS 1
 #define RNDIS_MEDIUM_802_3          0
@@ -106,16 +96,16 @@ struct rndis_initialize_complete {
 	uint32_t packet_alignment_factor; /* log2 */
 	uint32_t af_list_offset;
 	uint32_t af_list_size;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_initialize_complete, 52);
-RNDIS_AT(rndis_initialize_complete, max_packets_per_message, 32);
+} _wire_;
+WIRE_SIZE(struct rndis_initialize_complete, 52);
+WIRE_OFFSET(struct rndis_initialize_complete, max_packets_per_message, 32);
 
 struct rndis_halt {
 	uint32_t type;
 	uint32_t length;
 	uint32_t request_id;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_halt, 12);
+} _wire_;
+WIRE_SIZE(struct rndis_halt, 12);
 
 /* RNDIS_QUERY and RNDIS_SET. */
 struct rndis_oid_request {
@@ -126,8 +116,8 @@ struct rndis_oid_request {
 	uint32_t buffer_length;
 	uint32_t buffer_offset; /* from request_id */
 	uint32_t vc_handle;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_oid_request, 28);
+} _wire_;
+WIRE_SIZE(struct rndis_oid_request, 28);
 
 struct rndis_query_complete {
 	uint32_t type;
@@ -137,8 +127,8 @@ struct rndis_query_complete {
 	uint32_t buffer_length;
 	uint32_t buffer_offset; /* from request_id; RNDIS_QUERY_BUFFER_OFFSET or more, even without
 				   data */
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_query_complete, 24);
+} _wire_;
+WIRE_SIZE(struct rndis_query_complete, 24);
 #define RNDIS_QUERY_BUFFER_OFFSET 16
 
 struct rndis_set_complete {
@@ -146,23 +136,23 @@ struct rndis_set_complete {
 	uint32_t length;
 	uint32_t request_id;
 	uint32_t status;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_set_complete, 16);
+} _wire_;
+WIRE_SIZE(struct rndis_set_complete, 16);
 
 struct rndis_reset {
 	uint32_t type;
 	uint32_t length;
 	uint32_t reserved;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_reset, 12);
+} _wire_;
+WIRE_SIZE(struct rndis_reset, 12);
 
 struct rndis_reset_complete {
 	uint32_t type;
 	uint32_t length;
 	uint32_t status;
 	uint32_t addressing_reset;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_reset_complete, 16);
+} _wire_;
+WIRE_SIZE(struct rndis_reset_complete, 16);
 
 struct rndis_indicate_status {
 	uint32_t type;
@@ -170,23 +160,23 @@ struct rndis_indicate_status {
 	uint32_t status;
 	uint32_t buffer_length;
 	uint32_t buffer_offset; /* from status */
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_indicate_status, 20);
+} _wire_;
+WIRE_SIZE(struct rndis_indicate_status, 20);
 
 struct rndis_keepalive {
 	uint32_t type;
 	uint32_t length;
 	uint32_t request_id;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_keepalive, 12);
+} _wire_;
+WIRE_SIZE(struct rndis_keepalive, 12);
 
 struct rndis_keepalive_complete {
 	uint32_t type;
 	uint32_t length;
 	uint32_t request_id;
 	uint32_t status;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_keepalive_complete, 16);
+} _wire_;
+WIRE_SIZE(struct rndis_keepalive_complete, 16);
 
 /* Object identifiers. */
 #define OID_GEN_SUPPORTED_LIST                0x00010101U
@@ -230,8 +220,8 @@ struct rndis_config_parameter {
 	uint32_t type;        /* RNDIS_CONFIG_* */
 	uint32_t value_offset;
 	uint32_t value_length;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_config_parameter, 20);
+} _wire_;
+WIRE_SIZE(struct rndis_config_parameter, 20);
 #define RNDIS_CONFIG_INTEGER 0
 #define RNDIS_CONFIG_STRING  2
 
@@ -244,8 +234,8 @@ struct ndis_object_header {
 	uint8_t type; /* NDIS_OBJECT_* */
 	uint8_t revision;
 	uint16_t size;
-} RNDIS_PACKED;
-RNDIS_SIZE(ndis_object_header, 4);
+} _wire_;
+WIRE_SIZE(struct ndis_object_header, 4);
 
 /* Checksum capabilities. */
 #define NDIS_CSUM4_IP_OPTIONS    0x001U
@@ -293,13 +283,13 @@ struct ndis_offload {
 	uint8_t reserved_rsc[2];
 	uint32_t gre_flags;
 	uint32_t gre_max_header_bytes;
-} RNDIS_PACKED;
-RNDIS_SIZE(ndis_offload, NDIS_OFFLOAD_BYTES_6_30);
-RNDIS_AT(ndis_offload, lso4_encapsulation, 80);
-RNDIS_AT(ndis_offload, lso6_options, 104);
-RNDIS_AT(ndis_offload, ipsec_v2, NDIS_OFFLOAD_BYTES_6_0);
-RNDIS_AT(ndis_offload, rsc4, NDIS_OFFLOAD_BYTES_6_1);
-RNDIS_AT(ndis_offload, gre_flags, 148);
+} _wire_;
+WIRE_SIZE(struct ndis_offload, NDIS_OFFLOAD_BYTES_6_30);
+WIRE_OFFSET(struct ndis_offload, lso4_encapsulation, 80);
+WIRE_OFFSET(struct ndis_offload, lso6_options, 104);
+WIRE_OFFSET(struct ndis_offload, ipsec_v2, NDIS_OFFLOAD_BYTES_6_0);
+WIRE_OFFSET(struct ndis_offload, rsc4, NDIS_OFFLOAD_BYTES_6_1);
+WIRE_OFFSET(struct ndis_offload, gre_flags, 148);
 
 /* Values of the checksum fields, and of the LSO and RSC fields, of ndis_offload_params. */
 #define NDIS_OFFLOAD_NO_CHANGE 0
@@ -335,11 +325,11 @@ struct ndis_offload_params {
 	uint8_t encapsulated_task;
 	uint8_t encapsulation_types;
 	uint8_t reserved_end[2];
-} RNDIS_PACKED;
-RNDIS_SIZE(ndis_offload_params, 28);
-RNDIS_AT(ndis_offload_params, lso4, 11);
-RNDIS_AT(ndis_offload_params, flags, 16);
-RNDIS_AT(ndis_offload_params, rsc4, NDIS_OFFLOAD_PARAMS_MIN_BYTES);
+} _wire_;
+WIRE_SIZE(struct ndis_offload_params, 28);
+WIRE_OFFSET(struct ndis_offload_params, lso4, 11);
+WIRE_OFFSET(struct ndis_offload_params, flags, 16);
+WIRE_OFFSET(struct ndis_offload_params, rsc4, NDIS_OFFLOAD_PARAMS_MIN_BYTES);
 
 #define NDIS_RSS_CAPS_REVISION 2
 
@@ -349,8 +339,8 @@ struct ndis_rss_caps {
 	uint32_t n_messages;
 	uint32_t n_receive_queues;
 	uint16_t n_table_entries; /* revision 2 */
-} RNDIS_PACKED;
-RNDIS_SIZE(ndis_rss_caps, 18);
+} _wire_;
+WIRE_SIZE(struct ndis_rss_caps, 18);
 
 #define NDIS_HASH_TOEPLITZ                0x001U
 #define NDIS_HASH_IPV4                    0x100U
@@ -378,10 +368,10 @@ struct ndis_rss_params {
 	uint16_t reserved_key;
 	uint32_t key_offset;
 	uint8_t processor_masks[12];
-} RNDIS_PACKED;
-RNDIS_SIZE(ndis_rss_params, 40);
-RNDIS_AT(ndis_rss_params, table_offset, 16);
-RNDIS_AT(ndis_rss_params, key_offset, 24);
+} _wire_;
+WIRE_SIZE(struct ndis_rss_params, 40);
+WIRE_OFFSET(struct ndis_rss_params, table_offset, 16);
+WIRE_OFFSET(struct ndis_rss_params, key_offset, 24);
 
 /* Per-packet information: this header, then the data at `offset` from its start. `size` counts both
  * and must be exact, a multiple of 4 and never 0: guests walk the list by it. */
@@ -389,8 +379,8 @@ struct rndis_ppi {
 	uint32_t size;
 	uint32_t type; /* enum rndis_ppi_type, or'ed with RNDIS_PPI_INTERNAL */
 	uint32_t offset;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_ppi, 12);
+} _wire_;
+WIRE_SIZE(struct rndis_ppi, 12);
 
 #define RNDIS_PPI_INTERNAL 0x80000000U
 
@@ -411,8 +401,8 @@ enum rndis_ppi_type {
 struct rndis_ppi_u32 {
 	struct rndis_ppi header;
 	uint32_t value;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_ppi_u32, 16);
+} _wire_;
+WIRE_SIZE(struct rndis_ppi_u32, 16);
 
 /* Checksum value towards the host. */
 #define RNDIS_TXCSUM_IPV4             (1U << 0)
@@ -455,12 +445,10 @@ struct rndis_packet_id {
 	uint8_t version;
 	uint8_t flags; /* RNDIS_PACKET_ID_* */
 	uint16_t id;
-} RNDIS_PACKED;
-RNDIS_SIZE(rndis_packet_id, 4);
+} _wire_;
+WIRE_SIZE(struct rndis_packet_id, 4);
 #define RNDIS_PACKET_ID_SUB_ALLOC  (1U << 0)
 #define RNDIS_PACKET_ID_FIRST_FRAG (1U << 1)
 #define RNDIS_PACKET_ID_LAST_FRAG  (1U << 2)
 
-#undef RNDIS_SIZE
-#undef RNDIS_AT
 #endif
