@@ -12,7 +12,10 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+	{                                                                                          \
+		&(name), &(name)                                                                   \
+	}
 
 static inline void list_init(struct list *l)
 {
@@ -39,13 +42,34 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
-/* Iterate; the body may remove `var` itself but no other node. */
+#define list_entry(node, type, member) container_of(node, type, member)
+
+/* Iterate with `var`, a pointer to the structs that hold `member`. The body removes nothing. */
 #define list_for_each(var, head, member)                                                           \
-	for (__typeof__(var) var##_next, _once_##var = NULL;                                       \
-	     !_once_##var; _once_##var = (void *)1)                                                \
-		for (var = container_of((head)->next, __typeof__(*var), member);                   \
-		     &var->member != (head) &&                                                     \
-		     (var##_next = container_of(var->member.next, __typeof__(*var), member), 1);   \
-		     var = var##_next)
+	for (var = list_entry((head)->next, __typeof__(*var), member); &var->member != (head);     \
+		var = list_entry(var->member.next, __typeof__(*var), member))
+
+/* The same, from the last to the first. */
+#define list_for_each_reverse(var, head, member)                                                   \
+	for (var = list_entry((head)->prev, __typeof__(*var), member); &var->member != (head);     \
+		var = list_entry(var->member.prev, __typeof__(*var), member))
+
+/* Iterate with a second variable, `after`, of the type of `var`: the body may remove or free `var`,
+ * but no other node. */
+#define list_for_each_safe(var, after, head, member)                                               \
+	for (var = list_entry((head)->next, __typeof__(*var), member),                             \
+	    after = list_entry(var->member.next, __typeof__(*var), member);                        \
+		&var->member != (head);                                                            \
+		var = after, after = list_entry(after->member.next, __typeof__(*var), member))
+
+/* The first entry, which is taken off the list, or NULL. */
+#define list_pop(head, type, member)                                                               \
+	({                                                                                         \
+		struct list *_head = (head);                                                       \
+		struct list *_node = _head->next;                                                  \
+		if (_node != _head)                                                                \
+			list_remove(_node);                                                        \
+		_node != _head ? list_entry(_node, type, member) : NULL;                           \
+	})
 
 #endif

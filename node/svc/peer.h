@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * peer.h - requests between node services: ZeroMQ ROUTER/DEALER with CURVE (peer_zmq.c is its only
+ * user). A node's public key stands in the replicated store, which corosync authenticates; a key that
+ * is not there is refused before a byte of a message is looked at, and a message is taken to come from
+ * the node whose key signed it, whatever it says.
+ *
+ * Requests may be lost with a connection: every call has a time limit, and handlers are idempotent.
+ * Nothing here blocks. Threads: the loop's.
+ */
+#ifndef VIADUCT_NODE_SVC_PEER_H
+#define VIADUCT_NODE_SVC_PEER_H
+
+#include "base/json.h"
+#include "base/loop.h"
+
+#define PEER_PORT           5710
+#define PEER_MAX_BYTES      (1U << 20)
+#define PEER_KEY_TEXT_BYTES 41 /* Z85 and NUL */
+
+struct peer;
+struct peer_request; /* until peer_reply() */
+
+typedef void (*peer_handler_fn)(struct peer_request *request, const char *from,
+	const struct json *message, void *data);
+/* `error`: 0 with a reply; -ETIMEDOUT; -EHOSTUNREACH (node unknown). */
+typedef void (*peer_reply_fn)(int error, const struct json *reply, void *data);
+
+/* Keys are read from `key_file`, made on the first start. */
+int peer_new(struct loop *loop, const char *address, const char *key_file, peer_handler_fn handler,
+	void *data, struct peer **ret_peer);
+void peer_free(struct peer *peer);
+const char *peer_public_key(const struct peer *peer);
+/* Who may talk to us, and where. Replaces an earlier entry; key NULL forgets the node. */
+int peer_set_node(struct peer *peer, const char *name, const char *address, const char *key);
+/* Takes over `message`. Returns 0, then `fn` follows exactly once; or -errno at once. */
+int peer_call(struct peer *peer, const char *node, struct json *message, uint64_t timeout_ns,
+	peer_reply_fn fn, void *data);
+/* Takes over `reply`. */
+void peer_reply(struct peer_request *request, struct json *reply);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * svc.h - viaductd, the node service, as its own files see each other.
+ *
+ * One thread, one loop, everything asynchronous: a function that needs an answer from corosync, a peer,
+ * the switch or a VM process takes a callback. Objects in use by a pending callback are found again by
+ * name or held by the operation that waits; each file says how.
+ *
+ * What the service knows lives in the replicated store:
+ *
+ *   vm/NAME            configuration, written by `vm create`
+ *   owner/vm/NAME      {node, epoch}: who may run it (cluster.h); changed only by compare-and-set
+ *   vmstate/NAME       what the owner last said of it {node, epoch, state, reason}
+ *   switch/NODE/NAME   a virtual switch of a node {type, uplink, logical}
+ *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
+ *   peer/NAME          a node's RPC endpoint and CURVE public key
+ *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
+ *
+ * A VM runs on a node only while that node owns it, with the epoch it was started with.
+ */
+#ifndef VIADUCT_NODE_SVC_SVC_H
+#define VIADUCT_NODE_SVC_SVC_H
+
+#include "base/bytes.h"
+#include "base/chan.h"
+#include "base/ipc.h"
+#include "base/list.h"
+#include "base/proc.h"
+#include "cluster/cluster.h"
+#include "node/svc/peer.h"
+
+#define SVC_NAME_MAX_LEN 63
+#define SVC_MAX_VMS      256
+#define SVC_MAX_NICS     4
+
+struct svc_options {
+	const char *state_dir;    /* store, keys */
+	const char *log_dir;      /* logs of the children */
+	const char *libexec_dir;  /* viaduct-vmhost, viaduct-vswitchd */
+	const char *ipc_name;
+	uint64_t vm_memory_bytes; /* what VMs may use on this node */
+	uid_t child_uid;          /* nobody */
+	gid_t child_gid;
+};
+
+struct svc {
+	struct svc_options options;
+	struct loop *loop;
+	struct cluster *cluster;
+	struct ipc_server *ipc;
+	struct peer *peer;         /* NULL until the local node's name and address are known */
+	struct switchd *switchd;
+	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
+	struct list vms;           /* struct vmproc.link: VM processes on this node */
+	struct list jobs;          /* struct job.link */
+	uint64_t next_job;
+	bool recovered;            /* stale states of a former life were cleaned up */
+};
+
+bool svc_name_is_valid(const char *name);
+
+/* ---- api.c: requests, from the local socket or from a peer ---- */
+
+/* How a request can fail; the command line turns these into exit codes (docs/exit-codes.md). */
+enum api_code {
+	API_FAILED,
+	API_USAGE,      /* the request makes no sense */
+	API_NOT_FOUND,  /* no VM, node, switch, volume or job of that name */
+	API_NO_QUORUM,  /* nothing may be changed now */
+	API_FULL,       /* the target has no room */
+	API_CONFLICT,   /* exists already, is busy, is in the wrong state */
+	API_REFUSED,    /* a check before the operation failed */
+	API_CANCELLED,
+	API_UNREACHABLE, /* the node that must do it cannot be reached */
+};
+const char *api_code_name(enum api_code code);
+
+struct api_call {
+	struct svc *svc;
+	struct json *message;      /* the request, owned */
+	bool from_peer;            /* do not forward again */
+	struct ipc_request *ipc;   /* one of these two is set */
+	struct peer_request *peer;
+	void *data;                /* of the operation that answers later */
+};
+
+/* Answer and free the call; both take over their JSON. */
+void api_reply(struct api_call *call, struct json *result /* may be NULL */);
+void api_fail(struct api_call *call, enum api_code code, const char *format, ...) _printf_(3, 4);
+/* From an -errno of the cluster: no quorum, stale, ... `what` was being attempted. */
+void api_fail_errno(struct api_call *call, int error, const char *what);
+
+void api_on_ipc(struct ipc_request *request, const struct json *message, void *data);
+/* A peer's "api" call: the same table, without forwarding. */
+void api_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
+/* Send the call on to the node that must answer it. */
+void api_forward(struct api_call *call, const char *node);
+/* True when the store may be written; otherwise the call has been failed. */
+bool api_needs_quorum(struct api_call *call);
+
+void api_cluster_status(struct api_call *call);
+void api_network_list(struct api_call *call);
+void api_network_set(struct api_call *call);
+void api_switch_create(struct api_call *call);
+void api_switch_delete(struct api_call *call);
+void api_switch_list(struct api_call *call);
+void api_volume_create(struct api_call *call);
+void api_volume_list(struct api_call *call);
+void api_vm_create(struct api_call *call);
+void api_vm_delete(struct api_call *call);
+void api_vm_list(struct api_call *call);
+void api_vm_show(struct api_call *call);
+void api_vm_start(struct api_call *call);
+void api_vm_stop(struct api_call *call);
+void api_vm_serial(struct api_call *call);
+void api_vm_migrate(struct api_call *call);
+void api_job_show(struct api_call *call);
+void api_job_list(struct api_call *call);
+void api_job_cancel(struct api_call *call);
+
+/* ---- switchd.c: the node's switch process ---- */
+
+struct switchd;
+int switchd_new(struct svc *svc, struct switchd **ret_switchd);
+void switchd_free(struct switchd *switchd);
+/* Bring its switches in line with the store; called when the name is known and on every change. */
+void switchd_sync(struct switchd *switchd);
+int switchd_call(struct switchd *switchd, const char *op, struct json *message, chan_reply_fn fn,
+	void *data);
+/* The local switch a NIC's reference means: by name, else by logical name. NULL: none here. `text` has
+ * room for a switch name. */
+const char *switchd_resolve(struct svc *svc, const char *node, const char *reference, char *text,
+	size_t size_bytes);
+
+/* ---- vmproc.c: one VM process on this node ---- */
+
+enum vmproc_state {
+	VMPROC_PREPARING, /* ports, process, configuration under way */
+	VMPROC_INCOMING,  /* complete, waits for state and ownership */
+	VMPROC_RUNNING,
+	VMPROC_PAUSED,    /* saved or switched over, waiting for a verdict */
+	VMPROC_FAILED,    /* the process or the guest ended */
+};
+
+struct vmproc {
+	struct list link;
+	struct svc *svc;
+	char name[SVC_NAME_MAX_LEN + 1];
+	struct json *config;     /* as in vm/NAME */
+	uint64_t epoch;          /* of the ownership it runs (or will run) under */
+	enum vmproc_state state;
+	struct proc *proc;
+	struct chan *chan;
+	uint64_t cpuid_digest;
+	uint64_t memory_bytes;
+	unsigned n_nics, n_ports; /* ports made so far */
+	struct buf serial;       /* the last of the guest's serial output */
+	uint64_t serial_end;     /* bytes ever received */
+	struct list serial_waiters;
+	struct mig_out *out;     /* being moved away */
+	struct mig_in *in;       /* arriving */
+	struct quick_out *quick;
+
+	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data);
+	void *prepared_data;
+	char error[256];
+	int port_fds[3 * SVC_MAX_NICS];
+	bool incoming;
+	unsigned n_pending;      /* answers of the switch that still name this VM */
+	bool dying;
+};
+
+/* Make ports (muted when incoming) and process, configure it. `prepared` follows exactly once unless the
+ * VM is destroyed first. Takes a reference on `config`. */
+int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch, bool incoming,
+	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data), void *data,
+	struct vmproc **ret_vp);
+struct vmproc *vmproc_find(struct svc *svc, const char *name);
+/* Start or go on; opens the ports when they were muted. `fn` as of chan_call. */
+int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data);
+/* Mute every port, then call back; the VM's frames are nowhere from then on. */
+void vmproc_mute(struct vmproc *vp, void (*fn)(struct vmproc *vp, void *data), void *data);
+void vmproc_unmute(struct vmproc *vp);
+/* Kill the process, remove the ports, forget it. */
+void vmproc_destroy(struct vmproc *vp);
+/* Publish vmstate/NAME. */
+void vmproc_publish(struct svc *svc, const char *name, uint64_t epoch, const char *state,
+	const char *reason);
+uint64_t svc_memory_free(const struct svc *svc);
+uint64_t vm_config_memory(const struct json *config);
+
+/* ---- job.c: long operations that people watch ---- */
+
+enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+
+struct job {
+	struct list link;
+	struct svc *svc;
+	char id[SVC_NAME_MAX_LEN + 32]; /* NODE-N */
+	char kind[16];
+	char vm[SVC_NAME_MAX_LEN + 1];
+	char from[SVC_NAME_MAX_LEN + 1], to[SVC_NAME_MAX_LEN + 1];
+	enum job_state state;
+	char phase[32];
+	unsigned percent;
+	enum api_code code;
+	char error[256];
+	struct json *report;       /* NULL until there is one */
+	uint64_t sequence;         /* grows with every change */
+	uint64_t started_ns, ended_ns;
+	struct list waiters;       /* calls waiting for a change */
+	int (*cancel)(struct job *job, void *data);
+	void *data;
+};
+
+struct job *job_new(struct svc *svc, const char *kind, const char *vm, const char *from,
+	const char *to);
+void job_update(struct job *job, const char *phase, unsigned percent, struct json *report);
+void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error);
+void job_drop_waiters(struct svc *svc);
+
+/* ---- migration ---- */
+
+struct mig_out;
+struct mig_in;
+struct quick_out;
+
+/* mig_out.c: the source's side of a live migration. */
+int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
+	const struct json *options);
+void mig_out_event(struct vmproc *vp, const char *op, const struct json *message);
+void mig_out_vm_died(struct vmproc *vp);
+void mig_out_cluster_changed(struct vmproc *vp);
+/* The target says that the VM runs there. */
+void mig_out_started(struct vmproc *vp, const struct json *message);
+
+/* quick.c: the source's side of a quick migration. */
+int quick_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
+	const char *volume);
+void quick_out_event(struct vmproc *vp, const char *op, const struct json *message);
+void quick_out_vm_died(struct vmproc *vp);
+void quick_out_cluster_changed(struct vmproc *vp);
+void quick_out_started(struct vmproc *vp, const struct json *message);
+
+/* mig_in.c: the target's side of both. */
+void mig_in_prepare(struct svc *svc, struct peer_request *request, const char *from,
+	const struct json *message);
+void mig_in_load(struct svc *svc, struct peer_request *request, const char *from,
+	const struct json *message);
+void mig_in_abort(struct svc *svc, const char *from, const struct json *message);
+void mig_in_event(struct vmproc *vp, const char *op, const struct json *message);
+void mig_in_vm_died(struct vmproc *vp);
+void mig_in_owner_changed(struct vmproc *vp);
+void mig_in_cluster_changed(struct vmproc *vp);
+
+/* verdict.c: what happened to a compare-and-set of the owner record. */
+enum verdict { VERDICT_OURS, VERDICT_THEIRS };
+/* Move ownership of vp's VM to `to` and find out, however long that takes, who owns it then. Without
+ * quorum the answer waits for quorum. `fn` exactly once, unless the VM is destroyed. */
+void verdict_ask(struct vmproc *vp, uint32_t to, void (*fn)(struct vmproc *vp, enum verdict verdict,
+	uint64_t commit_ns, void *data), void *data);
+
+/* sockets.c: sockets between two nodes on one network. */
+struct sockets;
+typedef void (*sockets_fn)(int error, const char *text, int *fds, size_t n_fds, void *data);
+/* Connect `n` sockets from `local` to `remote`:`port`, one after the other, within `timeout_ns`. The
+ * callback takes over the descriptors. */
+int sockets_connect(struct loop *loop, const char *local, const char *remote, uint16_t port, size_t n,
+	uint64_t timeout_ns, sockets_fn fn, void *data, struct sockets **ret_sockets);
+/* Listen on `local` and take `n` connections from `remote` within `timeout_ns`. */
+int sockets_accept(struct loop *loop, const char *local, const char *remote, size_t n,
+	uint64_t timeout_ns, sockets_fn fn, void *data, uint16_t *ret_port,
+	struct sockets **ret_sockets);
+void sockets_free(struct sockets *sockets);
+
+/* recover.c: states left by a former life of this service. */
+void svc_recover(struct svc *svc);
+
+#endif
