@@ -7,8 +7,8 @@
  * pages dirty - KVM's dirty log does not see our own writes, so a migration would lose them.
  *
  * Order: mark *after* writing. The migration clears a mark before it copies a page; a mark that came
- * before the write could be cleared and copied too early. gpa_write() and gpa_store_*() do this;
- * whoever writes through gpa_window() calls gpa_mark_dirty() when the bytes are in place.
+ * before the write could be cleared and copied too early. gpa_write() does this; whoever
+ * writes through gpa_window() calls gpa_mark_dirty() when the bytes are in place.
  *
  * Trust: the guest may change any byte at any time. Copy once with gpa_read(), then validate the
  * copy. Windows are for bulk data whose content is not interpreted.

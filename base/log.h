@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * log.h - logging for the programs (libqb underneath, touched by log.c only).
+ * log.h - logging for the programs. Messages of libqb are taken in, at debug level.
  *
- * Programs call log_init() once; before it, and in unit tests, messages go to stderr. A message is
- * one line without a newline: what happened, to what, and what to do if there is something to do.
- * Thread-safe.
+ * Programs call log_init() once, before they start threads; before it, and in unit tests, messages of
+ * level info and above go to stderr. A message is one line without a newline: what happened, to what,
+ * and what to do if there is something to do. Control characters in it become '?', and at most about
+ * 1000 bytes of it are kept. log_write() is thread-safe and keeps errno.
  */
 #ifndef VIADUCT_BASE_LOG_H
 #define VIADUCT_BASE_LOG_H
@@ -19,7 +20,7 @@ enum log_level {
 };
 
 /* Start logging as `program` to `fd` (stderr if negative; the descriptor stays the caller's) at
- * `level` and above. Returns 0 or -errno. */
+ * `level` and above, as "<time, UTC> <program>[<pid>] <level>: <message>". Returns 0 or -errno. */
 int log_init(const char *program, enum log_level level, int fd);
 void log_fini(void);
 

@@ -5,11 +5,12 @@
  *
  * Order: start in order of registration, stop in the reverse order; save and restore in order of
  * registration. After stop() returns, the component touches no guest memory and changes no state
- * until start(). save() is called only while stopped; restore() only before the first start().
+ * until start(). save() is called only while stopped; restore() only before the first start()
+ * (otherwise -EBUSY).
  *
  * A saved unit is {name, version, bytes}. restore() is given exactly the bytes that save() wrote and
  * treats them as hostile: -EBADMSG for anything that does not hold together, and the component is
- * then unusable. Units are matched by name; a section without a unit, a missing section of a unit and
+ * then unusable; bytes that it leaves unread are -EBADMSG too. Units are matched by name; a section without a unit, a missing section of a unit and
  * a newer version than the unit's own are refused (-ENOENT, -ENODATA, -EPROTONOSUPPORT).
  *
  * Threads: all calls come from the owner of the registry (one thread).
@@ -38,18 +39,21 @@ void unit_registry_free(struct unit_registry *registry);
 
 /* `instance` is appended to ops->name ("netvsp" + "0" -> "netvsp.0") when it is not NULL.
  * Returns 0, -EEXIST, -EINVAL, -ENOMEM. `ops` must outlive the registry. Any of start, stop may be
- * NULL. */
+ * NULL; save, restore and a version above 0 are required. */
 int unit_register(struct unit_registry *registry, const struct unit_ops *ops, const char *instance,
 	void *opaque);
 
-/* On failure of one, those already started are stopped again / stopping goes on and the first error
- * is returned. */
+/* Start those that do not run, stop those that run. When one fails to start, all are stopped again;
+ * when one fails to stop, it counts as running, the others are stopped and the first error is
+ * returned. */
 int unit_start_all(struct unit_registry *registry);
 int unit_stop_all(struct unit_registry *registry);
 
-/* The whole saved state: {n u32, then per unit: name length u8, name, version u32, size u32, bytes}. */
+/* Append the whole saved state: {n u32, then per unit: name length u8, name, version u32, size u32, bytes}.
+ * -EBUSY when one runs, -EFBIG for a state over UNIT_STATE_MAX_BYTES. */
 int unit_save_all(struct unit_registry *registry, struct buf *out);
-/* On error *ret_culprit (may be NULL) names the unit, a pointer into the registry or static text. */
+/* Nothing is restored unless the layout as a whole is sound and matches the units. What follows the last
+ * section is left in `in`. On error *ret_culprit (may be NULL) names the unit, a pointer into the registry or static text. */
 int unit_restore_all(struct unit_registry *registry, struct reader *in, const char **ret_culprit);
 
 #endif

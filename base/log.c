@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+#include <time.h>
+
+#include <qb/qblog.h>
+
+/* A line is one write(2), which pipes and sockets keep whole up to PIPE_BUF; so there is no lock.
+ */
+#define LOG_MESSAGE_MAX_BYTES 1024
+#define LOG_LINE_MAX_BYTES    (LOG_MESSAGE_MAX_BYTES + 128)
+
+static struct {
+	enum log_level level;
+	int fd;
+	int32_t qb_target; /* 0: libqb is silent */
+	char program[32];
+} log_state = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+
+static const char *const level_text[] = {
+	[LOG_LEVEL_ERROR] = "error: ",
+	[LOG_LEVEL_WARNING] = "warning: ",
+	[LOG_LEVEL_INFO] = "",
+	[LOG_LEVEL_DEBUG] = "debug: ",
+};
+
+static void line_write(enum log_level level, const char *message)
+{
+	char line[LOG_LINE_MAX_BYTES], when[32];
+	struct timespec now;
+	struct tm utc;
+	size_t size_bytes;
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
+	len = snprintf(line, sizeof(line), "%s.%03ldZ %s[%d] %s%s", when, now.tv_nsec / 1000000,
+		log_state.program[0] ? log_state.program : program_invocation_short_name,
+		(int)getpid(), level_text[level], message);
+	if (len < 0)
+		return;
+	size_bytes = MIN((size_t)len, sizeof(line) - 1);
+	/* Texts of guests and peers end up in messages; a line stays one line. */
+	for (size_t i = 0; i < size_bytes; i++) {
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	}
+	line[size_bytes++] = '\n';
+	while (write(log_state.fd, line, size_bytes) < 0 && errno == EINTR)
+		;
+}
+
+static void qb_message(
+	int32_t target, struct qb_log_callsite *site, struct timespec *at, const char *message)
+{
+	(void)target;
+	(void)site;
+	(void)at;
+	line_write(LOG_LEVEL_DEBUG, message);
+}
+
+/* What libqb has to say of itself explains, but never decides: it is all debug. Our own messages do
+ * not pass through libqb, which drops one that comes while another thread is inside of it. */
+static int qb_messages_start(void)
+{
+	int32_t target;
+
+	qb_log_init(log_state.program, LOG_DAEMON, LOG_EMERG);
+	qb_log_ctl(QB_LOG_SYSLOG, QB_LOG_CONF_ENABLED, QB_FALSE);
+	target = qb_log_custom_open(qb_message, NULL, NULL, NULL);
+	if (target < 0) {
+		qb_log_fini();
+		return target;
+	}
+	qb_log_filter_ctl(target, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*", LOG_DEBUG);
+	qb_log_ctl(target, QB_LOG_CONF_ENABLED, QB_TRUE);
+	log_state.qb_target = target;
+	return 0;
+}
+
+int log_init(const char *program, enum log_level level, int fd)
+{
+	log_fini();
+	snprintf(log_state.program, sizeof(log_state.program), "%s", program);
+	log_state.level = level;
+	log_state.fd = fd < 0 ? STDERR_FILENO : fd;
+	return level == LOG_LEVEL_DEBUG ? qb_messages_start() : 0;
+}
+
+void log_fini(void)
+{
+	if (log_state.qb_target) {
+		qb_log_custom_close(log_state.qb_target);
+		qb_log_fini();
+	}
+	log_state.qb_target = 0;
+	log_state.level = LOG_LEVEL_INFO;
+	log_state.fd = STDERR_FILENO;
+	log_state.program[0] = 0;
+}
+
+void log_write(enum log_level level, const char *file, unsigned line, const char *format, ...)
+{
+	int saved_errno = errno;
+	char message[LOG_MESSAGE_MAX_BYTES];
+	size_t used = 0;
+	va_list args;
+
+	if (level > log_state.level)
+		return;
+	if (level == LOG_LEVEL_DEBUG)
+		used = (size_t)snprintf(message, sizeof(message), "%.64s:%u: ", file, line);
+	va_start(args, format);
+	vsnprintf(message + used, sizeof(message) - used, format, args);
+	va_end(args);
+	line_write(level, message);
+	errno = saved_errno;
+}
