@@ -16,6 +16,10 @@ else()
                         -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${VIADUCT_SANITIZE})
 endif()
+if(VIADUCT_FUZZ)
+    # Coverage feedback from every library, not only from the fuzz target itself.
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 add_link_options(-Wl,--as-needed -Wl,-z,relro,-z,now)
 
 function(viaduct_target_flags name)
