@@ -6,8 +6,8 @@
  * memory goes through a struct gpa_space, which checks the range and, after every write, marks the
  * pages dirty - KVM's dirty log does not see our own writes, so a migration would lose them.
  *
- * Order: mark *after* writing. The migration clears a mark before it copies a page; a mark that came
- * before the write could be cleared and copied too early. gpa_write() does this; whoever
+ * Order: mark *after* writing. The migration clears a mark before it copies a page; a mark that
+ * came before the write could be cleared and copied too early. gpa_write() does this; whoever
  * writes through gpa_window() calls gpa_mark_dirty() when the bytes are in place.
  *
  * Trust: the guest may change any byte at any time. Copy once with gpa_read(), then validate the
@@ -21,8 +21,8 @@
 
 #include "base/err.h"
 
-#define GPA_PAGE_SIZE  4096ULL
-#define GPA_PAGE_SHIFT 12
+#define GPA_PAGE_SIZE   4096ULL
+#define GPA_PAGE_SHIFT  12
 #define GPA_MAX_REGIONS 8
 
 typedef struct {
@@ -58,8 +58,8 @@ int gpa_space_add(struct gpa_space *space, gpa_t base, size_t size_bytes, void *
 int gpa_read(struct gpa_space *space, gpa_t at, void *ret_data, size_t size_bytes) _must_check_;
 int gpa_write(struct gpa_space *space, gpa_t at, const void *data, size_t size_bytes) _must_check_;
 
-/* A host window on [at, at + size_bytes), which must lie in one region; NULL if it does not. Valid as
- * long as the space. After writing through it call gpa_mark_dirty(). */
+/* A host window on [at, at + size_bytes), which must lie in one region; NULL if it does not. Valid
+ * as long as the space. After writing through it call gpa_mark_dirty(). */
 void *gpa_window(struct gpa_space *space, gpa_t at, size_t size_bytes) _must_check_;
 
 /* Mark the pages of a range dirty; parts outside RAM are ignored. */

@@ -4,9 +4,10 @@
  *
  * Ownership: json_*_new() and json_parse() give a reference the caller drops with json_unref();
  * json_set() and json_append() take over the value's reference, also when they fail; getters lend.
- * Getters are total: a missing key or a wrong type yields the default, so requests are validated with
- * json_has_*() or the ret_ forms where absence matters. Depth and size of parsed text are bounded
- * (JSON_MAX_BYTES).
+ * Getters are total: a missing key or a wrong type yields the default, so requests are validated
+ * with json_get() and json_is_*() where absence matters. Size and depth of parsed text are bounded
+ * (JSON_MAX_BYTES, JSON_MAX_DEPTH); a key that comes twice, a NUL in a string and bytes that are
+ * not UTF-8 are refused.
  */
 #ifndef VIADUCT_BASE_JSON_H
 #define VIADUCT_BASE_JSON_H
@@ -14,12 +15,18 @@
 #include "base/err.h"
 
 #define JSON_MAX_BYTES (4U << 20)
+#define JSON_MAX_DEPTH 64
+
+/* jansson exports functions of these names. */
+#define json_copy   viaduct_json_copy
+#define json_delete viaduct_json_delete
+#define json_string viaduct_json_string
 
 struct json;
 
 struct json *json_object_new(void);
 struct json *json_array_new(void);
-struct json *json_string_new(const char *s);
+struct json *json_string_new(const char *s); /* NULL also when not UTF-8 */
 struct json *json_int_new(int64_t v);
 struct json *json_bool_new(bool v);
 struct json *json_real_new(double v);
@@ -35,8 +42,8 @@ static inline void json_unrefp(struct json **j)
 
 /* Parse exactly one value. 0, -EBADMSG, -EMSGSIZE, -ENOMEM. */
 int json_parse(const char *text, size_t len, struct json **ret_json);
-/* Compact text, to free(); NULL on a failed allocation. `indent` > 0 for people; keys keep the order
- * in which they were set. */
+/* Compact text, to free(); NULL on a failed allocation. `indent` > 0 for people; keys keep the
+ * order in which they were set. */
 char *json_dump(const struct json *j, unsigned indent);
 
 bool json_is_object(const struct json *j);
@@ -45,20 +52,22 @@ bool json_is_string(const struct json *j);
 bool json_is_int(const struct json *j);
 bool json_is_bool(const struct json *j);
 
-/* Objects. Setters return 0 or -ENOMEM/-EINVAL. */
+/* Objects. Setters return 0, -ENOMEM (also for a NULL value) or -EINVAL (not an object; not UTF-8).
+ */
 int json_set(struct json *object, const char *key, struct json *value);
 int json_set_string(struct json *object, const char *key, const char *v); /* NULL v sets null */
 int json_set_stringf(struct json *object, const char *key, const char *format, ...) _printf_(3, 4);
 int json_set_int(struct json *object, const char *key, int64_t v);
 int json_set_bool(struct json *object, const char *key, bool v);
 int json_set_real(struct json *object, const char *key, double v);
-int json_delete(struct json *object, const char *key);
+int json_delete(struct json *object, const char *key);             /* -ENOENT */
 struct json *json_get(const struct json *object, const char *key); /* lent, or NULL */
 const char *json_get_string(const struct json *object, const char *key, const char *fallback);
 int64_t json_get_int(const struct json *object, const char *key, int64_t fallback);
 bool json_get_bool(const struct json *object, const char *key, bool fallback);
 double json_get_real(const struct json *object, const char *key, double fallback); /* ints too */
-/* Iterate: start with *at = NULL; returns false at the end. */
+/* Iterate: start with *at = NULL; returns false at the end. The object must not change meanwhile.
+ */
 bool json_next(const struct json *object, void **at, const char **ret_key, struct json **ret_value);
 
 /* Values. */

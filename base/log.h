@@ -2,10 +2,10 @@
  *
  * log.h - logging for the programs. Messages of libqb are taken in, at debug level.
  *
- * Programs call log_init() once, before they start threads; before it, and in unit tests, messages of
- * level info and above go to stderr. A message is one line without a newline: what happened, to what,
- * and what to do if there is something to do. Control characters in it become '?', and at most about
- * 1000 bytes of it are kept. log_write() is thread-safe and keeps errno.
+ * Programs call log_init() once, before they start threads; before it, and in unit tests, messages
+ * of level info and above go to stderr. A message is one line without a newline: what happened, to
+ * what, and what to do if there is something to do. Control characters in it become '?', and at
+ * most about 1000 bytes of it are kept. log_write() is thread-safe and keeps errno.
  */
 #ifndef VIADUCT_BASE_LOG_H
 #define VIADUCT_BASE_LOG_H

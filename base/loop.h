@@ -3,8 +3,9 @@
  * loop.h - the event loop of a control thread (qb_loop underneath; loop.c is the only user of it
  * besides ipc.c).
  *
- * Threads: one thread owns a loop and calls everything here; loop_wake() alone may be called from any
- * thread. Callbacks may add and remove sources, their own included.
+ * Threads: one thread owns a loop and calls everything here; loop_wake() alone may be called from
+ * any thread. Callbacks may add and remove sources, their own included. loop_free() is not for
+ * callbacks; it drops timers and calls that are still to come.
  */
 #ifndef VIADUCT_BASE_LOOP_H
 #define VIADUCT_BASE_LOOP_H
@@ -17,7 +18,7 @@ struct loop;
 
 int loop_new(struct loop **ret_loop);
 void loop_free(struct loop *loop);
-/* Run until loop_stop(). */
+/* Run until loop_stop(), which is for callbacks: a stop before the run is forgotten. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
@@ -34,9 +35,10 @@ typedef void (*loop_fn)(void *data);
 int loop_timer_add(struct loop *loop, uint64_t after_ns, loop_fn fn, void *data, uint64_t *ret_id);
 void loop_timer_remove(struct loop *loop, uint64_t id);
 
-/* Run once, soon, before the loop sleeps. */
+/* Run once, in the next round of the loop. Jobs and wake-ups run in the order they were added. */
 int loop_job_add(struct loop *loop, loop_fn fn, void *data);
 
+/* Blocks the signal in the calling thread, for good: call it before threads are started. */
 typedef void (*loop_signal_fn)(int signal_number, void *data);
 int loop_signal_add(struct loop *loop, int signal_number, loop_signal_fn fn, void *data);
 
