@@ -54,6 +54,7 @@ struct vmbus_info {
 	unsigned n_open_channels;
 	uint64_t n_messages_in, n_messages_out;
 	uint64_t n_protocol_errors; /* messages refused by the tables */
+	const char *last_protocol_error; /* static text, or NULL */
 };
 void vmbus_get_info(struct vmbus *bus, struct vmbus_info *ret_info);
 

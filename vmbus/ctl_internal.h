@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ctl_internal.h - what the files of the control plane share: its object, its table and the
+ * handlers the table names.
+ */
+#ifndef VIADUCT_VMBUS_CTL_INTERNAL_H
+#define VIADUCT_VMBUS_CTL_INTERNAL_H
+
+#include "vmbus/ctl.h"
+
+enum ctl_connection_state {
+	CTL_DISCONNECTED,
+	CTL_CONNECTED,
+};
+
+/* Grows only in ctl_queue_reserve(). */
+struct ctl_queue {
+	struct ctl_message *slots;
+	size_t first, n_used, n_slots;
+};
+
+struct ctl {
+	const struct ctl_ops *ops;
+	void *host;
+
+	enum ctl_connection_state state;
+	uint32_t version;    /* 0 when disconnected */
+	uint32_t message_vp; /* where answers go; stays after UNLOAD for its answer */
+	bool offers_sent;
+
+	struct list channels;
+	unsigned n_channels;
+	struct ctl_channel *by_relid[VMBUS_MAX_RELID + 1];
+
+	struct list assembling; /* struct ctl_gpadl */
+	unsigned n_assembling;
+	unsigned n_gpadls;
+	uint32_t n_pfns;
+
+	struct ctl_queue queue;
+	uint64_t n_messages_in, n_messages_out, n_protocol_errors;
+	const char *last_error; /* static text */
+};
+
+/* The message table. */
+struct ctl_row {
+	uint32_t type;
+	const char *name;
+	uint16_t min_bytes;
+	uint32_t min_version; /* of the connection; 0: any */
+	unsigned states;      /* bits 1 << enum ctl_connection_state */
+	bool resets;          /* drops the queue of a connected guest: never pushed back then */
+	void (*handle)(struct ctl *ctl, const void *message, size_t size_bytes);
+};
+
+extern const struct ctl_row ctl_table[];
+extern const size_t ctl_table_len;
+
+const struct ctl_row *ctl_table_find(uint32_t type);
+
+void ctl_handle_initiate_contact(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_request_offers(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_unload(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_tl_connect(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_open(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_close(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_modify(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_relid_released(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_gpadl_header(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_gpadl_body(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_handle_gpadl_teardown(struct ctl *ctl, const void *message, size_t size_bytes);
+
+/* ctl.c */
+bool ctl_version_supported(uint32_t version);
+/* The guest did what it may not; `why` is static text. */
+void ctl_error(struct ctl *ctl, const char *why);
+/* Have room for `n` messages more. */
+int ctl_queue_reserve(struct ctl *ctl, size_t n);
+/* Room is there: queue a message to the guest's message VP. */
+void ctl_send(struct ctl *ctl, const void *message, size_t size_bytes);
+void ctl_send_plain(struct ctl *ctl, enum vmbus_msg_type type);
+
+/* ctl_channel.c */
+struct ctl_channel *ctl_channel_by_relid(const struct ctl *ctl, uint32_t relid);
+struct ctl_channel *ctl_channel_by_guids(const struct ctl *ctl, const struct vmbus_offer *offer);
+/* Memory and a place in the order, nothing else. */
+struct ctl_channel *ctl_channel_insert(struct ctl *ctl, const struct vmbus_offer *offer);
+void ctl_channel_free(struct ctl *ctl, struct ctl_channel *channel);
+void ctl_channel_set_relid(struct ctl *ctl, struct ctl_channel *channel, uint32_t relid);
+/* Offer everything that is not yet offered. */
+void ctl_channel_offer_all(struct ctl *ctl);
+/* Does `open` describe two rings in a GPADL of this channel? */
+bool ctl_open_is_valid(const struct ctl_channel *channel, const struct ctl_open *open);
+/* UNOFFERED again, nothing of the guest's left; a revoked one is freed. */
+void ctl_channel_reset(struct ctl *ctl, struct ctl_channel *channel);
+
+/* ctl_gpadl.c */
+/* A GPADL under assembly. NULL: a limit or no memory. */
+struct ctl_gpadl *ctl_gpadl_begin(
+	struct ctl *ctl, struct ctl_channel *channel, uint32_t gpadl_id, uint16_t n_ranges);
+/* Take words of the range list, no more than are missing. 0, -EINVAL (a range of nothing), -E2BIG,
+ * -ENOMEM. */
+int ctl_gpadl_feed(struct ctl *ctl, struct ctl_gpadl *gpadl, const uint8_t *words, size_t n_words);
+bool ctl_gpadl_is_complete(const struct ctl_gpadl *gpadl);
+/* Complete: hand it to the host. */
+int ctl_gpadl_finish(struct ctl *ctl, struct ctl_gpadl *gpadl);
+/* In whatever state it is. */
+void ctl_gpadl_free(struct ctl *ctl, struct ctl_gpadl *gpadl);
+
+#endif
