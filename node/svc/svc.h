@@ -81,8 +81,18 @@ struct api_call {
 	bool from_peer;            /* do not forward again */
 	struct ipc_request *ipc;   /* one of these two is set */
 	struct peer_request *peer;
+	struct list link;          /* in a list of waiters */
+	uint64_t timer;            /* of a waiter */
+	uint64_t after;            /* what a waiter has seen already */
+	void (*expired)(struct api_call *call);
+	char forwarded_to[SVC_NAME_MAX_LEN + 1];
 	void *data;                /* of the operation that answers later */
 };
+
+/* Park the call in `waiters` until somebody answers it, or until `wait_ms` is over: then `expired` does.
+ * api_reply() and api_fail() take it off the list. */
+void api_wait(struct api_call *call, struct list *waiters, int64_t wait_ms,
+	void (*expired)(struct api_call *call));
 
 /* Answer and free the call; both take over their JSON. */
 void api_reply(struct api_call *call, struct json *result /* may be NULL */);
@@ -160,6 +170,7 @@ struct vmproc {
 	struct mig_out *out;     /* being moved away */
 	struct mig_in *in;       /* arriving */
 	struct quick_out *quick;
+	struct verdict_op *verdict;
 
 	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data);
 	void *prepared_data;
@@ -217,7 +228,6 @@ struct job *job_new(struct svc *svc, const char *kind, const char *vm, const cha
 	const char *to);
 void job_update(struct job *job, const char *phase, unsigned percent, struct json *report);
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error);
-void job_drop_waiters(struct svc *svc);
 
 /* ---- migration ---- */
 
@@ -253,12 +263,38 @@ void mig_in_vm_died(struct vmproc *vp);
 void mig_in_owner_changed(struct vmproc *vp);
 void mig_in_cluster_changed(struct vmproc *vp);
 
-/* verdict.c: what happened to a compare-and-set of the owner record. */
-enum verdict { VERDICT_OURS, VERDICT_THEIRS };
-/* Move ownership of vp's VM to `to` and find out, however long that takes, who owns it then. Without
- * quorum the answer waits for quorum. `fn` exactly once, unless the VM is destroyed. */
-void verdict_ask(struct vmproc *vp, uint32_t to, void (*fn)(struct vmproc *vp, enum verdict verdict,
-	uint64_t commit_ns, void *data), void *data);
+/* verdict.c: the commit, and what came of it. */
+enum verdict {
+	VERDICT_COMMITTED, /* the target owns the VM: it must never run here again */
+	VERDICT_KEPT,      /* still ours, with our epoch: it may go on */
+	VERDICT_LOST,      /* somebody else's: it must never run here again */
+};
+typedef void (*verdict_fn)(struct vmproc *vp, enum verdict verdict, uint64_t commit_ns);
+/* Move the ownership of vp's VM to `to` by one compare-and-set and find out, however long that takes,
+ * who owns it then: without quorum the answer waits for quorum. `fn` exactly once, perhaps before this
+ * returns, unless the VM process is destroyed. -ENOMEM: nothing happened. */
+int verdict_ask(struct vmproc *vp, uint32_t to, verdict_fn fn);
+void verdict_cluster_changed(struct vmproc *vp);
+void verdict_forget(struct vmproc *vp);
+
+/* netbytes.c: bytes sent on each cluster network since a snapshot, to prove which path was taken. */
+struct netbytes {
+	size_t n;
+	struct {
+		char name[CLUSTER_NAME_MAX_LEN + 1], ifname[32];
+		uint64_t tx_bytes;
+	} nets[CLUSTER_MAX_NETS];
+};
+void netbytes_snapshot(struct svc *svc, struct netbytes *ret_bytes);
+/* [{name, interface, tx_bytes}] since `before`. */
+struct json *netbytes_json(struct svc *svc, const struct netbytes *before);
+
+/* volume.c: the thin shared volume of quick migration. */
+/* The volume's directory (to close()); checks that it is the volume that the record means. */
+int volume_open(struct svc *svc, const char *name, int *ret_dir_fd, char *error,
+	size_t error_size_bytes);
+/* Become the node that may write the volume. */
+int volume_take(struct svc *svc, const char *name, cluster_done_fn fn, void *data);
 
 /* sockets.c: sockets between two nodes on one network. */
 struct sockets;

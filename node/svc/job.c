@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/svc/svc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define JOBS_KEPT       64     /* finished ones, for those who ask later */
+#define JOB_MAX_WAIT_MS 10000
+
+static const char *const state_names[] = {
+	[JOB_RUNNING] = "running",
+	[JOB_DONE] = "done",
+	[JOB_FAILED] = "failed",
+	[JOB_CANCELLED] = "cancelled",
+};
+
+static struct json *job_json(const struct job *job)
+{
+	struct json *j = json_object_new();
+	uint64_t end_ns = job->ended_ns ? job->ended_ns : clock_mono_ns();
+
+	json_set_string(j, "id", job->id);
+	json_set_string(j, "kind", job->kind);
+	json_set_string(j, "vm", job->vm);
+	json_set_string(j, "from", job->from);
+	json_set_string(j, "to", job->to);
+	json_set_string(j, "state", state_names[job->state]);
+	json_set_string(j, "phase", job->phase);
+	json_set_int(j, "percent", job->percent);
+	json_set_int(j, "elapsed_ms", (int64_t)((end_ns - job->started_ns) / NS_PER_MS));
+	json_set_int(j, "sequence", (int64_t)job->sequence);
+	if (job->state == JOB_FAILED || job->state == JOB_CANCELLED) {
+		json_set_string(j, "code", api_code_name(job->code));
+		json_set_string(j, "error", job->error);
+	}
+	if (job->report)
+		json_set(j, "report", json_ref(job->report));
+	return j;
+}
+
+static void answer(struct api_call *call, const struct job *job)
+{
+	struct json *result = json_object_new();
+
+	json_set(result, "job", job_json(job));
+	api_reply(call, result);
+}
+
+static void wake_waiters(struct job *job)
+{
+	struct api_call *call, *after;
+
+	list_for_each_safe(call, after, &job->waiters, link)
+		answer(call, job);
+}
+
+static void job_free(struct job *job)
+{
+	list_remove(&job->link);
+	json_unref(job->report);
+	free(job);
+}
+
+static void forget_old_jobs(struct svc *svc)
+{
+	struct job *job, *after;
+	unsigned n = 0;
+
+	list_for_each(job, &svc->jobs, link)
+		n++;
+	list_for_each_safe(job, after, &svc->jobs, link) {
+		if (n <= JOBS_KEPT)
+			return;
+		if (job->state != JOB_RUNNING && list_empty(&job->waiters)) {
+			job_free(job);
+			n--;
+		}
+	}
+}
+
+struct job *job_new(struct svc *svc, const char *kind, const char *vm, const char *from,
+	const char *to)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	forget_old_jobs(svc);
+	job->svc = svc;
+	snprintf(job->id, sizeof(job->id), "%s-%llu", cluster_local_name(svc->cluster),
+		(unsigned long long)++svc->next_job);
+	snprintf(job->kind, sizeof(job->kind), "%s", kind);
+	snprintf(job->vm, sizeof(job->vm), "%s", vm);
+	snprintf(job->from, sizeof(job->from), "%s", from);
+	snprintf(job->to, sizeof(job->to), "%s", to);
+	snprintf(job->phase, sizeof(job->phase), "begin");
+	job->started_ns = clock_mono_ns();
+	job->sequence = 1;
+	list_init(&job->waiters);
+	list_append(&svc->jobs, &job->link);
+	return job;
+}
+
+void job_update(struct job *job, const char *phase, unsigned percent, struct json *report)
+{
+	snprintf(job->phase, sizeof(job->phase), "%s", phase);
+	job->percent = MAX(job->percent, percent);
+	if (report) {
+		json_unref(job->report);
+		job->report = report;
+	}
+	job->sequence++;
+	wake_waiters(job);
+}
+
+void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error)
+{
+	if (job->state != JOB_RUNNING)
+		return;
+	job->state = state;
+	job->code = code;
+	job->cancel = NULL;
+	job->data = NULL;
+	job->ended_ns = clock_mono_ns();
+	if (state == JOB_DONE) {
+		job->percent = 100;
+		log_info("%s: %s of %s to %s done", job->id, job->kind, job->vm, job->to);
+	} else {
+		snprintf(job->error, sizeof(job->error), "%s", error);
+		log_warning("%s: %s of %s to %s %s: %s", job->id, job->kind, job->vm, job->to,
+			state_names[state], error);
+	}
+	job->sequence++;
+	wake_waiters(job);
+}
+
+/* ---- requests: a job's id begins with the node that runs it ---- */
+
+/* The job, or NULL and the call is answered or on its way to the right node. */
+static struct job *find_job(struct api_call *call)
+{
+	const char *id = json_get_string(call->message, "id", "");
+	const char *dash = strrchr(id, '-');
+	char node[SVC_NAME_MAX_LEN + 1];
+	struct job *job;
+
+	list_for_each(job, &call->svc->jobs, link) {
+		if (strcmp(job->id, id) == 0)
+			return job;
+	}
+	if (dash && dash != id && (size_t)(dash - id) < sizeof(node)) {
+		memcpy(node, id, (size_t)(dash - id));
+		node[dash - id] = '\0';
+		if (!call->from_peer && strcmp(node, cluster_local_name(call->svc->cluster)) != 0) {
+			api_forward(call, node);
+			return NULL;
+		}
+	}
+	api_fail(call, API_NOT_FOUND, "there is no job '%s'", id);
+	return NULL;
+}
+
+static void wait_is_over(struct api_call *call)
+{
+	answer(call, call->data);
+}
+
+void api_job_show(struct api_call *call)
+{
+	struct job *job = find_job(call);
+	int64_t wait_ms = json_get_int(call->message, "wait_ms", 0);
+	uint64_t after = (uint64_t)json_get_int(call->message, "after", 0);
+
+	if (!job)
+		return;
+	if (wait_ms <= 0 || job->sequence > after || job->state != JOB_RUNNING) {
+		answer(call, job);
+		return;
+	}
+	call->data = job;
+	api_wait(call, &job->waiters, MIN(wait_ms, (int64_t)JOB_MAX_WAIT_MS), wait_is_over);
+}
+
+void api_job_list(struct api_call *call)
+{
+	struct json *result = json_object_new();
+	struct json *jobs = json_array_new();
+	struct job *job;
+
+	list_for_each(job, &call->svc->jobs, link)
+		json_append(jobs, job_json(job));
+	json_set(result, "jobs", jobs);
+	api_reply(call, result);
+}
+
+void api_job_cancel(struct api_call *call)
+{
+	struct job *job = find_job(call);
+	int r;
+
+	if (!job)
+		return;
+	if (job->state != JOB_RUNNING || !job->cancel) {
+		api_fail(call, API_CONFLICT, "%s cannot be cancelled: it is %s", job->id,
+			job->state == JOB_RUNNING ? "past that point" : state_names[job->state]);
+		return;
+	}
+	r = job->cancel(job, job->data);
+	if (r < 0)
+		api_fail(call, API_CONFLICT, "%s cannot be cancelled: %s", job->id,
+			r == -EBUSY ? "it is past that point" : strerror(-r));
+	else
+		answer(call, job);
+}

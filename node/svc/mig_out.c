@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The source's side of a live migration, in five phases (names as libvirt's):
+ *
+ *   begin     checks; the networks that may be used, best first
+ *   prepare   the target makes an empty VM with muted ports and listens on one network
+ *   perform   pre-copy by viaduct-vmhost over sockets connected here
+ *   finish    paused, target ready: mute our ports, then the commit (verdict.c)
+ *   confirm   the target says that the VM runs; our process goes
+ *
+ * A failure before the commit leaves the VM running here. After it the VM never runs here again.
+ */
+#include "node/svc/svc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define PREPARE_TIMEOUT_NS (15 * NS_PER_SEC)
+#define CONNECT_TIMEOUT_NS (3 * NS_PER_SEC)
+#define CONFIRM_TIMEOUT_NS (15 * NS_PER_SEC)
+#define CALL_TIMEOUT_NS    (10 * NS_PER_SEC)
+#define DEFAULT_CHANNELS   2
+#define MAX_CHANNELS       8
+
+enum out_step { OUT_PREPARE, OUT_CONNECT, OUT_PERFORM, OUT_FINISH, OUT_CONFIRM };
+
+struct mig_out {
+	struct vmproc *vp;
+	struct job *job;
+	struct cluster_node target;
+	struct cluster_net nets[CLUSTER_MAX_NETS];
+	size_t n_nets, net_at;
+	char local[64], remote[64];
+	char key[65];
+	unsigned n_channels;
+	struct json *options;
+	struct sockets *sockets;
+	struct netbytes bytes_before;
+	enum out_step step;
+	struct json *report;      /* the last of viaduct-vmhost's */
+	uint64_t paused_at_ns, mute_ns, commit_ns;
+	uint64_t confirm_timer;
+	bool process_done, started;
+};
+
+/* What a call to the target still knows when the answer comes. */
+struct out_ref {
+	struct svc *svc;
+	char job_id[SVC_NAME_MAX_LEN + 32];
+};
+
+static void try_network(struct mig_out *out);
+
+static struct out_ref *ref_new(const struct mig_out *out)
+{
+	struct out_ref *ref = calloc(1, sizeof(*ref));
+
+	if (ref) {
+		ref->svc = out->vp->svc;
+		memcpy(ref->job_id, out->job->id, sizeof(ref->job_id));
+	}
+	return ref;
+}
+
+static struct mig_out *ref_take(struct out_ref *ref)
+{
+	struct mig_out *found = NULL;
+	struct vmproc *vp;
+
+	list_for_each(vp, &ref->svc->vms, link) {
+		if (vp->out && strcmp(vp->out->job->id, ref->job_id) == 0)
+			found = vp->out;
+	}
+	free(ref);
+	return found;
+}
+
+static void out_free(struct mig_out *out)
+{
+	loop_timer_remove(out->vp->svc->loop, out->confirm_timer);
+	sockets_free(out->sockets);
+	json_unref(out->options);
+	json_unref(out->report);
+	explicit_bzero(out->key, sizeof(out->key));
+	out->vp->out = NULL;
+	free(out);
+}
+
+static void on_abort_sent(int error _unused_, const struct json *reply _unused_, void *data _unused_)
+{
+}
+
+static void abort_target(struct mig_out *out)
+{
+	struct json *message = json_object_new();
+
+	json_set_string(message, "op", "mig.abort");
+	json_set_string(message, "vm", out->vp->name);
+	json_set_int(message, "epoch", (int64_t)out->vp->epoch + 1);
+	/* The target also notices by itself, through its sockets and the owner record. */
+	peer_call(out->vp->svc->peer, out->target.name, message, CALL_TIMEOUT_NS, on_abort_sent, NULL);
+}
+
+/* Over, and the VM stays here (if it lives). */
+static void fail(struct mig_out *out, enum api_code code, const char *text)
+{
+	struct vmproc *vp = out->vp;
+	struct job *job = out->job;
+	char copy[256];
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	abort_target(out);
+	if (out->report)
+		job_update(job, "failed", 0, json_ref(out->report));
+	out_free(out);
+	if (vp->state == VMPROC_RUNNING)
+		vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
+	job_finish(job, code == API_CANCELLED ? JOB_CANCELLED : JOB_FAILED, code, copy);
+}
+
+/* ---- prepare ---- */
+
+static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void *data);
+
+static void next_network(struct mig_out *out, const char *why)
+{
+	log_warning("%s: network %s cannot be used: %s", out->job->id, out->nets[out->net_at].name,
+		why);
+	sockets_free(take_ptr(out->sockets));
+	abort_target(out);
+	if (++out->net_at < out->n_nets) {
+		try_network(out);
+	} else {
+		char text[256];
+
+		snprintf(text, sizeof(text), "no migration network works; the last one: %s", why);
+		fail(out, API_UNREACHABLE, text);
+	}
+}
+
+static enum api_code code_from_name(const char *name)
+{
+	for (enum api_code code = API_FAILED; code <= API_UNREACHABLE; code++) {
+		if (strcmp(api_code_name(code), name) == 0)
+			return code;
+	}
+	return API_FAILED;
+}
+
+static void on_prepared(int error, const struct json *reply, void *data)
+{
+	struct mig_out *out = ref_take(data);
+	int64_t port;
+	int r;
+
+	if (!out || out->step != OUT_PREPARE)
+		return;
+	if (error < 0) {
+		char text[200];
+
+		snprintf(text, sizeof(text), "%s does not answer: %s", out->target.name,
+			strerror(-error));
+		fail(out, API_UNREACHABLE, text);
+		return;
+	}
+	if (!json_get_bool(reply, "ok", false)) {
+		fail(out, code_from_name(json_get_string(reply, "code", "")),
+			json_get_string(reply, "error", "the target refused without a reason"));
+		return;
+	}
+	port = json_get_int(reply, "port", 0);
+	out->step = OUT_CONNECT;
+	r = port < 1 || port > 65535
+		? -EPROTO
+		: sockets_connect(out->vp->svc->loop, out->local, out->remote, (uint16_t)port,
+			  1 + out->n_channels, CONNECT_TIMEOUT_NS, on_sockets, out, &out->sockets);
+	if (r < 0)
+		next_network(out, strerror(-r));
+}
+
+static const char *address_in(const struct cluster_net *net, uint32_t node_id)
+{
+	for (size_t i = 0; i < net->n_interfaces; i++) {
+		if (net->interfaces[i].node_id == node_id)
+			return net->interfaces[i].address;
+	}
+	return "";
+}
+
+static void try_network(struct mig_out *out)
+{
+	const struct cluster_net *net = &out->nets[out->net_at];
+	struct svc *svc = out->vp->svc;
+	struct json *message = json_object_new();
+	struct out_ref *ref = ref_new(out);
+	int r = -ENOMEM;
+
+	out->step = OUT_PREPARE;
+	snprintf(out->local, sizeof(out->local), "%s",
+		address_in(net, cluster_local_id(svc->cluster)));
+	snprintf(out->remote, sizeof(out->remote), "%s", address_in(net, out->target.id));
+	json_set_string(message, "op", "mig.prepare");
+	json_set_string(message, "kind", "live");
+	json_set_string(message, "vm", out->vp->name);
+	json_set_int(message, "epoch", (int64_t)out->vp->epoch + 1);
+	json_set_stringf(message, "cpuid_digest", "%016llx",
+		(unsigned long long)out->vp->cpuid_digest);
+	json_set_string(message, "key", out->key);
+	json_set_string(message, "local", out->remote);
+	json_set_string(message, "remote", out->local);
+	json_set_int(message, "sockets", 1 + out->n_channels);
+	job_update(out->job, "prepare", 0, NULL);
+	if (ref)
+		r = peer_call(svc->peer, out->target.name, message, PREPARE_TIMEOUT_NS, on_prepared,
+			ref);
+	else
+		json_unref(message);
+	if (r < 0) {
+		free(ref);
+		fail(out, API_UNREACHABLE, strerror(-r));
+	}
+}
+
+/* ---- perform ---- */
+
+static void on_performing(int error, const struct json *reply, int *fds _unused_,
+	size_t n_fds _unused_, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (vp->out && error < 0)
+		fail(vp->out, API_FAILED, json_get_string(reply, "error", strerror(-error)));
+}
+
+static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void *data)
+{
+	struct mig_out *out = data;
+	struct json *message;
+	int r;
+
+	if (error < 0) {
+		next_network(out, text);
+		return;
+	}
+	sockets_free(take_ptr(out->sockets));
+	message = json_copy(out->options);
+	json_set_string(message, "key", out->key);
+	out->step = OUT_PERFORM;
+	job_update(out->job, "perform", 1, NULL);
+	r = chan_call(out->vp->chan, "mig.out", message, fds, n_fds, CALL_TIMEOUT_NS, on_performing,
+		out->vp);
+	for (size_t i = 0; i < n_fds; i++)
+		close(fds[i]);
+	if (r < 0)
+		fail(out, API_FAILED, strerror(-r));
+	else
+		vmproc_publish(out->vp->svc, out->vp->name, out->vp->epoch, "Migrating",
+			out->target.name);
+}
+
+static void on_ignored(int error _unused_, const struct json *reply _unused_, int *fds _unused_,
+	size_t n_fds _unused_, void *data _unused_)
+{
+}
+
+static int tell_process(struct vmproc *vp, const char *op, struct json *message)
+{
+	if (!vp->chan) {
+		json_unref(message);
+		return -EPIPE;
+	}
+	return chan_call(vp->chan, op, message, NULL, 0, CALL_TIMEOUT_NS, on_ignored, NULL);
+}
+
+static void tell_verdict(struct vmproc *vp, bool committed)
+{
+	struct json *message = json_object_new();
+
+	json_set_bool(message, "committed", committed);
+	tell_process(vp, "mig.finish", message);
+}
+
+static struct json *full_report(struct mig_out *out, const struct json *started)
+{
+	const struct cluster_net *net = &out->nets[out->net_at];
+	struct json *report = out->report ? json_copy(out->report) : json_object_new();
+	struct json *path = json_object_new();
+
+	json_set_string(path, "name", net->name);
+	json_set_string(path, "subnet", net->subnet);
+	json_set_string(path, "local", out->local);
+	json_set_string(path, "remote", out->remote);
+	json_set(report, "network", path);
+	json_set(report, "networks", netbytes_json(out->vp->svc, &out->bytes_before));
+	json_set_int(report, "mute_ns", (int64_t)out->mute_ns);
+	json_set_int(report, "commit_ns", (int64_t)out->commit_ns);
+	if (started)
+		json_set_int(report, "start_ns", json_get_int(started, "start_ns", 0));
+	/* From the pause to the news that the VM runs, by one clock: an upper bound. */
+	if (started && out->paused_at_ns)
+		json_set_int(report, "blackout_ns", (int64_t)(clock_mono_ns() - out->paused_at_ns));
+	return report;
+}
+
+/* ---- finish ---- */
+
+static void confirm(struct mig_out *out)
+{
+	struct vmproc *vp = out->vp;
+	struct job *job = out->job;
+
+	if (!out->process_done || !out->started)
+		return;
+	out_free(out);
+	vmproc_destroy(vp);
+	job_finish(job, JOB_DONE, API_FAILED, "");
+}
+
+static void on_confirm_timeout(void *data)
+{
+	struct mig_out *out = data;
+	struct vmproc *vp = out->vp;
+	struct job *job = out->job;
+	char text[200];
+
+	out->confirm_timer = 0;
+	snprintf(text, sizeof(text),
+		"%s owns the VM now but did not say that it runs there; see 'viaduct vm show %s'",
+		out->target.name, vp->name);
+	out_free(out);
+	vmproc_destroy(vp);
+	job_finish(job, JOB_FAILED, API_FAILED, text);
+}
+
+static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_ns)
+{
+	struct mig_out *out = vp->out;
+	struct job *job;
+
+	if (!out)
+		return;
+	out->commit_ns = commit_ns;
+	switch (verdict) {
+	case VERDICT_COMMITTED:
+		tell_verdict(vp, true);
+		out->step = OUT_CONFIRM;
+		job_update(out->job, "confirm", 99, NULL);
+		loop_timer_add(vp->svc->loop, CONFIRM_TIMEOUT_NS, on_confirm_timeout, out,
+			&out->confirm_timer);
+		break;
+	case VERDICT_KEPT:
+		vmproc_unmute(vp);
+		tell_verdict(vp, false); /* `mig.done` with an error ends the job */
+		break;
+	case VERDICT_LOST:
+		job = out->job;
+		out_free(out);
+		vmproc_destroy(vp);
+		job_finish(job, JOB_FAILED, API_CONFLICT,
+			"the VM belongs to somebody else now; its copy here was thrown away");
+		break;
+	}
+}
+
+static void on_muted(struct vmproc *vp, void *data)
+{
+	uint64_t *ready_at_ns = data;
+
+	if (vp->out) {
+		vp->out->mute_ns = clock_mono_ns() - *ready_at_ns;
+		if (verdict_ask(vp, vp->out->target.id, on_verdict) < 0)
+			tell_verdict(vp, false);
+	}
+	free(ready_at_ns);
+}
+
+static void on_ready(struct mig_out *out)
+{
+	struct cluster_node target;
+	uint64_t *now_ns = malloc(sizeof(*now_ns));
+
+	out->step = OUT_FINISH;
+	out->job->cancel = NULL;
+	out->paused_at_ns = (uint64_t)json_get_int(out->report, "paused_at_ns", 0);
+	if (!now_ns ||
+		cluster_find_node(out->vp->svc->cluster, out->target.name, &target) < 0 ||
+		!target.has_service) {
+		free(now_ns);
+		tell_verdict(out->vp, false);
+		return;
+	}
+	*now_ns = clock_mono_ns();
+	vmproc_mute(out->vp, on_muted, now_ns);
+}
+
+static void on_done(struct mig_out *out, const struct json *message)
+{
+	int64_t error = json_get_int(message, "error", 0);
+
+	if (error == 0 || out->step == OUT_CONFIRM) {
+		out->process_done = true;
+		confirm(out);
+		return;
+	}
+	fail(out, error == ECANCELED && out->step != OUT_FINISH ? API_CANCELLED : API_FAILED,
+		json_get_string(message, "text", strerror((int)error)));
+}
+
+void mig_out_event(struct vmproc *vp, const char *op, const struct json *message)
+{
+	struct mig_out *out = vp->out;
+	struct json *report = json_get(message, "report");
+
+	if (report) {
+		json_unref(out->report);
+		out->report = json_ref(report);
+	}
+	if (strcmp(op, "mig.progress") == 0)
+		job_update(out->job, json_get_string(report, "phase", "perform"),
+			(unsigned)json_get_int(report, "percent", 0), json_ref(report));
+	else if (strcmp(op, "mig.ready") == 0 && out->step == OUT_PERFORM)
+		on_ready(out);
+	else if (strcmp(op, "mig.done") == 0)
+		on_done(out, message);
+}
+
+void mig_out_started(struct vmproc *vp, const struct json *message)
+{
+	struct mig_out *out = vp->out;
+
+	if (out->step != OUT_CONFIRM || out->started)
+		return;
+	job_update(out->job, "confirm", 99, full_report(out, message));
+	out->started = true;
+	confirm(out);
+}
+
+/* ---- what else can happen ---- */
+
+void mig_out_vm_died(struct vmproc *vp)
+{
+	struct mig_out *out = vp->out;
+
+	if (out->step == OUT_CONFIRM) {
+		out->process_done = true; /* it was to go anyway; vmproc.c destroys it */
+		return;
+	}
+	fail(out, API_FAILED, "the VM's own process died during the move");
+}
+
+void mig_out_cluster_changed(struct vmproc *vp)
+{
+	struct mig_out *out = vp->out;
+	struct cluster_node target;
+	char text[128];
+
+	if (cluster_find_node(vp->svc->cluster, out->target.name, &target) == 0 && target.has_service)
+		return;
+	snprintf(text, sizeof(text), "%s left the cluster during the move", out->target.name);
+	if (out->step <= OUT_CONNECT)
+		fail(out, API_UNREACHABLE, text);
+	else if (out->step == OUT_PERFORM)
+		tell_process(vp, "mig.cancel", NULL);
+	else if (out->step == OUT_CONFIRM) {
+		loop_timer_remove(vp->svc->loop, out->confirm_timer);
+		out->confirm_timer = 0;
+		on_confirm_timeout(out);
+	}
+}
+
+static int on_cancel(struct job *job _unused_, void *data)
+{
+	struct mig_out *out = data;
+
+	if (out->step <= OUT_CONNECT) {
+		fail(out, API_CANCELLED, "cancelled");
+		return 0;
+	}
+	return out->step == OUT_PERFORM ? tell_process(out->vp, "mig.cancel", NULL) : -EBUSY;
+}
+
+static int make_key(char hex[65])
+{
+	uint8_t key[32];
+
+	if (getrandom(key, sizeof(key), 0) != sizeof(key))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(key); i++)
+		snprintf(hex + 2 * i, 3, "%02x", key[i]);
+	explicit_bzero(key, sizeof(key));
+	return 0;
+}
+
+int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
+	const struct json *options)
+{
+	struct svc *svc = vp->svc;
+	struct mig_out *out = calloc(1, sizeof(*out));
+	int r;
+
+	if (!out)
+		return -ENOMEM;
+	out->vp = vp;
+	out->job = job;
+	out->target = *target;
+	out->n_channels = (unsigned)json_get_int(options, "channels", DEFAULT_CHANNELS);
+	if (out->n_channels < 1 || out->n_channels > MAX_CHANNELS)
+		out->n_channels = DEFAULT_CHANNELS;
+	out->options = json_object_new();
+	json_set_int(out->options, "blackout_budget_ns",
+		json_get_int(options, "blackout_ms", 0) * (int64_t)NS_PER_MS);
+	json_set_int(out->options, "bandwidth_bytes_per_s",
+		json_get_int(options, "bandwidth_bytes_per_s", 0));
+	json_set_bool(out->options, "compress", json_get_bool(options, "compress", true));
+	vp->out = out;
+	r = make_key(out->key);
+	out->n_nets = cluster_migration_nets(svc->cluster, cluster_local_id(svc->cluster), target->id,
+		out->nets, ARRAY_LEN(out->nets));
+	if (r == 0 && out->n_nets == 0)
+		r = -ENETUNREACH;
+	if (r < 0) {
+		out_free(out);
+		return r;
+	}
+	netbytes_snapshot(svc, &out->bytes_before);
+	job->cancel = on_cancel;
+	job->data = out;
+	try_network(out);
+	return 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/svc/svc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fabric/open.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CALL_TIMEOUT_NS  (5 * NS_PER_SEC)
+#define RESTART_DELAY_NS (1 * NS_PER_SEC)
+
+/* A switch that the switch process has, as far as we know. */
+struct known_switch {
+	struct list link;
+	char name[SVC_NAME_MAX_LEN + 1];
+	bool seen; /* in the store, during a sync */
+};
+
+struct switchd {
+	struct svc *svc;
+	struct proc *proc;
+	struct chan *chan;
+	struct list known;
+	uint64_t restart_timer;
+	unsigned n_restarts;
+};
+
+static int start(struct switchd *sw);
+
+/* ---- the process ---- */
+
+static void forget_switches(struct switchd *sw)
+{
+	struct known_switch *known, *after;
+
+	list_for_each_safe(known, after, &sw->known, link) {
+		list_remove(&known->link);
+		free(known);
+	}
+}
+
+static void on_restart(void *data)
+{
+	struct switchd *sw = data;
+
+	sw->restart_timer = 0;
+	if (start(sw) == 0)
+		switchd_sync(sw);
+}
+
+static void on_exit_(struct proc *proc _unused_, int wait_status, void *data)
+{
+	struct switchd *sw = data;
+	char text[96];
+
+	log_error("viaduct-vswitchd %s: VMs of this node have no network until they are restarted or "
+		  "moved; the switches come back in a second",
+		proc_status_text(wait_status, text, sizeof(text)));
+	chan_free(take_ptr(sw->chan));
+	proc_free(take_ptr(sw->proc));
+	forget_switches(sw);
+	sw->n_restarts++;
+	loop_timer_add(sw->svc->loop, RESTART_DELAY_NS, on_restart, sw, &sw->restart_timer);
+}
+
+static void on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
+	int *fds _unused_, size_t n_fds _unused_, void *data _unused_)
+{
+	if (strcmp(op, "port.shut") == 0)
+		log_warning("port %s was shut: %s", json_get_string(message, "port", "?"),
+			json_get_string(message, "reason", "?"));
+	if (id)
+		chan_reply(chan, id, -EOPNOTSUPP, NULL, NULL, NULL, 0);
+}
+
+static void on_close(struct chan *chan _unused_, int error, void *data)
+{
+	struct switchd *sw = data;
+
+	/* The exit follows; a switch that breaks the protocol but lives is killed into one. */
+	if (error != -EPIPE && sw->proc)
+		proc_signal(sw->proc, SIGKILL);
+}
+
+static int start(struct switchd *sw)
+{
+	const struct svc_options *options = &sw->svc->options;
+	char path[256], log_path[256];
+	const char *argv[] = {"viaduct-vswitchd", NULL};
+	_cleanup_close_ int log_fd = -1;
+	int pair[2], r;
+	struct proc_spec spec = {
+		.path = path,
+		.argv = argv,
+		.fds = &pair[1],
+		.n_fds = 1,
+		.uid = options->child_uid,
+		.gid = options->child_gid,
+	};
+
+	snprintf(path, sizeof(path), "%s/viaduct-vswitchd", options->libexec_dir);
+	snprintf(log_path, sizeof(log_path), "%s/vswitchd.log", options->log_dir);
+	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (log_fd < 0)
+		return -errno;
+	spec.log_fd = log_fd;
+	r = chan_pair(pair);
+	if (r < 0)
+		return r;
+	r = proc_start(sw->svc->loop, &spec, on_exit_, sw, &sw->proc);
+	close(pair[1]);
+	if (r < 0) {
+		close(pair[0]);
+		return r;
+	}
+	return chan_new(sw->svc->loop, pair[0], on_message, on_close, sw, &sw->chan);
+}
+
+int switchd_new(struct svc *svc, struct switchd **ret_switchd)
+{
+	struct switchd *sw = calloc(1, sizeof(*sw));
+	int r;
+
+	if (!sw)
+		return -ENOMEM;
+	sw->svc = svc;
+	list_init(&sw->known);
+	r = start(sw);
+	if (r < 0) {
+		switchd_free(sw);
+		return r;
+	}
+	*ret_switchd = sw;
+	return 0;
+}
+
+void switchd_free(struct switchd *sw)
+{
+	if (!sw)
+		return;
+	loop_timer_remove(sw->svc->loop, sw->restart_timer);
+	chan_free(sw->chan);
+	proc_free(sw->proc);
+	forget_switches(sw);
+	free(sw);
+}
+
+int switchd_call(struct switchd *sw, const char *op, struct json *message, chan_reply_fn fn,
+	void *data)
+{
+	if (!sw->chan) {
+		json_unref(message);
+		return -ENOTCONN;
+	}
+	return chan_call(sw->chan, op, message, NULL, 0, CALL_TIMEOUT_NS, fn, data);
+}
+
+/* ---- switches: the store says which there are ---- */
+
+static void on_synced(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
+	void *data)
+{
+	_cleanup_free_ char *what = data;
+
+	if (error < 0)
+		log_error("%s failed: %s", what,
+			json_get_string(reply, "error", strerror(-error)));
+}
+
+static struct known_switch *find_known(struct switchd *sw, const char *name)
+{
+	struct known_switch *known;
+
+	list_for_each(known, &sw->known, link) {
+		if (strcmp(known->name, name) == 0)
+			return known;
+	}
+	return NULL;
+}
+
+static int create_switch(struct switchd *sw, const char *name, const struct json *record)
+{
+	struct known_switch *known = calloc(1, sizeof(*known));
+	const char *type = json_get_string(record, "type", "");
+	const char *uplink = json_get_string(record, "uplink", NULL);
+	_cleanup_close_ int fd = -1;
+	struct json *message;
+	char *what = NULL;
+	int r = 0;
+
+	if (!known || asprintf(&what, "making switch %s", name) < 0) {
+		free(known);
+		return -ENOMEM;
+	}
+	snprintf(known->name, sizeof(known->name), "%s", name);
+	known->seen = true;
+	list_append(&sw->known, &known->link);
+	if (strcmp(type, "external") == 0) {
+		r = uplink ? fabric_open_uplink(uplink, &fd) : -EINVAL;
+		if (r < 0) {
+			log_error("switch %s: its network adapter %s cannot be used: %s", name,
+				uplink ? uplink : "(none)", strerror(-r));
+			free(what);
+			return r;
+		}
+	}
+	message = json_object_new();
+	json_set_string(message, "name", name);
+	json_set_string(message, "type", type);
+	if (fd >= 0)
+		json_set_string(message, "uplink", uplink);
+	r = chan_call(sw->chan, "switch.create", message, &fd, fd >= 0, CALL_TIMEOUT_NS, on_synced,
+		what);
+	if (r < 0)
+		free(what);
+	return r;
+}
+
+static int sync_one(const char *key, const struct json *record, uint64_t version _unused_, void *data)
+{
+	struct switchd *sw = data;
+	const char *name = strrchr(key, '/') + 1;
+	struct known_switch *known = find_known(sw, name);
+
+	if (known)
+		known->seen = true;
+	else
+		create_switch(sw, name, record);
+	return 0;
+}
+
+void switchd_sync(struct switchd *sw)
+{
+	char prefix[SVC_NAME_MAX_LEN + 16];
+	struct known_switch *known, *after;
+
+	if (!sw->chan || !cluster_local_name(sw->svc->cluster))
+		return;
+	snprintf(prefix, sizeof(prefix), "switch/%s/", cluster_local_name(sw->svc->cluster));
+	list_for_each(known, &sw->known, link)
+		known->seen = false;
+	cluster_for_each(sw->svc->cluster, prefix, sync_one, sw);
+	list_for_each_safe(known, after, &sw->known, link) {
+		struct json *message;
+		char *what;
+
+		if (known->seen || asprintf(&what, "deleting switch %s", known->name) < 0)
+			continue;
+		message = json_object_new();
+		json_set_string(message, "name", known->name);
+		if (chan_call(sw->chan, "switch.delete", message, NULL, 0, CALL_TIMEOUT_NS, on_synced,
+			    what) < 0)
+			free(what);
+		list_remove(&known->link);
+		free(known);
+	}
+}
+
+struct resolve {
+	const char *reference;
+	char *text;
+	size_t size_bytes;
+	bool by_logical, found;
+};
+
+static int resolve_one(const char *key, const struct json *record, uint64_t version _unused_,
+	void *data)
+{
+	struct resolve *r = data;
+	const char *name = strrchr(key, '/') + 1;
+	const char *known_as = r->by_logical ? json_get_string(record, "logical", "") : name;
+
+	if (strcmp(known_as, r->reference) != 0)
+		return 0;
+	snprintf(r->text, r->size_bytes, "%s", name);
+	r->found = true;
+	return 1;
+}
+
+const char *switchd_resolve(struct svc *svc, const char *node, const char *reference, char *text,
+	size_t size_bytes)
+{
+	struct resolve r = {.reference = reference, .text = text, .size_bytes = size_bytes};
+	char prefix[SVC_NAME_MAX_LEN + 16];
+
+	snprintf(prefix, sizeof(prefix), "switch/%s/", node);
+	cluster_for_each(svc->cluster, prefix, resolve_one, &r);
+	if (!r.found) {
+		r.by_logical = true;
+		cluster_for_each(svc->cluster, prefix, resolve_one, &r);
+	}
+	return r.found ? text : NULL;
+}

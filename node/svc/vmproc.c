@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/svc/svc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CALL_TIMEOUT_NS  (30 * NS_PER_SEC)
+#define SERIAL_KEPT_BYTES 65536
+
+static void prepare_next(struct vmproc *vp);
+
+struct vmproc *vmproc_find(struct svc *svc, const char *name)
+{
+	struct vmproc *vp;
+
+	list_for_each(vp, &svc->vms, link) {
+		if (strcmp(vp->name, name) == 0)
+			return vp;
+	}
+	return NULL;
+}
+
+uint64_t vm_config_memory(const struct json *config)
+{
+	int64_t bytes = json_get_int(config, "memory_bytes", 0);
+
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+uint64_t svc_memory_free(const struct svc *svc)
+{
+	uint64_t used = 0;
+	struct vmproc *vp;
+
+	list_for_each(vp, &svc->vms, link)
+		used += vp->memory_bytes;
+	return used < svc->options.vm_memory_bytes ? svc->options.vm_memory_bytes - used : 0;
+}
+
+static void on_published(int error, uint64_t version _unused_, void *data)
+{
+	_cleanup_free_ char *name = data;
+
+	if (error < 0)
+		log_warning("the state of %s could not be published: %s", name, strerror(-error));
+}
+
+void vmproc_publish(struct svc *svc, const char *name, uint64_t epoch, const char *state,
+	const char *reason)
+{
+	struct json *value = json_object_new();
+	char key[SVC_NAME_MAX_LEN + 16];
+	char *copy = strdup(name);
+
+	snprintf(key, sizeof(key), "vmstate/%s", name);
+	json_set_string(value, "node", cluster_local_name(svc->cluster));
+	json_set_int(value, "epoch", (int64_t)epoch);
+	json_set_string(value, "state", state);
+	json_set_string(value, "reason", reason ? reason : "");
+	json_set_int(value, "since", (int64_t)(clock_real_ns() / NS_PER_SEC));
+	if (!copy || cluster_cas(svc->cluster, key, CLUSTER_ANY_VERSION, value, on_published, copy) < 0)
+		free(copy);
+}
+
+/* ---- end of life ---- */
+
+static void free_now(struct vmproc *vp)
+{
+	struct api_call *call, *after;
+
+	list_for_each_safe(call, after, &vp->serial_waiters, link)
+		api_fail(call, API_CONFLICT, "%s does not run here any more", vp->name);
+	for (size_t i = 0; i < ARRAY_LEN(vp->port_fds); i++)
+		close_fd(vp->port_fds[i]);
+	buf_fini(&vp->serial);
+	json_unref(vp->config);
+	free(vp);
+}
+
+static void put_pending(struct vmproc *vp)
+{
+	vp->n_pending--;
+	if (vp->dying && vp->n_pending == 0)
+		free_now(vp);
+}
+
+static void on_port_removed(int error, const struct json *reply, int *fds _unused_,
+	size_t n_fds _unused_, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (error < 0)
+		log_warning("a port of %s could not be removed: %s", vp->name,
+			json_get_string(reply, "error", strerror(-error)));
+	put_pending(vp);
+}
+
+static struct json *port_message(const struct vmproc *vp, unsigned nic)
+{
+	struct json *message = json_object_new();
+
+	json_set_stringf(message, "port", "%s/nic%u", vp->name, nic);
+	return message;
+}
+
+void vmproc_destroy(struct vmproc *vp)
+{
+	if (vp->dying)
+		return;
+	vp->dying = true;
+	list_remove(&vp->link);
+	verdict_forget(vp);
+	chan_free(take_ptr(vp->chan));
+	proc_free(take_ptr(vp->proc));
+	vp->n_pending++;
+	for (unsigned i = 0; i < vp->n_ports; i++) {
+		vp->n_pending++;
+		if (switchd_call(vp->svc->switchd, "port.remove", port_message(vp, i),
+			    on_port_removed, vp) < 0)
+			vp->n_pending--;
+	}
+	put_pending(vp);
+}
+
+/* The process or its guest is gone: whoever is moving it decides first. */
+static void vm_died(struct vmproc *vp, const char *state, const char *reason)
+{
+	void (*prepared)(struct vmproc *, int, const char *, void *) = vp->prepared;
+
+	log_info("%s: %s", vp->name, reason);
+	vp->state = VMPROC_FAILED;
+	chan_free(take_ptr(vp->chan));
+	if (prepared) {
+		vp->prepared = NULL;
+		snprintf(vp->error, sizeof(vp->error), "%s", reason);
+		prepared(vp, -ECHILD, vp->error, vp->prepared_data);
+		return;
+	}
+	if (vp->in) {
+		mig_in_vm_died(vp);
+		return;
+	}
+	if (vp->out)
+		mig_out_vm_died(vp);
+	if (vp->quick)
+		quick_out_vm_died(vp);
+	vmproc_publish(vp->svc, vp->name, vp->epoch, state, reason);
+	vmproc_destroy(vp);
+}
+
+static void on_process_exit(struct proc *proc _unused_, int wait_status, void *data)
+{
+	struct vmproc *vp = data;
+	char text[96], reason[160];
+
+	snprintf(reason, sizeof(reason), "its process %s",
+		proc_status_text(wait_status, text, sizeof(text)));
+	vm_died(vp, "Failed", reason);
+}
+
+static void on_channel_close(struct chan *chan _unused_, int error, void *data)
+{
+	struct vmproc *vp = data;
+
+	/* -EPIPE: the exit follows. A process that breaks the protocol is killed into one. */
+	if (error != -EPIPE && vp->proc)
+		proc_signal(vp->proc, SIGKILL);
+}
+
+/* ---- what the process says ---- */
+
+static void answer_serial(struct vmproc *vp)
+{
+	struct api_call *call, *after;
+
+	list_for_each_safe(call, after, &vp->serial_waiters, link)
+		call->expired(call);
+}
+
+static void on_serial(struct vmproc *vp, const char *text)
+{
+	size_t len = strlen(text);
+
+	buf_bytes(&vp->serial, text, len);
+	vp->serial_end += len;
+	if (vp->serial.size_bytes > 2 * SERIAL_KEPT_BYTES) {
+		size_t surplus = vp->serial.size_bytes - SERIAL_KEPT_BYTES;
+
+		memmove(vp->serial.data, vp->serial.data + surplus, SERIAL_KEPT_BYTES);
+		vp->serial.size_bytes = SERIAL_KEPT_BYTES;
+	}
+	answer_serial(vp);
+}
+
+static void on_ended(struct vmproc *vp, const struct json *message)
+{
+	const char *how = json_get_string(message, "how", "error");
+	char reason[300];
+
+	if (strcmp(how, "poweroff") == 0) {
+		vm_died(vp, "Off", "the guest powered off");
+		return;
+	}
+	snprintf(reason, sizeof(reason), "the guest ended by %s: %s", how,
+		json_get_string(message, "text", ""));
+	vm_died(vp, "Failed", reason);
+}
+
+static void on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
+	int *fds _unused_, size_t n_fds _unused_, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (id)
+		chan_reply(chan, id, -EOPNOTSUPP, NULL, NULL, NULL, 0);
+	else if (strcmp(op, "serial") == 0)
+		on_serial(vp, json_get_string(message, "text", ""));
+	else if (strcmp(op, "vm.ended") == 0)
+		on_ended(vp, message);
+	else if (strncmp(op, "mig.in.", 7) == 0 && vp->in)
+		mig_in_event(vp, op, message);
+	else if (strncmp(op, "mig.", 4) == 0 && vp->out)
+		mig_out_event(vp, op, message);
+	else if (strncmp(op, "save.", 5) == 0 && vp->quick)
+		quick_out_event(vp, op, message);
+}
+
+/* ---- preparing: ports one after the other, then the process, then its configuration ---- */
+
+static void prepared(struct vmproc *vp, int error, const char *text)
+{
+	void (*fn)(struct vmproc *, int, const char *, void *) = vp->prepared;
+
+	if (!fn)
+		return;
+	vp->prepared = NULL;
+	if (error == 0)
+		vp->state = vp->incoming ? VMPROC_INCOMING : VMPROC_PAUSED;
+	fn(vp, error, text, vp->prepared_data);
+}
+
+static void on_configured(int error, const struct json *reply, int *fds _unused_,
+	size_t n_fds _unused_, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (error < 0) {
+		prepared(vp, error, json_get_string(reply, "error", strerror(-error)));
+		return;
+	}
+	vp->cpuid_digest = strtoull(json_get_string(reply, "cpuid_digest", "0"), NULL, 16);
+	prepared(vp, 0, NULL);
+}
+
+static struct json *configure_message(const struct vmproc *vp)
+{
+	struct json *message = json_object_new();
+	struct json *nics = json_array_new();
+
+	for (unsigned i = 0; i < vp->n_nics; i++) {
+		const struct json *nic = json_at(json_get(vp->config, "nics"), i);
+		struct json *entry = json_object_new();
+
+		json_set_string(entry, "mac", json_get_string(nic, "mac", ""));
+		json_set_int(entry, "mtu", json_get_int(nic, "mtu", 1500));
+		json_append(nics, entry);
+	}
+	json_set_string(message, "name", vp->name);
+	json_set_int(message, "vps", json_get_int(vp->config, "vps", 1));
+	json_set_int(message, "memory_bytes", (int64_t)vp->memory_bytes);
+	json_set_string(message, "cmdline", json_get_string(vp->config, "cmdline", ""));
+	json_set_bool(message, "incoming", vp->incoming);
+	json_set(message, "nics", nics);
+	return message;
+}
+
+static int configure(struct vmproc *vp)
+{
+	int fds[2 + 3 * SVC_MAX_NICS];
+	size_t n = 0;
+	_cleanup_close_ int kernel = -1;
+	int r;
+
+	fds[n++] = vp->svc->kvm_fd;
+	for (unsigned i = 0; i < 3 * vp->n_nics; i++)
+		fds[n++] = vp->port_fds[i];
+	if (!vp->incoming) {
+		const char *path = json_get_string(vp->config, "kernel", "");
+
+		kernel = open(path, O_RDONLY | O_CLOEXEC);
+		if (kernel < 0) {
+			r = -errno;
+			snprintf(vp->error, sizeof(vp->error), "its kernel %s cannot be opened: %s",
+				path, strerror(-r));
+			return r;
+		}
+		fds[n++] = kernel;
+	}
+	return chan_call(vp->chan, "vm.configure", configure_message(vp), fds, n, CALL_TIMEOUT_NS,
+		on_configured, vp);
+}
+
+static int spawn(struct vmproc *vp)
+{
+	const struct svc_options *options = &vp->svc->options;
+	char path[256], log_path[320], title[SVC_NAME_MAX_LEN + 16];
+	const char *argv[] = {"viaduct-vmhost", title, NULL};
+	_cleanup_close_ int log_fd = -1;
+	int pair[2], r;
+	struct proc_spec spec = {
+		.path = path,
+		.argv = argv,
+		.fds = &pair[1],
+		.n_fds = 1,
+		.uid = options->child_uid,
+		.gid = options->child_gid,
+	};
+
+	snprintf(path, sizeof(path), "%s/viaduct-vmhost", options->libexec_dir);
+	snprintf(log_path, sizeof(log_path), "%s/vm-%s.log", options->log_dir, vp->name);
+	snprintf(title, sizeof(title), "vmhost-%s", vp->name);
+	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (log_fd < 0)
+		return -errno;
+	spec.log_fd = log_fd;
+	r = chan_pair(pair);
+	if (r < 0)
+		return r;
+	r = proc_start(vp->svc->loop, &spec, on_process_exit, vp, &vp->proc);
+	close(pair[1]);
+	if (r < 0) {
+		close(pair[0]);
+		return r;
+	}
+	return chan_new(vp->svc->loop, pair[0], on_message, on_channel_close, vp, &vp->chan);
+}
+
+static void on_port_added(int error, const struct json *reply, int *fds, size_t n_fds, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (!vp->dying && error == 0 && n_fds == 3) {
+		for (unsigned i = 0; i < 3; i++)
+			vp->port_fds[3 * vp->n_ports + i] = take_fd(&fds[i]);
+		vp->n_ports++;
+		prepare_next(vp);
+	} else if (!vp->dying) {
+		snprintf(vp->error, sizeof(vp->error), "network adapter %u: %s", vp->n_ports,
+			json_get_string(reply, "error", error ? strerror(-error) : "bad answer"));
+		prepared(vp, error ? error : -EBADMSG, vp->error);
+	}
+	put_pending(vp);
+}
+
+static int add_port(struct vmproc *vp)
+{
+	const struct json *nic = json_at(json_get(vp->config, "nics"), vp->n_ports);
+	const char *reference = json_get_string(nic, "switch", "");
+	const char *node = cluster_local_name(vp->svc->cluster);
+	char name[SVC_NAME_MAX_LEN + 1];
+	struct json *message;
+	int r;
+
+	if (!switchd_resolve(vp->svc, node, reference, name, sizeof(name))) {
+		snprintf(vp->error, sizeof(vp->error),
+			"network adapter %u: %s has no switch called '%s', nor one with that logical name",
+			vp->n_ports, node, reference);
+		return -ENOENT;
+	}
+	message = port_message(vp, vp->n_ports);
+	json_set_string(message, "switch", name);
+	json_set_string(message, "mac", json_get_string(nic, "mac", ""));
+	json_set_string(message, "mode", json_get_string(nic, "mode", "untagged"));
+	json_set_int(message, "vid", json_get_int(nic, "vid", 0));
+	json_set_int(message, "native", json_get_int(nic, "native", 0));
+	json_set_string(message, "allowed", json_get_string(nic, "allowed", ""));
+	json_set_bool(message, "spoofing", json_get_bool(nic, "spoofing", false));
+	json_set_bool(message, "muted", vp->incoming);
+	vp->n_pending++;
+	r = switchd_call(vp->svc->switchd, "port.add", message, on_port_added, vp);
+	if (r < 0)
+		vp->n_pending--;
+	return r;
+}
+
+static void prepare_next(struct vmproc *vp)
+{
+	int r;
+
+	if (vp->n_ports < vp->n_nics) {
+		r = add_port(vp);
+	} else {
+		r = spawn(vp);
+		if (r == 0)
+			r = configure(vp);
+	}
+	if (r < 0)
+		prepared(vp, r, vp->error[0] ? vp->error : strerror(-r));
+}
+
+static void prepare_job(void *data)
+{
+	struct vmproc *vp = data;
+
+	if (!vp->dying)
+		prepare_next(vp);
+	put_pending(vp);
+}
+
+int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch, bool incoming,
+	void (*fn)(struct vmproc *vp, int error, const char *text, void *data), void *data,
+	struct vmproc **ret_vp)
+{
+	struct vmproc *vp;
+	int r;
+
+	if (svc->kvm_fd < 0)
+		return -ENODEV;
+	if (vmproc_find(svc, name))
+		return -EEXIST;
+	if (json_length(json_get(config, "nics")) > SVC_MAX_NICS)
+		return -EINVAL;
+	vp = calloc(1, sizeof(*vp));
+	if (!vp)
+		return -ENOMEM;
+	vp->svc = svc;
+	snprintf(vp->name, sizeof(vp->name), "%s", name);
+	vp->config = json_ref(config);
+	vp->epoch = epoch;
+	vp->incoming = incoming;
+	vp->memory_bytes = vm_config_memory(config);
+	vp->n_nics = (unsigned)json_length(json_get(config, "nics"));
+	vp->prepared = fn;
+	vp->prepared_data = data;
+	list_init(&vp->serial_waiters);
+	for (size_t i = 0; i < ARRAY_LEN(vp->port_fds); i++)
+		vp->port_fds[i] = -1;
+	/* From the loop, so that the callback never comes before this function returns. */
+	r = loop_job_add(svc->loop, prepare_job, vp);
+	if (r < 0) {
+		free_now(vp);
+		return r;
+	}
+	vp->n_pending = 1;
+	list_append(&svc->vms, &vp->link);
+	*ret_vp = vp;
+	return 0;
+}
+
+/* ---- running ---- */
+
+static void on_port_opened(int error, const struct json *reply, int *fds _unused_,
+	size_t n_fds _unused_, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (error < 0)
+		log_error("%s: a port could not be opened: %s", vp->name,
+			json_get_string(reply, "error", strerror(-error)));
+	put_pending(vp);
+}
+
+void vmproc_unmute(struct vmproc *vp)
+{
+	for (unsigned i = 0; i < vp->n_ports; i++) {
+		vp->n_pending++;
+		if (switchd_call(vp->svc->switchd, "port.open", port_message(vp, i), on_port_opened,
+			    vp) < 0)
+			vp->n_pending--;
+	}
+}
+
+int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data)
+{
+	int r;
+
+	if (!vp->chan)
+		return -EPIPE;
+	r = chan_call(vp->chan, "vm.start", NULL, NULL, 0, CALL_TIMEOUT_NS, fn, data);
+	if (r < 0)
+		return r;
+	if (vp->incoming)
+		vmproc_unmute(vp);
+	return 0;
+}
+
+struct mute {
+	struct vmproc *vp;
+	unsigned n_left;
+	void (*fn)(struct vmproc *vp, void *data);
+	void *data;
+};
+
+static void mute_done(struct mute *mute)
+{
+	if (--mute->n_left > 0)
+		return;
+	if (!mute->vp->dying)
+		mute->fn(mute->vp, mute->data);
+	put_pending(mute->vp);
+	free(mute);
+}
+
+static void on_muted(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
+	void *data)
+{
+	struct mute *mute = data;
+
+	if (error < 0)
+		log_error("%s: a port could not be muted: %s", mute->vp->name,
+			json_get_string(reply, "error", strerror(-error)));
+	mute_done(mute);
+}
+
+void vmproc_mute(struct vmproc *vp, void (*fn)(struct vmproc *vp, void *data), void *data)
+{
+	struct mute *mute = calloc(1, sizeof(*mute));
+
+	if (!mute) {
+		fn(vp, data);
+		return;
+	}
+	*mute = (struct mute){.vp = vp, .n_left = 1, .fn = fn, .data = data};
+	vp->n_pending++;
+	for (unsigned i = 0; i < vp->n_ports; i++) {
+		mute->n_left++;
+		if (switchd_call(vp->svc->switchd, "port.mute", port_message(vp, i), on_muted, mute) < 0)
+			mute->n_left--;
+	}
+	mute_done(mute);
+}
