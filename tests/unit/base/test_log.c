@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/base/cmocka_all.h"
+
+struct fixture {
+	int fds[2];
+	char text[8192];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_int_equal(pipe2(f->fds, O_NONBLOCK | O_CLOEXEC), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	log_fini();
+	close(f->fds[0]);
+	close(f->fds[1]);
+	free(f);
+	return 0;
+}
+
+static const char *logged(struct fixture *f)
+{
+	ssize_t n = read(f->fds[0], f->text, sizeof(f->text) - 1);
+
+	f->text[n > 0 ? n : 0] = 0;
+	return f->text;
+}
+
+static void test_line(void **state)
+{
+	struct fixture *f = *state;
+	const char *text;
+	char name[64];
+
+	assert_int_equal(log_init("prog", LOG_LEVEL_INFO, f->fds[1]), 0);
+	errno = ENOSPC;
+	log_error("disk %d is %s", 3, "full");
+	assert_int_equal(errno, ENOSPC);
+	text = logged(f);
+	snprintf(name, sizeof(name), "Z prog[%d] error: disk 3 is full\n", (int)getpid());
+	assert_non_null(strstr(text, name));
+	/* 2024-01-31T12:34:56.789Z */
+	assert_int_equal(text[10], 'T');
+	assert_int_equal(strchr(text, 'Z') - text, 23);
+}
+
+static void test_levels(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_init("prog", LOG_LEVEL_WARNING, f->fds[1]), 0);
+	log_debug("debug");
+	log_info("info");
+	assert_string_equal(logged(f), "");
+	log_warning("careful");
+	assert_non_null(strstr(logged(f), " warning: careful\n"));
+}
+
+static void test_debug_takes_in_libqb(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_init("prog", LOG_LEVEL_DEBUG, f->fds[1]), 0);
+	log_debug("mine");
+	assert_non_null(strstr(logged(f), "test_log.c"));
+	/* A second initialisation replaces the first. */
+	assert_int_equal(log_init("other", LOG_LEVEL_INFO, f->fds[1]), 0);
+	log_debug("mine");
+	assert_string_equal(logged(f), "");
+	log_info("hello");
+	assert_non_null(strstr(logged(f), "] hello\n"));
+}
+
+static void test_hostile_text_stays_one_line(void **state)
+{
+	struct fixture *f = *state;
+	char huge[5000];
+	const char *text;
+
+	assert_int_equal(log_init("prog", LOG_LEVEL_INFO, f->fds[1]), 0);
+	log_info("%s", "a\nb\033[2Jc\r");
+	text = logged(f);
+	assert_non_null(strstr(text, "] a?b?[2Jc?\n"));
+	memset(huge, 'x', sizeof(huge));
+	huge[sizeof(huge) - 1] = 0;
+	log_info("%s", huge);
+	text = logged(f);
+	assert_true(strlen(text) > 1000 && strlen(text) < 1200);
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_debug_takes_in_libqb, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_text_stays_one_line, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
