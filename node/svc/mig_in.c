@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "csv/csv.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,29 +73,26 @@ static void on_told(int error, const struct json *reply _unused_, void *data _un
 
 static void on_volume_taken(int error, uint64_t version _unused_, void *data)
 {
-	_cleanup_free_ char *file = data; /* "volume\0file" */
-	_unused_ const char *name = file + strlen(file) + 1;
+	_cleanup_free_ char *volume = data;
 
 	if (error < 0)
-		log_warning("volume %s: %s is left behind: %s", file, name, strerror(-error));
+		log_warning("volume %s did not change its owner: %s", volume, strerror(-error));
 }
 
+/* The volume's ownership follows the VM; the file carries the epoch in its name, so nobody's later state
+ * can be meant. */
 static void remove_state_file(struct mig_in *in)
 {
 	char error[200];
-	char *note = calloc(1, strlen(in->volume) + strlen(in->file) + 2);
+	char *note;
 	int dir;
 
-	if (!note || volume_open(in->vp->svc, in->volume, &dir, error, sizeof(error)) < 0) {
-		free(note);
+	if (volume_open(in->vp->svc, in->volume, &dir, error, sizeof(error)) < 0)
 		return;
-	}
-	strcpy(note, in->volume);
-	strcpy(note + strlen(note) + 1, in->file);
-	/* The file carries the epoch in its name: whoever owned the volume before cannot mean another. */
-	unlinkat(dir, in->file, 0);
+	csv_saved_remove(dir, in->file);
 	close(dir);
-	if (volume_take(in->vp->svc, in->volume, on_volume_taken, note) < 0)
+	note = strdup(in->volume);
+	if (note && volume_take(in->vp->svc, in->volume, on_volume_taken, note) < 0)
 		free(note);
 }
 
@@ -371,8 +368,7 @@ void mig_in_load(struct svc *svc, struct peer_request *request, const char *from
 	int r;
 
 	if (!vp || !vp->in || !vp->in->quick || vp->in->request || vp->in->ready ||
-		strcmp(vp->in->from, from) != 0 || strchr(file, '/') || !file[0] ||
-		strlen(file) >= sizeof(vp->in->file) || !svc_name_is_valid(volume)) {
+		strcmp(vp->in->from, from) != 0 || strlen(file) >= sizeof(vp->in->file) || !svc_name_is_valid(volume)) {
 		refuse(request, API_CONFLICT, "no such quick migration was prepared");
 		return;
 	}
@@ -382,10 +378,10 @@ void mig_in_load(struct svc *svc, struct peer_request *request, const char *from
 		discard(vp->in, API_REFUSED, error);
 		return;
 	}
-	fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
+	r = csv_saved_open(dir, file, &fd);
+	if (r < 0) {
 		snprintf(error, sizeof(error), "%s on volume %s cannot be opened: %s", file, volume,
-			strerror(errno));
+			strerror(-r));
 		discard(vp->in, API_FAILED, error);
 		return;
 	}

@@ -353,6 +353,12 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 			&out->confirm_timer);
 		break;
 	case VERDICT_KEPT:
+		if (out->process_done) {
+			fail(out, API_FAILED, "the VM's own process died during the move");
+			vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed", "its process died");
+			vmproc_destroy(vp);
+			break;
+		}
 		vmproc_unmute(vp);
 		tell_verdict(vp, false); /* `mig.done` with an error ends the job */
 		break;
@@ -441,15 +447,18 @@ void mig_out_started(struct vmproc *vp, const struct json *message)
 
 /* ---- what else can happen ---- */
 
-void mig_out_vm_died(struct vmproc *vp)
+bool mig_out_vm_died(struct vmproc *vp)
 {
 	struct mig_out *out = vp->out;
 
-	if (out->step == OUT_CONFIRM) {
-		out->process_done = true; /* it was to go anyway; vmproc.c destroys it */
-		return;
+	if (out->step >= OUT_FINISH) {
+		/* The commit decides; if it happened the process was to go anyway. */
+		out->process_done = true;
+		confirm(out);
+		return true;
 	}
 	fail(out, API_FAILED, "the VM's own process died during the move");
+	return false;
 }
 
 void mig_out_cluster_changed(struct vmproc *vp)

@@ -239,7 +239,8 @@ struct quick_out;
 int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
 	const struct json *options);
 void mig_out_event(struct vmproc *vp, const char *op, const struct json *message);
-void mig_out_vm_died(struct vmproc *vp);
+/* True: the move still needs `vp` and ends it; false: it is over. */
+bool mig_out_vm_died(struct vmproc *vp);
 void mig_out_cluster_changed(struct vmproc *vp);
 /* The target says that the VM runs there. */
 void mig_out_started(struct vmproc *vp, const struct json *message);
@@ -248,7 +249,7 @@ void mig_out_started(struct vmproc *vp, const struct json *message);
 int quick_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
 	const char *volume);
 void quick_out_event(struct vmproc *vp, const char *op, const struct json *message);
-void quick_out_vm_died(struct vmproc *vp);
+bool quick_out_vm_died(struct vmproc *vp);
 void quick_out_cluster_changed(struct vmproc *vp);
 void quick_out_started(struct vmproc *vp, const struct json *message);
 

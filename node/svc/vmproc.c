@@ -146,10 +146,8 @@ static void vm_died(struct vmproc *vp, const char *state, const char *reason)
 		mig_in_vm_died(vp);
 		return;
 	}
-	if (vp->out)
-		mig_out_vm_died(vp);
-	if (vp->quick)
-		quick_out_vm_died(vp);
+	if ((vp->out && mig_out_vm_died(vp)) || (vp->quick && quick_out_vm_died(vp)))
+		return;
 	vmproc_publish(vp->svc, vp->name, vp->epoch, state, reason);
 	vmproc_destroy(vp);
 }

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that this
+ * node owns, answers the command line and the other nodes.
+ */
+#include "node/svc/svc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+#define HOUSEKEEPING_NS (2 * NS_PER_SEC)
+#define RESERVED_BYTES  (1ULL << 30) /* of the host's memory, not for VMs */
+
+/* ---- requests of other nodes ---- */
+
+static void on_started_notice(struct svc *svc, struct peer_request *request, const struct json *message)
+{
+	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
+
+	peer_reply(request, NULL);
+	if (vp && (uint64_t)json_get_int(message, "epoch", 0) == vp->epoch + 1) {
+		if (vp->out)
+			mig_out_started(vp, message);
+		else if (vp->quick)
+			quick_out_started(vp, message);
+	}
+}
+
+static void on_peer(struct peer_request *request, const char *from, const struct json *message,
+	void *data)
+{
+	struct svc *svc = data;
+	const char *op = json_get_string(message, "op", "");
+
+	if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
+		api_on_peer(svc, request, json_get(message, "request"));
+	} else if (strcmp(op, "mig.prepare") == 0) {
+		mig_in_prepare(svc, request, from, message);
+	} else if (strcmp(op, "mig.load") == 0) {
+		mig_in_load(svc, request, from, message);
+	} else if (strcmp(op, "mig.started") == 0) {
+		on_started_notice(svc, request, message);
+	} else {
+		if (strcmp(op, "mig.abort") == 0)
+			mig_in_abort(svc, from, message);
+		else
+			log_warning("%s asked for '%.40s', which this version does not know", from, op);
+		peer_reply(request, NULL);
+	}
+}
+
+static void on_published(int error, uint64_t version _unused_, void *data _unused_)
+{
+	if (error < 0)
+		log_debug("a record of this node was not written: %s", strerror(-error));
+}
+
+/* Write a record of this node's unless it is there already. */
+static void publish(struct svc *svc, const char *kind, struct json *value)
+{
+	char key[SVC_NAME_MAX_LEN + 16];
+	_cleanup_free_ char *wanted = json_dump(value, 0);
+	_cleanup_free_ char *present = NULL;
+	const struct json *old;
+	uint64_t version;
+
+	snprintf(key, sizeof(key), "%s/%s", kind, cluster_local_name(svc->cluster));
+	if (cluster_get(svc->cluster, key, &old, &version) == 0)
+		present = json_dump(old, 0);
+	if (wanted && present && strcmp(wanted, present) == 0)
+		json_unref(value);
+	else
+		cluster_cas(svc->cluster, key, CLUSTER_ANY_VERSION, value, on_published, NULL);
+}
+
+static void publish_node(struct svc *svc)
+{
+	struct json *value;
+
+	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer)
+		return;
+	value = json_object_new();
+	json_set_int(value, "vm_memory_bytes", (int64_t)svc->options.vm_memory_bytes);
+	json_set_bool(value, "kvm", svc->kvm_fd >= 0);
+	publish(svc, "node", value);
+	value = json_object_new();
+	json_set_string(value, "key", peer_public_key(svc->peer));
+	publish(svc, "peer", value);
+	cluster_publish_interfaces(svc->cluster);
+}
+
+static int connect_peer(const char *key, const struct json *value, uint64_t version _unused_, void *data)
+{
+	struct svc *svc = data;
+	const char *name = strchr(key, '/') + 1;
+	struct cluster_node node;
+	int r;
+
+	if (strcmp(name, cluster_local_name(svc->cluster)) == 0 ||
+		cluster_find_node(svc->cluster, name, &node) < 0)
+		return 0;
+	r = peer_set_node(svc->peer, name, node.ring_addr[0], json_get_string(value, "key", NULL));
+	if (r < 0)
+		log_warning("node %s cannot be talked to: %s", name, strerror(-r));
+	return 0;
+}
+
+static void start_peer(struct svc *svc)
+{
+	struct cluster_node self;
+	const char *name = cluster_local_name(svc->cluster);
+	char key_file[256];
+	int r;
+
+	if (svc->peer || !name || !name[0] || cluster_find_node(svc->cluster, name, &self) < 0)
+		return;
+	snprintf(key_file, sizeof(key_file), "%s/peer.key", svc->options.state_dir);
+	r = peer_new(svc->loop, self.ring_addr[0], key_file, on_peer, svc, &svc->peer);
+	if (r < 0)
+		log_error("requests of other nodes cannot be taken on %s port %d: %s", self.ring_addr[0],
+			PEER_PORT, strerror(-r));
+	else
+		log_info("node %s (%u) takes requests on %s", name, self.id, self.ring_addr[0]);
+}
+
+/* ---- the cluster ---- */
+
+static void on_cluster_changed(void *data)
+{
+	struct svc *svc = data;
+	struct vmproc *vp, *after;
+
+	start_peer(svc);
+	if (!svc->peer)
+		return;
+	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
+	publish_node(svc);
+	svc_recover(svc);
+	if (svc->switchd)
+		switchd_sync(svc->switchd);
+	list_for_each_safe(vp, after, &svc->vms, link) {
+		verdict_cluster_changed(vp);
+		if (vp->in)
+			mig_in_cluster_changed(vp);
+		else if (vp->out)
+			mig_out_cluster_changed(vp);
+		else if (vp->quick)
+			quick_out_cluster_changed(vp);
+	}
+}
+
+/* A VM that runs here while the record says that it is somebody else's must not go on. */
+static void check_ownership(struct svc *svc, const char *name)
+{
+	struct vmproc *vp = vmproc_find(svc, name);
+	struct cluster_owner owner;
+	char object[SVC_NAME_MAX_LEN + 8];
+
+	if (!vp)
+		return;
+	if (vp->in) {
+		mig_in_owner_changed(vp);
+		return;
+	}
+	if (vp->out || vp->quick || vp->verdict)
+		return; /* the one who asked for the change hears of it */
+	snprintf(object, sizeof(object), "vm/%s", name);
+	if (cluster_owner_get(svc->cluster, object, &owner) == 0 &&
+		owner.node_id == cluster_local_id(svc->cluster) && owner.epoch == vp->epoch)
+		return;
+	log_error("%s belongs to node %u with epoch %llu now; it is stopped here", name, owner.node_id,
+		(unsigned long long)owner.epoch);
+	vmproc_destroy(vp);
+}
+
+static void on_store_changed(const char *key, const struct json *value, uint64_t version _unused_,
+	void *data)
+{
+	struct svc *svc = data;
+
+	if (strncmp(key, "owner/vm/", 9) == 0)
+		check_ownership(svc, key + 9);
+	else if (strncmp(key, "switch/", 7) == 0 && svc->switchd && svc->peer)
+		switchd_sync(svc->switchd);
+	else if (strncmp(key, "peer/", 5) == 0 && value && svc->peer)
+		connect_peer(key, value, 0, svc);
+}
+
+static void on_housekeeping(void *data)
+{
+	struct svc *svc = data;
+
+	start_peer(svc);
+	publish_node(svc);
+	svc_recover(svc);
+	loop_timer_add(svc->loop, HOUSEKEEPING_NS, on_housekeeping, svc, NULL);
+}
+
+/* ---- set-up ---- */
+
+static const char usage[] =
+	"usage: viaductd [options]\n"
+	"\n"
+	"Runs this node's part of a Viaduct cluster; corosync must run already, or come soon.\n"
+	"\n"
+	"  --state-dir DIR    the replicated store and this node's keys (/var/lib/viaduct)\n"
+	"  --log-dir DIR      logs of the VMs and the switch (/var/log/viaduct)\n"
+	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's folder)\n"
+	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
+	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
+	"  --ipc-name NAME    the control socket (viaduct)\n"
+	"  --debug            log more\n";
+
+static int find_user(const char *name, struct svc_options *options)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (!user) {
+		fprintf(stderr, "viaductd: there is no user '%s'\n", name);
+		return -ENOENT;
+	}
+	options->child_uid = user->pw_uid;
+	options->child_gid = user->pw_gid;
+	return 0;
+}
+
+static char *own_folder(void)
+{
+	char *path = realpath("/proc/self/exe", NULL);
+
+	if (path)
+		*strrchr(path, '/') = '\0';
+	return path;
+}
+
+static int parse_options(int argc, char **argv, struct svc_options *options, bool *ret_debug)
+{
+	static const struct option long_options[] = {
+		{"state-dir", required_argument, NULL, 's'},
+		{"log-dir", required_argument, NULL, 'l'},
+		{"libexec-dir", required_argument, NULL, 'x'},
+		{"vm-memory", required_argument, NULL, 'm'},
+		{"user", required_argument, NULL, 'u'},
+		{"ipc-name", required_argument, NULL, 'i'},
+		{"debug", no_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	const char *user = "nobody";
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			options->state_dir = optarg;
+			break;
+		case 'l':
+			options->log_dir = optarg;
+			break;
+		case 'x':
+			options->libexec_dir = optarg;
+			break;
+		case 'm':
+			options->vm_memory_bytes = strtoull(optarg, NULL, 10) << 20;
+			break;
+		case 'u':
+			user = optarg;
+			break;
+		case 'i':
+			options->ipc_name = optarg;
+			break;
+		case 'd':
+			*ret_debug = true;
+			break;
+		default:
+			fputs(usage, c == 'h' ? stdout : stderr);
+			exit(c == 'h' ? 0 : 2);
+		}
+	}
+	if (optind < argc || !options->vm_memory_bytes) {
+		fputs(usage, stderr);
+		exit(2);
+	}
+	return find_user(user, options);
+}
+
+static int make_dir(const char *path)
+{
+	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int set_up(struct svc *svc)
+{
+	const struct cluster_config config = {.state_dir = svc->options.state_dir};
+	const struct cluster_callbacks callbacks = {
+		.changed = on_cluster_changed,
+		.store_changed = on_store_changed,
+	};
+	int r = make_dir(svc->options.state_dir);
+
+	if (r == 0)
+		r = make_dir(svc->options.log_dir);
+	if (r < 0) {
+		log_error("cannot make my folders: %s", strerror(-r));
+		return r;
+	}
+	svc->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (svc->kvm_fd < 0)
+		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
+			strerror(errno));
+	r = switchd_new(svc, &svc->switchd);
+	if (r < 0) {
+		log_error("viaduct-vswitchd cannot be started from %s: %s", svc->options.libexec_dir,
+			strerror(-r));
+		return r;
+	}
+	r = cluster_new(svc->loop, &config, &callbacks, svc, &svc->cluster);
+	if (r < 0) {
+		log_error("the cluster's store in %s cannot be used: %s", svc->options.state_dir,
+			strerror(-r));
+		return r;
+	}
+	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
+	if (r < 0)
+		log_error("the control socket '%s' cannot be opened: %s; does another viaductd run?",
+			svc->options.ipc_name, strerror(-r));
+	return r;
+}
+
+static void on_signal(int signal_number _unused_, void *data)
+{
+	struct svc *svc = data;
+
+	log_info("asked to end; VMs of this node end with me");
+	loop_stop(svc->loop);
+}
+
+int main(int argc, char **argv)
+{
+	struct sysinfo host;
+	struct svc svc = {
+		.options = {
+			.state_dir = "/var/lib/viaduct",
+			.log_dir = "/var/log/viaduct",
+			.ipc_name = "viaduct",
+		},
+		.kvm_fd = -1,
+	};
+	_cleanup_free_ char *folder = own_folder();
+	bool debug = false;
+
+	svc.options.libexec_dir = folder;
+	sysinfo(&host);
+	svc.options.vm_memory_bytes = host.totalram * host.mem_unit;
+	if (svc.options.vm_memory_bytes > 2 * RESERVED_BYTES)
+		svc.options.vm_memory_bytes -= RESERVED_BYTES;
+	if (!folder || parse_options(argc, argv, &svc.options, &debug) < 0)
+		return 2;
+	log_init("viaductd", debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, STDERR_FILENO);
+	list_init(&svc.vms);
+	list_init(&svc.jobs);
+	signal(SIGPIPE, SIG_IGN);
+	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
+		return 1;
+	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
+	loop_signal_add(svc.loop, SIGINT, on_signal, &svc);
+	on_housekeeping(&svc);
+	loop_run(svc.loop);
+
+	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by itself. */
+	ipc_server_free(svc.ipc);
+	cluster_free(svc.cluster);
+	switchd_free(svc.switchd);
+	log_fini();
+	return 0;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vm.create and vm.delete. Creating takes several writes - a MAC lease for each network adapter, the
+ * configuration, the owner record - one after the other; a failure gives the leases back.
+ */
+#include "node/svc/svc.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MIN_MEMORY_BYTES (16LL << 20)
+#define MAX_MEMORY_BYTES (256LL << 30)
+
+struct creation {
+	struct api_call *call;
+	char name[SVC_NAME_MAX_LEN + 1];
+	struct cluster_node node;
+	struct json *config;
+	size_t n_nics, nic_at;
+};
+
+static void lease_next(struct creation *c);
+
+static void creation_free(struct creation *c)
+{
+	json_unref(c->config);
+	free(c);
+}
+
+static void nic_owner(const char *vm, size_t nic, char *text, size_t size_bytes)
+{
+	snprintf(text, size_bytes, "vm/%s/nic%zu", vm, nic);
+}
+
+static void release_macs(struct svc *svc, const char *vm, size_t n_nics)
+{
+	char owner[SVC_NAME_MAX_LEN + 24];
+
+	for (size_t i = 0; i < n_nics; i++) {
+		int r;
+
+		nic_owner(vm, i, owner, sizeof(owner));
+		r = cluster_mac_release(svc->cluster, owner);
+		if (r < 0 && r != -ENOENT)
+			log_warning("the MAC of %s was not given back: %s", owner, strerror(-r));
+	}
+}
+
+static void creation_failed(struct creation *c, int error, const char *what)
+{
+	release_macs(c->call->svc, c->name, c->nic_at);
+	if (error == -ESTALE)
+		api_fail(c->call, API_CONFLICT, "there is a VM '%s' already", c->name);
+	else
+		api_fail_errno(c->call, error, what);
+	creation_free(c);
+}
+
+static void on_owner_written(int error, uint64_t version _unused_, void *data)
+{
+	struct creation *c = data;
+	struct json *result;
+
+	if (error < 0) {
+		/* The configuration stands; `vm start` makes an owner as well. */
+		log_warning("%s has no owner yet: %s", c->name, strerror(-error));
+	}
+	result = json_object_new();
+	json_set(result, "vm", json_ref(c->config));
+	json_set_string(result, "node", c->node.name);
+	api_reply(c->call, result);
+	creation_free(c);
+}
+
+static void on_config_written(int error, uint64_t version _unused_, void *data)
+{
+	struct creation *c = data;
+	const struct cluster_owner nobody = {0};
+	char object[SVC_NAME_MAX_LEN + 8];
+	int r;
+
+	if (error < 0) {
+		creation_failed(c, error, "the VM was not made");
+		return;
+	}
+	snprintf(object, sizeof(object), "vm/%s", c->name);
+	r = cluster_owner_cas(
+		c->call->svc->cluster, object, &nobody, c->node.id, on_owner_written, c);
+	if (r < 0)
+		on_owner_written(r, 0, c);
+}
+
+static void on_leased(int error, const char *mac, void *data)
+{
+	struct creation *c = data;
+	struct json *nic = json_at(json_get(c->config, "nics"), c->nic_at);
+
+	if (error == -EADDRINUSE) {
+		release_macs(c->call->svc, c->name, c->nic_at);
+		api_fail(c->call, API_CONFLICT, "MAC %s belongs to another network adapter",
+			json_get_string(nic, "mac", "?"));
+		creation_free(c);
+		return;
+	}
+	if (error < 0) {
+		creation_failed(c, error, "no MAC could be leased");
+		return;
+	}
+	json_set_string(nic, "mac", mac);
+	c->nic_at++;
+	lease_next(c);
+}
+
+static void lease_next(struct creation *c)
+{
+	struct cluster *cluster = c->call->svc->cluster;
+	char owner[SVC_NAME_MAX_LEN + 24], key[SVC_NAME_MAX_LEN + 8];
+	int r;
+
+	if (c->nic_at < c->n_nics) {
+		const struct json *nic = json_at(json_get(c->config, "nics"), c->nic_at);
+
+		nic_owner(c->name, c->nic_at, owner, sizeof(owner));
+		r = cluster_mac_lease(
+			cluster, owner, json_get_string(nic, "mac", NULL), on_leased, c);
+		if (r < 0)
+			creation_failed(c, r, "no MAC could be leased");
+		return;
+	}
+	snprintf(key, sizeof(key), "vm/%s", c->name);
+	r = cluster_cas(cluster, key, 0, json_ref(c->config), on_config_written, c);
+	if (r < 0)
+		creation_failed(c, r, "the VM was not made");
+}
+
+/* ---- validation ---- */
+
+static bool vid_is_valid(int64_t vid)
+{
+	return vid >= 1 && vid <= 4094;
+}
+
+/* NULL, or what is wrong with this network adapter. */
+static const char *check_nic(const struct json *nic)
+{
+	const char *mode = json_get_string(nic, "mode", "untagged");
+
+	if (!svc_name_is_valid(json_get_string(nic, "switch", "")))
+		return "it needs the name of a switch";
+	if (strcmp(mode, "access") == 0)
+		return vid_is_valid(json_get_int(nic, "vid", 0)) ? NULL : "its VLAN must be 1 to 4094";
+	if (strcmp(mode, "trunk") == 0) {
+		int64_t native = json_get_int(nic, "native", 0);
+
+		if (native != 0 && !vid_is_valid(native))
+			return "its native VLAN must be 1 to 4094";
+		return json_get_string(nic, "allowed", "")[0]
+			? NULL
+			: "a trunk needs the list of VLANs it may carry";
+	}
+	return strcmp(mode, "untagged") == 0 ? NULL : "its mode is access, trunk or untagged";
+}
+
+static struct json *nic_config(const struct json *wanted)
+{
+	static const char *const texts[] = {"switch", "mode", "allowed", "mac"};
+	static const char *const numbers[] = {"vid", "native", "mtu"};
+	struct json *nic = json_object_new();
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		const char *text = json_get_string(wanted, texts[i], NULL);
+
+		if (text)
+			json_set_string(nic, texts[i], text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (json_get(wanted, numbers[i]))
+			json_set_int(nic, numbers[i], json_get_int(wanted, numbers[i], 0));
+	}
+	json_set_bool(nic, "spoofing", json_get_bool(wanted, "spoofing", false));
+	return nic;
+}
+
+static bool check_request(struct api_call *call)
+{
+	const struct json *m = call->message;
+	const struct json *nics = json_get(m, "nics");
+	int64_t memory = json_get_int(m, "memory_bytes", 0);
+	int64_t vps = json_get_int(m, "vps", 1);
+
+	if (!svc_name_is_valid(json_get_string(m, "name", "")))
+		api_fail(call, API_USAGE,
+			"a VM needs a name of at most %d characters: letters, digits, - _ .",
+			SVC_NAME_MAX_LEN);
+	else if (json_get_string(m, "kernel", "")[0] != '/')
+		api_fail(call, API_USAGE, "a VM needs a kernel, given with its absolute path");
+	else if (memory < MIN_MEMORY_BYTES || memory > MAX_MEMORY_BYTES || memory % (2 << 20))
+		api_fail(call, API_USAGE, "memory is 16 MiB to 256 GiB, in steps of 2 MiB");
+	else if (vps < 1 || vps > 64)
+		api_fail(call, API_USAGE, "a VM has 1 to 64 virtual processors");
+	else if (strlen(json_get_string(m, "cmdline", "")) > 1023)
+		api_fail(call, API_USAGE, "the kernel's command line is at most 1023 characters");
+	else if (json_length(nics) > SVC_MAX_NICS)
+		api_fail(call, API_USAGE, "a VM has at most %d network adapters", SVC_MAX_NICS);
+	else {
+		for (size_t i = 0; i < json_length(nics); i++) {
+			const char *why = check_nic(json_at(nics, i));
+
+			if (why) {
+				api_fail(call, API_USAGE, "network adapter %zu: %s", i, why);
+				return false;
+			}
+		}
+		return true;
+	}
+	return false;
+}
+
+static struct json *make_config(const struct json *m)
+{
+	struct json *config = json_object_new();
+	struct json *nics = json_array_new();
+	const struct json *wanted = json_get(m, "nics");
+
+	for (size_t i = 0; i < json_length(wanted); i++)
+		json_append(nics, nic_config(json_at(wanted, i)));
+	json_set_string(config, "name", json_get_string(m, "name", ""));
+	json_set_string(config, "kernel", json_get_string(m, "kernel", ""));
+	json_set_string(config, "cmdline", json_get_string(m, "cmdline", ""));
+	json_set_int(config, "memory_bytes", json_get_int(m, "memory_bytes", 0));
+	json_set_int(config, "vps", json_get_int(m, "vps", 1));
+	json_set(config, "nics", nics);
+	return config;
+}
+
+void api_vm_create(struct api_call *call)
+{
+	struct cluster *cluster = call->svc->cluster;
+	const char *name = json_get_string(call->message, "name", "");
+	const char *node = json_get_string(call->message, "node", cluster_local_name(cluster));
+	char key[SVC_NAME_MAX_LEN + 8];
+	const struct json *existing;
+	struct cluster_node found;
+	struct creation *c;
+	uint64_t version;
+
+	if (!check_request(call) || !api_needs_quorum(call))
+		return;
+	snprintf(key, sizeof(key), "vm/%s", name);
+	if (cluster_get(cluster, key, &existing, &version) == 0) {
+		api_fail(call, API_CONFLICT, "there is a VM '%s' already", name);
+		return;
+	}
+	if (cluster_find_node(cluster, node, &found) < 0) {
+		api_fail(call, API_NOT_FOUND, "there is no node '%.63s'", node);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		api_fail(call, API_FAILED, "out of memory");
+		return;
+	}
+	c->call = call;
+	c->node = found;
+	c->config = make_config(call->message);
+	c->n_nics = json_length(json_get(c->config, "nics"));
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	lease_next(c);
+}
+
+/* ---- delete ---- */
+
+static void on_deleted_quietly(int error _unused_, uint64_t version _unused_, void *data _unused_)
+{
+}
+
+static void on_deleted(int error, uint64_t version _unused_, void *data)
+{
+	struct api_call *call = data;
+	struct cluster *cluster = call->svc->cluster;
+	const char *name = json_get_string(call->message, "vm", "");
+	char key[SVC_NAME_MAX_LEN + 16];
+
+	if (error < 0) {
+		api_fail_errno(call, error, "the VM was not deleted");
+		return;
+	}
+	snprintf(key, sizeof(key), "vmstate/%s", name);
+	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
+	snprintf(key, sizeof(key), "owner/vm/%s", name);
+	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
+	release_macs(call->svc, name, (size_t)call->after);
+	api_reply(call, NULL);
+}
+
+void api_vm_delete(struct api_call *call)
+{
+	struct cluster *cluster = call->svc->cluster;
+	const char *name = json_get_string(call->message, "vm", "");
+	const struct json *config, *state;
+	char key[SVC_NAME_MAX_LEN + 16];
+	uint64_t version, state_version;
+	int r;
+
+	snprintf(key, sizeof(key), "vm/%.63s", name);
+	if (!svc_name_is_valid(name) || cluster_get(cluster, key, &config, &version) < 0) {
+		api_fail(call, API_NOT_FOUND, "there is no VM '%.63s'", name);
+		return;
+	}
+	if (!api_needs_quorum(call))
+		return;
+	call->after = json_length(json_get(config, "nics"));
+	snprintf(key, sizeof(key), "vmstate/%s", name);
+	if (cluster_get(cluster, key, &state, &state_version) == 0 &&
+		strcmp(json_get_string(state, "state", "Off"), "Off") != 0 &&
+		strcmp(json_get_string(state, "state", "Off"), "Failed") != 0) {
+		api_fail(call, API_CONFLICT, "%s is not off; stop it first", name);
+		return;
+	}
+	snprintf(key, sizeof(key), "vm/%s", name);
+	r = cluster_cas(cluster, key, version, NULL, on_deleted, call);
+	if (r < 0)
+		api_fail_errno(call, r, "the VM was not deleted");
+}
