@@ -6,14 +6,20 @@
  * The worker calls work() whenever the guest signalled, the device's own event_fd fired, the ring got
  * room, or after vmbus_channel_kick(); it sleeps when work() returns false and arm() returns false.
  * Interrupt masks, barriers and signals follow the reference (vmbus ring rules): a VSP never touches
- * them.
+ * them. What work() consumed and sent becomes visible to the guest, with at most one signal, when it
+ * returns (earlier when it is much).
+ *
+ * The one rule for work(): before it returns false it either receives until -EAGAIN, or it is waiting
+ * for something else - room (a send said -EAGAIN, or has_room said no), its event_fd, a kick. A work()
+ * that did not see -EAGAIN from recv is not called for packets of the guest until that something comes.
  *
  * Hostile: packets are copied out of the ring before anything looks at them; a ring whose indices or
  * packet framing do not hold together breaks the channel: recv returns -EBADMSG for good, the VSP
  * reports it once and the guest sees a dead device, nobody else notices.
  *
- * Threads: functions marked [worker] only on the channel's worker. open() and close() come on the
- * thread that owns the control plane, with the worker not running.
+ * Threads: functions marked [worker] only on the channel's worker. open(), close() and gpadl_gone() come
+ * from the control plane with the bus locked and the worker not running or standing still; they must
+ * not call vmbus.h, vmbus_offer_add() or vmbus_offer_remove(), nor wait for somebody who does.
  */
 #ifndef VIADUCT_VMBUS_CHANNEL_H
 #define VIADUCT_VMBUS_CHANNEL_H
@@ -25,9 +31,10 @@ struct vmbus_channel;
 
 struct vmbus_device_ops {
 	const char *name;
-	/* The guest opened the channel; rings are mapped. Non-zero refuses (OPENCHANNEL_RESULT status). */
+	/* The guest opened the channel; rings are mapped. Non-zero refuses. */
 	int (*open)(void *device, struct vmbus_channel *channel);
-	/* Closed by the guest, unload or reset: forget everything of the guest's, GPADLs included. */
+	/* Closed by the guest, unload, reset or vmbus_offer_remove(): forget everything of the guest's,
+	 * GPADLs included. Also comes without open(), for a channel that was restored. */
 	void (*close)(void *device, struct vmbus_channel *channel);
 	/* The guest tears down one of its GPADLs on this channel: stop using it before returning. */
 	void (*gpadl_gone)(void *device, struct vmbus_channel *channel, uint32_t gpadl_id);
@@ -47,9 +54,11 @@ struct vmbus_offer {
 	uint8_t user_defined[120];
 };
 
+/* *ret_channel is there before the first callback. -EEXIST: class and instance are taken; -ENOSPC. */
 int vmbus_offer_add(struct vmbus *bus, const struct vmbus_offer *offer,
 	const struct vmbus_device_ops *ops, void *device, struct vmbus_channel **ret_channel);
-/* Rescinds when the guest knows of it; after return no callback is under way. */
+/* Closes, and rescinds when the guest knows of it; after return no callback is under way. Frees
+ * `channel`. */
 void vmbus_offer_remove(struct vmbus_channel *channel);
 
 /* One range of guest memory named by a GPA-direct packet: bytes [byte_offset, byte_offset + byte_count)
@@ -75,26 +84,29 @@ struct vmbus_packet {
 	unsigned n_ranges;
 };
 
-/* [worker] Take the next packet. 0; -EAGAIN: none; -EBADMSG: the channel is broken. */
+/* [worker] Take the next packet. 0; -EAGAIN: none; -EBADMSG: the channel is broken. On an error the
+ * content of *ret_packet is undefined. */
 int vmbus_channel_recv(struct vmbus_channel *channel, struct vmbus_packet *ret_packet);
-/* [worker] 0; -EAGAIN: no room now - work() is called again when there is; -EBADMSG. The guest is
- * signalled when the rules ask for it. */
+/* [worker] 0; -EAGAIN: no room now - work() is called again when there is; -EMSGSIZE: the ring is
+ * smaller than the packet; -EBADMSG. */
 int vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transaction_id,
 	bool request_completion, const void *payload, size_t size_bytes);
 int vmbus_channel_complete(struct vmbus_channel *channel, uint64_t transaction_id,
 	const void *payload, size_t size_bytes);
-/* One transfer-page packet: ranges are {byte_count, byte_offset} pairs into the buffer `pageset_id`. */
+/* One transfer-page packet, completion requested: ranges are {byte_count, byte_offset} pairs into the buffer `pageset_id`. */
 int vmbus_channel_send_transfer(struct vmbus_channel *channel, uint64_t transaction_id,
 	uint16_t pageset_id, const struct vmbus_transfer_range *ranges, unsigned n_ranges,
 	const void *payload, size_t size_bytes);
-/* [worker] Would a packet of this many payload bytes and ranges fit now? */
+/* [worker] Would a packet of this many payload bytes and transfer ranges fit now? If not, work() is
+ * called again when it does. */
 bool vmbus_channel_has_room(struct vmbus_channel *channel, size_t payload_bytes, unsigned n_ranges);
 
 /* Any thread: have work() called. */
 void vmbus_channel_kick(struct vmbus_channel *channel);
 
 /* A GPADL the guest made on this channel, as one run of bytes. Valid until gpadl_gone() or close().
- * -ENOENT, -EINVAL (more than one range, or not whole pages). */
+ * -ENOENT: none of this id that is one range of whole pages. Any thread that keeps those callbacks
+ * away; the worker does. */
 struct vmbus_gpadl;
 int vmbus_channel_gpadl(struct vmbus_channel *channel, uint32_t gpadl_id,
 	const struct vmbus_gpadl **ret_gpadl);
@@ -108,8 +120,10 @@ int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *r
 	unsigned n_ranges, uint32_t offset, void *ret_data, size_t size_bytes);
 
 /* Restore: the bus unit comes first and re-creates open channels and GPADLs without calling open();
- * the device's own unit then finds its channel open and fetches its GPADLs by id. */
+ * the device's own unit then finds its channel open and fetches its GPADLs by id. The bus also starts
+ * first: work() may be called before the device's unit starts. */
 bool vmbus_channel_is_open(const struct vmbus_channel *channel);
+/* 0 when not open. */
 uint32_t vmbus_channel_relid(const struct vmbus_channel *channel);
 
 #endif

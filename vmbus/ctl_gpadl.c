@@ -7,7 +7,7 @@ bool ctl_gpadl_is_pages(const struct ctl_gpadl *gpadl)
 {
 	struct vmbus_gpa_range range;
 
-	if (!gpadl->created || gpadl->n_ranges != 1)
+	if (!ctl_gpadl_is_complete(gpadl) || gpadl->n_ranges != 1)
 		return false;
 	memcpy(&range, gpadl->words.data, sizeof(range));
 	return range.byte_offset == 0 && range.byte_count % VMBUS_PAGE_BYTES == 0;

@@ -8,11 +8,13 @@
  * thread each (channel.h).
  *
  * Threads: vmbus_post() and vmbus_slot_free() may come from any VP thread at once; everything else is
- * the owner's thread. Host ops are called with the bus lock held and must not call back.
+ * the owner's thread. Host ops are called with the bus lock held and must not call back; vmbus_post()
+ * may wait for a worker to finish what it is at, so its caller holds nothing that signal() takes.
  *
  * Unit: "vmbus" - connection, offers, channels, GPADLs, queued messages. Devices register their own
  * units ("netvsp.N") after it. Start re-signals every open channel once in both directions, because a
- * signal may have been lost on the way; stop returns when every worker is parked.
+ * signal may have been lost on the way; stop returns when every worker is parked. Before the first
+ * start and while stopped the guest is told to try again, and messages to it wait.
  */
 #ifndef VIADUCT_VMBUS_VMBUS_H
 #define VIADUCT_VMBUS_VMBUS_H
@@ -40,12 +42,15 @@ int vmbus_new(struct gpa_space *memory, const struct vmbus_host_ops *ops, void *
 void vmbus_free(struct vmbus *bus);
 int vmbus_register_unit(struct vmbus *bus, struct unit_registry *registry);
 
-/* The guest called HvPostMessage. Returns an HV status (0 success, 0x12 unknown connection, 0x13 try
- * again, 0x05 malformed). */
+/* The guest called HvPostMessage. Returns an enum hv_status: success also for what the bus ignores
+ * (see vmbus_info), INVALID_CONNECTION_ID, INVALID_PARAMETER for what is not a whole message of the bus,
+ * INSUFFICIENT_BUFFERS or INSUFFICIENT_MEMORY to try again. */
 uint16_t vmbus_post(struct vmbus *bus, uint32_t connection_id, uint32_t message_type,
 	const void *payload, size_t size_bytes);
 /* The guest freed its message slot. */
 void vmbus_slot_free(struct vmbus *bus, uint32_t vp_index, unsigned sint);
+/* The partition was reset: forget the guest, as if it had unloaded its driver. */
+void vmbus_reset(struct vmbus *bus);
 
 struct vmbus_info {
 	bool connected;

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmbus/gpadl.h"
+#include "base/bytes.h"
+
+/* 52 bits of physical address are all an x86 CPU can have. */
+#define MAX_PFN ((1ULL << (52 - GPA_PAGE_SHIFT)) - 1)
+
+bool gpadl_pfn_address(const uint8_t *pfns, uint32_t index, gpa_t *ret_address)
+{
+	uint64_t pfn = load_le64(pfns + (size_t)index * sizeof(uint64_t));
+
+	if (pfn > MAX_PFN)
+		return false;
+	*ret_address = gpa_from_pfn(pfn);
+	return true;
+}
+
+static bool pfns_are_consecutive(const uint8_t *pfns, uint32_t n_pages)
+{
+	uint64_t first = load_le64(pfns);
+
+	for (uint32_t i = 1; i < n_pages; i++) {
+		if (load_le64(pfns + (size_t)i * sizeof(uint64_t)) != first + i)
+			return false;
+	}
+	return true;
+}
+
+static int find_pages(struct vmbus_gpadl *gpadl)
+{
+	gpa_t at;
+
+	gpadl->pages = calloc(gpadl->n_pages, sizeof(*gpadl->pages));
+	if (!gpadl->pages)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < gpadl->n_pages; i++) {
+		if (!gpadl_pfn_address(gpadl->pfns, i, &at))
+			return -EFAULT;
+		gpadl->pages[i] = gpa_window(gpadl->memory, at, GPA_PAGE_SIZE);
+		if (!gpadl->pages[i])
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int gpadl_new(struct gpa_space *memory, uint32_t id, const uint8_t *pfns, uint32_t n_pages,
+	struct vmbus_gpadl **ret_gpadl)
+{
+	struct vmbus_gpadl *gpadl = calloc(1, sizeof(*gpadl));
+	gpa_t at;
+	int err;
+
+	if (!gpadl)
+		return -ENOMEM;
+	list_init(&gpadl->link);
+	gpadl->id = id;
+	gpadl->n_pages = n_pages;
+	gpadl->memory = memory;
+	gpadl->pfns = pfns;
+	if (pfns_are_consecutive(pfns, n_pages) && gpadl_pfn_address(pfns, 0, &at))
+		gpadl->base = gpa_window(memory, at, (size_t)n_pages * GPA_PAGE_SIZE);
+	err = gpadl->base ? 0 : find_pages(gpadl);
+	if (err) {
+		gpadl_free(gpadl);
+		return err;
+	}
+	*ret_gpadl = gpadl;
+	return 0;
+}
+
+void gpadl_free(struct vmbus_gpadl *gpadl)
+{
+	if (!gpadl)
+		return;
+	free(gpadl->pages);
+	free(gpadl);
+}
+
+uint8_t *gpadl_page(const struct vmbus_gpadl *gpadl, uint32_t page)
+{
+	return gpadl->base ? gpadl->base + (size_t)page * GPA_PAGE_SIZE : gpadl->pages[page];
+}
+
+/* How much of a copy at `offset` lies in one run of the host. */
+static size_t run_bytes(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes)
+{
+	return gpadl->base ? size_bytes
+			   : MIN(size_bytes, (size_t)(GPA_PAGE_SIZE - offset % GPA_PAGE_SIZE));
+}
+
+static uint8_t *at_offset(const struct vmbus_gpadl *gpadl, uint32_t offset)
+{
+	return gpadl_page(gpadl, (uint32_t)(offset / GPA_PAGE_SIZE)) + offset % GPA_PAGE_SIZE;
+}
+
+void gpadl_copy_from(
+	const struct vmbus_gpadl *gpadl, uint32_t offset, void *ret_data, size_t size_bytes)
+{
+	uint8_t *to = ret_data;
+	size_t n;
+
+	for (; size_bytes; size_bytes -= n, to += n, offset += (uint32_t)n) {
+		n = run_bytes(gpadl, offset, size_bytes);
+		memcpy(to, at_offset(gpadl, offset), n);
+	}
+}
+
+void gpadl_copy_to(
+	const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data, size_t size_bytes)
+{
+	const uint8_t *from = data;
+	size_t n;
+
+	for (; size_bytes; size_bytes -= n, from += n, offset += (uint32_t)n) {
+		n = run_bytes(gpadl, offset, size_bytes);
+		memcpy(at_offset(gpadl, offset), from, n);
+	}
+}
+
+void gpadl_mark_dirty(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes)
+{
+	size_t n;
+	gpa_t at;
+
+	for (; size_bytes; size_bytes -= n, offset += (uint32_t)n) {
+		n = run_bytes(gpadl, offset, size_bytes);
+		if (gpadl_pfn_address(gpadl->pfns, (uint32_t)(offset / GPA_PAGE_SIZE), &at))
+			gpa_mark_dirty(gpadl->memory, gpa_add(at, offset % GPA_PAGE_SIZE), n);
+	}
+}
+
+uint32_t vmbus_gpadl_size_bytes(const struct vmbus_gpadl *gpadl)
+{
+	return (uint32_t)(gpadl->n_pages * GPA_PAGE_SIZE);
+}
+
+static bool range_is_inside(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes)
+{
+	uint32_t total_bytes = vmbus_gpadl_size_bytes(gpadl);
+
+	return offset <= total_bytes && size_bytes <= total_bytes - offset;
+}
+
+int vmbus_gpadl_read(
+	const struct vmbus_gpadl *gpadl, uint32_t offset, void *ret_data, size_t size_bytes)
+{
+	if (!range_is_inside(gpadl, offset, size_bytes))
+		return -EFAULT;
+	gpadl_copy_from(gpadl, offset, ret_data, size_bytes);
+	return 0;
+}
+
+int vmbus_gpadl_write(
+	const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data, size_t size_bytes)
+{
+	if (!range_is_inside(gpadl, offset, size_bytes))
+		return -EFAULT;
+	gpadl_copy_to(gpadl, offset, data, size_bytes);
+	gpadl_mark_dirty(gpadl, offset, size_bytes);
+	return 0;
+}
+
+/* The bytes of one range, `offset` into it; the range's own offset may lie beyond its first page.
+ */
+static int range_read(struct gpa_space *memory, const struct vmbus_range *range, uint32_t offset,
+	uint8_t *to, size_t size_bytes)
+{
+	uint64_t at = (uint64_t)range->byte_offset + offset;
+	size_t n;
+
+	for (; size_bytes; size_bytes -= n, to += n, at += n) {
+		gpa_t page;
+		int err;
+
+		n = MIN(size_bytes, (size_t)(GPA_PAGE_SIZE - at % GPA_PAGE_SIZE));
+		if (!gpadl_pfn_address(range->pfns, (uint32_t)(at / GPA_PAGE_SIZE), &page))
+			return -EFAULT;
+		err = gpa_read(memory, gpa_add(page, at % GPA_PAGE_SIZE), to, n);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int gpadl_ranges_read(struct gpa_space *memory, const struct vmbus_range *ranges, unsigned n_ranges,
+	uint32_t offset, void *ret_data, size_t size_bytes)
+{
+	uint8_t *to = ret_data;
+
+	for (unsigned i = 0; i < n_ranges && size_bytes; i++) {
+		const struct vmbus_range *range = &ranges[i];
+		size_t n;
+		int err;
+
+		if (offset >= range->byte_count) {
+			offset -= range->byte_count;
+			continue;
+		}
+		n = MIN(size_bytes, (size_t)(range->byte_count - offset));
+		err = range_read(memory, range, offset, to, n);
+		if (err)
+			return err;
+		offset = 0;
+		to += n;
+		size_bytes -= n;
+	}
+	return size_bytes ? -EFAULT : 0;
+}
