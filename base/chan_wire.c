@@ -86,11 +86,12 @@ int chan_wire_recv(int socket_fd, void *ret_data, size_t capacity_bytes, size_t 
 	size_t n_fds;
 	ssize_t n;
 
+	/* A peer that left without having read everything is reported once, before what it said. */
 	do {
 		n = recvmsg(socket_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return -errno;
 	n_fds = descriptors_take(&message, fds);
 	if (message.msg_flags & MSG_TRUNC)
 		r = -EMSGSIZE;
