@@ -41,17 +41,18 @@ struct ipc_server {
 	bool job_pending;
 };
 
-/* The context of a libqb connection. It lives as long as that, so requests can always look at it.
+/* One connection. Requests may outlive it, so they hold this and not libqb's object:
+ * qb_ipcs_destroy() drops a reference to each connection that is still referenced, its own or not.
  */
 struct client {
-	struct ipc_server *server; /* not valid when gone */
+	qb_ipcs_connection_t *connection; /* NULL once closed */
+	struct ipc_server *server;        /* NULL once closed */
 	unsigned n_requests;
-	bool gone;
+	unsigned n_refs; /* the connection's and those of the requests */
 };
 
 struct ipc_request {
-	struct list siblings;             /* ipc_server.arrived */
-	qb_ipcs_connection_t *connection; /* holds a reference */
+	struct list siblings; /* ipc_server.arrived */
 	struct client *client;
 	int32_t id;
 	int error; /* the request cannot be handled */
@@ -92,30 +93,35 @@ static void server_unref(struct ipc_server *server)
 		free(server);
 }
 
+static void client_unref(struct client *client)
+{
+	if (--client->n_refs == 0)
+		free(client);
+}
+
 static void request_free(struct ipc_request *request)
 {
 	list_remove(&request->siblings);
 	request->client->n_requests--;
-	qb_ipcs_connection_unref(request->connection);
+	client_unref(request->client);
 	free(request);
 }
 
 /* Send `text`, or have the client learn that there is no answer. */
 static void response_send(struct ipc_request *request, const char *text)
 {
+	qb_ipcs_connection_t *connection = request->client->connection;
 	struct qb_ipc_response_header header = {.id = request->id};
 	struct iovec iov[2] = {
 		{.iov_base = &header, .iov_len = sizeof(header)},
 		{.iov_base = (void *)text, .iov_len = strlen(text)},
 	};
-	ssize_t sent;
 
-	if (request->client->gone)
+	if (!connection)
 		return;
 	header.size = (int32_t)(iov[0].iov_len + iov[1].iov_len);
-	sent = qb_ipcs_response_sendv(request->connection, iov, ARRAY_LEN(iov));
-	if (sent < 0)
-		qb_ipcs_disconnect(request->connection);
+	if (qb_ipcs_response_sendv(connection, iov, ARRAY_LEN(iov)) < 0)
+		qb_ipcs_disconnect(connection);
 }
 
 static void error_send(struct ipc_request *request, int error)
@@ -195,19 +201,18 @@ static int32_t on_message(qb_ipcs_connection_t *connection, void *data, size_t s
 		error = -EMSGSIZE;
 	else
 		text_bytes = size_bytes - sizeof(header);
-	if (!client || client->gone || client->n_requests == IPC_MAX_PENDING)
+	if (!client || !client->server || client->n_requests == IPC_MAX_PENDING)
 		return 0;
 	request = calloc(1, sizeof(*request) + text_bytes);
 	if (!request)
 		return 0;
-	qb_ipcs_connection_ref(connection);
-	request->connection = connection;
 	request->client = client;
 	request->id = header.id;
 	request->error = error;
 	request->size_bytes = text_bytes;
 	memcpy(request->text, (const char *)data + sizeof(header), text_bytes);
 	client->n_requests++;
+	client->n_refs++;
 	list_append(&client->server->arrived, &request->siblings);
 	requests_schedule(client->server);
 	return 0;
@@ -226,29 +231,36 @@ static int32_t on_accept(qb_ipcs_connection_t *connection, uid_t uid, gid_t gid)
 	client = calloc(1, sizeof(*client));
 	if (!client)
 		return -ENOMEM;
-	client->server = server;
+	*client = (struct client){.connection = connection, .server = server, .n_refs = 1};
 	server->n_clients++;
 	qb_ipcs_context_set(connection, client);
 	return 0;
 }
 
+static void client_close(struct client *client)
+{
+	if (client->server)
+		client->server->n_clients--;
+	client->server = NULL;
+	client->connection = NULL;
+}
+
 static int32_t on_closed(qb_ipcs_connection_t *connection)
 {
-	struct client *client = qb_ipcs_context_get(connection);
-
-	client->gone = true;
-	client->server->n_clients--;
+	client_close(qb_ipcs_context_get(connection));
 	return 0;
 }
 
+/* Also of connections that were never accepted, and then of those that were, but not established.
+ */
 static void on_destroyed(qb_ipcs_connection_t *connection)
 {
 	struct client *client = qb_ipcs_context_get(connection);
 
-	/* Accepted, but never established. */
-	if (client && !client->gone)
-		client->server->n_clients--;
-	free(client);
+	if (!client)
+		return;
+	client_close(client);
+	client_unref(client);
 }
 
 static struct qb_ipcs_service_handlers service_handlers = {
