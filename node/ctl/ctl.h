@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ctl.h - the command line `viaduct`: one table of commands, one file for each noun.
+ *
+ * A command gets its checked arguments, asks the node service, prints, and returns an exit code. With
+ * --json it prints the service's answer as it is, for scripts.
+ */
+#ifndef VIADUCT_NODE_CTL_CTL_H
+#define VIADUCT_NODE_CTL_CTL_H
+
+#include "base/json.h"
+
+/* docs/exit-codes.md */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_NO_DAEMON = 4,
+	EXIT_NO_QUORUM = 5,
+	EXIT_FULL = 6,
+	EXIT_CONFLICT = 7,
+	EXIT_REFUSED = 8,
+	EXIT_CANCELLED = 9,
+	EXIT_UNREACHABLE = 10,
+};
+
+#define CTL_MAX_POSITIONAL 4
+#define CTL_MAX_OPTIONS    16
+
+/* One option of a command. `value` names its value in the help; NULL: a flag. */
+struct ctl_option {
+	const char *name; /* without the dashes */
+	const char *value;
+	const char *help;
+};
+
+struct ctl_args {
+	const char *positional[CTL_MAX_POSITIONAL];
+	unsigned n_positional;
+	struct {
+		const char *name, *value;
+	} options[CTL_MAX_OPTIONS];
+	unsigned n_options;
+	bool json;
+	const char *ipc_name;
+};
+
+struct ctl_command {
+	const char *words;       /* "vm create" */
+	const char *positional;  /* "VM NODE", as the help shows it */
+	unsigned n_positional;   /* all are required */
+	const char *help;
+	int (*run)(const struct ctl_args *args);
+	const struct ctl_option *options; /* ends with a NULL name */
+};
+
+const char *ctl_option(const struct ctl_args *args, const char *name); /* NULL: not given */
+/* The n-th use of an option that may be repeated. */
+const char *ctl_option_at(const struct ctl_args *args, const char *name, unsigned n);
+
+/* ---- request.c ---- */
+
+/* Ask; on failure print one line to stderr and return its exit code. Takes over `request`. */
+int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
+	struct json **ret_reply);
+struct json *ctl_request(const char *op);
+/* "512M", "2G", "65536K" or bytes. 0 or -EINVAL. */
+int ctl_parse_size(const char *text, uint64_t *ret_bytes);
+int ctl_exit_code(const char *code);
+int ctl_fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
+/* Print the JSON, indented, and return EXIT_OK. */
+int ctl_print_json(const struct json *j);
+
+/* ---- format.c ---- */
+
+struct table;
+struct table *table_new(const char *const *headings, unsigned n_columns);
+/* The next cell, left to right; a row is complete after n_columns of them. */
+void table_cell(struct table *table, const char *format, ...) _printf_(2, 3);
+/* Print and free. */
+void table_print(struct table *table);
+/* "12.3 MiB", "45 ms": into a rotating static buffer. */
+const char *format_bytes(uint64_t bytes);
+const char *format_ns(uint64_t ns);
+
+/* ---- commands ---- */
+
+int cmd_cluster_status(const struct ctl_args *args);
+int cmd_network_list(const struct ctl_args *args);
+int cmd_network_set(const struct ctl_args *args);
+int cmd_switch_create(const struct ctl_args *args);
+int cmd_switch_delete(const struct ctl_args *args);
+int cmd_switch_list(const struct ctl_args *args);
+int cmd_volume_create(const struct ctl_args *args);
+int cmd_volume_list(const struct ctl_args *args);
+int cmd_vm_create(const struct ctl_args *args);
+int cmd_vm_delete(const struct ctl_args *args);
+int cmd_vm_list(const struct ctl_args *args);
+int cmd_vm_show(const struct ctl_args *args);
+int cmd_vm_start(const struct ctl_args *args);
+int cmd_vm_stop(const struct ctl_args *args);
+int cmd_vm_serial(const struct ctl_args *args);
+int cmd_live_migrate(const struct ctl_args *args);
+int cmd_quick_migrate(const struct ctl_args *args);
+int cmd_job_list(const struct ctl_args *args);
+int cmd_job_cancel(const struct ctl_args *args);
+
+#endif

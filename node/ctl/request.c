@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/ctl/ctl.h"
+
+#include "base/ipc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *code;
+	enum exit_code exit_code;
+} exit_codes[] = {
+	{"failed", EXIT_FAILED},
+	{"usage", EXIT_USAGE},
+	{"not-found", EXIT_NOT_FOUND},
+	{"no-quorum", EXIT_NO_QUORUM},
+	{"full", EXIT_FULL},
+	{"conflict", EXIT_CONFLICT},
+	{"refused", EXIT_REFUSED},
+	{"cancelled", EXIT_CANCELLED},
+	{"unreachable", EXIT_UNREACHABLE},
+};
+
+int ctl_exit_code(const char *code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(exit_codes); i++) {
+		if (strcmp(exit_codes[i].code, code) == 0)
+			return (int)exit_codes[i].exit_code;
+	}
+	return EXIT_FAILED;
+}
+
+int ctl_fail(enum exit_code code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("viaduct: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputs("\n", stderr);
+	return (int)code;
+}
+
+struct json *ctl_request(const char *op)
+{
+	struct json *request = json_object_new();
+
+	json_set_string(request, "op", op);
+	return request;
+}
+
+static int connect_failed(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+	case -ENOENT:
+		return ctl_fail(EXIT_NO_DAEMON,
+			"viaductd does not run on this node; start it (systemctl start viaductd)");
+	case -EACCES:
+	case -EPERM:
+		return ctl_fail(EXIT_NO_DAEMON, "viaductd takes requests of root only; use sudo");
+	default:
+		return ctl_fail(EXIT_NO_DAEMON, "viaductd cannot be reached: %s", strerror(-error));
+	}
+}
+
+int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
+	struct json **ret_reply)
+{
+	struct ipc_client *client = NULL;
+	struct json *reply = NULL;
+	int r = ipc_client_new(args->ipc_name, &client);
+
+	if (r < 0) {
+		json_unref(request);
+		return connect_failed(r);
+	}
+	r = ipc_call(client, request, timeout_ms, &reply);
+	json_unref(request);
+	ipc_client_free(client);
+	if (r < 0)
+		return ctl_fail(r == -ECONNRESET ? EXIT_NO_DAEMON : EXIT_FAILED, "%s",
+			r == -ECONNRESET   ? "viaductd went away while it was asked"
+				: r == -ETIMEDOUT ? "viaductd did not answer in time"
+						  : strerror(-r));
+	if (json_get_bool(reply, "ok", false)) {
+		*ret_reply = reply;
+		return EXIT_OK;
+	}
+	r = ctl_fail((enum exit_code)ctl_exit_code(json_get_string(reply, "code", "")), "%s",
+		json_get_string(reply, "error", "viaductd refused without a reason"));
+	json_unref(reply);
+	return r;
+}
+
+int ctl_parse_size(const char *text, uint64_t *ret_bytes)
+{
+	char *end;
+	unsigned long long v;
+	unsigned shift = 0;
+
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (end == text || text[0] == '-' || errno)
+		return -EINVAL;
+	if (*end == 'K' || *end == 'k')
+		shift = 10;
+	else if (*end == 'M' || *end == 'm')
+		shift = 20;
+	else if (*end == 'G' || *end == 'g')
+		shift = 30;
+	else if (*end)
+		return -EINVAL;
+	if (shift && end[1])
+		return -EINVAL;
+	if (v > UINT64_MAX >> shift)
+		return -EINVAL;
+	*ret_bytes = (uint64_t)v << shift;
+	return 0;
+}
+
+int ctl_print_json(const struct json *j)
+{
+	_cleanup_free_ char *text = json_dump(j, 2);
+
+	if (!text)
+		return ctl_fail(EXIT_FAILED, "out of memory");
+	puts(text);
+	return EXIT_OK;
+}
