@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * open.h - the privileged half of the switch's packet I/O: opening raw sockets and taps. Run by the
- * node service, which hands the descriptors to viaduct-vswitchd; the switch itself needs no privilege.
+ * node service, which hands the descriptors to viaduct-vswitchd; the switch itself needs no
+ * privilege.
  */
 #ifndef VIADUCT_FABRIC_OPEN_H
 #define VIADUCT_FABRIC_OPEN_H
 
 #include "base/err.h"
 
-/* A raw socket bound to `ifname`, promiscuous, non-blocking, with virtio_net_hdr and auxdata (so that
- * stripped 802.1Q tags are seen), not seeing its own transmissions; brings the interface up.
+/* A raw socket bound to `ifname`, promiscuous, non-blocking, with virtio_net_hdr and auxdata (so
+ * that stripped 802.1Q tags are seen), not seeing its own transmissions; brings the interface up.
  * -ENODEV, -EPERM. */
 int fabric_open_uplink(const char *ifname, int *ret_fd);
 

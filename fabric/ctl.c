@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "fabric/ctl.h"
+#include "base/chan.h"
+#include "base/clock.h"
+#include "fabric/announce.h"
+#include "fabric/ctl_ops.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+/* A port was shut; on its way from the worker to the channel. */
+struct shut_event {
+	struct list siblings;
+	const char *reason;
+	char port[VPORT_ID_MAX_LEN + 1];
+};
+
+struct fabric_ctl {
+	/* Constant after start. */
+	struct loop *loop;
+	struct worker *worker;
+	fabric_ctl_close_fn on_close;
+	void *data;
+	int events_fd;
+
+	/* The loop's thread's. */
+	struct chan *chan; /* NULL once it closed */
+	uint64_t announce_timer;
+
+	/* Under lock. */
+	pthread_mutex_t lock;
+	struct list events;
+};
+
+/* ---- events, from the worker ---- */
+
+static void port_was_shut(struct vport *port, void *data)
+{
+	struct fabric_ctl *ctl = data;
+	struct shut_event *event = malloc(sizeof(*event));
+
+	/* Without memory the news is lost; switch.list still shows it. */
+	if (!event)
+		return;
+	event->reason = port->io->reason;
+	snprintf(event->port, sizeof(event->port), "%s", port->id);
+	pthread_mutex_lock(&ctl->lock);
+	list_append(&ctl->events, &event->siblings);
+	pthread_mutex_unlock(&ctl->lock);
+	eventfd_write(ctl->events_fd, 1);
+}
+
+static struct shut_event *next_event(struct fabric_ctl *ctl)
+{
+	struct shut_event *event;
+
+	pthread_mutex_lock(&ctl->lock);
+	event = list_pop(&ctl->events, struct shut_event, siblings);
+	pthread_mutex_unlock(&ctl->lock);
+	return event;
+}
+
+static void send_event(struct fabric_ctl *ctl, const struct shut_event *event)
+{
+	struct json *message = json_object_new();
+
+	if (!ctl->chan || json_set_string(message, "port", event->port) < 0 ||
+		json_set_string(message, "reason", event->reason) < 0) {
+		json_unref(message);
+		return;
+	}
+	(void)chan_event(ctl->chan, "port.shut", message, NULL, 0);
+}
+
+static void on_events(int fd, short revents _unused_, void *data)
+{
+	struct fabric_ctl *ctl = data;
+	struct shut_event *event;
+	eventfd_t ignored;
+
+	eventfd_read(fd, &ignored);
+	while ((event = next_event(ctl))) {
+		send_event(ctl, event);
+		free(event);
+	}
+}
+
+/* ---- announcements ---- */
+
+static void on_announce_timer(void *data);
+
+/* Times do not shift: announce_step() says when the next one of all ports is due. */
+static void set_announce_timer(struct fabric_ctl *ctl, uint64_t at_ns)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	loop_timer_remove(ctl->loop, ctl->announce_timer);
+	ctl->announce_timer = 0;
+	if (at_ns)
+		(void)loop_timer_add(ctl->loop, at_ns > now_ns ? at_ns - now_ns : 0,
+			on_announce_timer, ctl, &ctl->announce_timer);
+}
+
+static void step_announcements(struct worker *worker, void *data)
+{
+	uint64_t *ret_at_ns = data;
+
+	*ret_at_ns = announce_step(worker_fabric(worker), worker_datapath(worker), clock_mono_ns());
+}
+
+static void on_announce_timer(void *data)
+{
+	struct fabric_ctl *ctl = data;
+	uint64_t at_ns;
+
+	ctl->announce_timer = 0;
+	worker_call(ctl->worker, step_announcements, &at_ns);
+	set_announce_timer(ctl, at_ns);
+}
+
+/* ---- requests ---- */
+
+static void run(struct worker *worker, void *data)
+{
+	struct ctl_call *call = data;
+
+	call->worker = worker;
+	call->fabric = worker_fabric(worker);
+	ctl_run(call);
+}
+
+static void on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
+	int *fds, size_t n_fds, void *data)
+{
+	struct fabric_ctl *ctl = data;
+	struct ctl_call call = {.op = op, .message = message, .fds = fds, .n_fds = n_fds};
+
+	if (id == 0)
+		return; /* there are no events for us */
+	worker_call(ctl->worker, run, &call);
+	if (call.announce_at_ns)
+		set_announce_timer(ctl, call.announce_at_ns);
+	if (call.error < 0)
+		(void)chan_reply(chan, id, call.error, call.why.text, NULL, NULL, 0);
+	else
+		(void)chan_reply(
+			chan, id, 0, NULL, json_ref(call.reply), call.reply_fds, call.n_reply_fds);
+	for (size_t i = 0; i < call.n_reply_fds; i++)
+		close(call.reply_fds[i]);
+	json_unref(call.reply);
+}
+
+static void on_close(struct chan *chan _unused_, int error, void *data)
+{
+	struct fabric_ctl *ctl = data;
+
+	chan_free(take_ptr(ctl->chan));
+	ctl->on_close(error, ctl->data);
+}
+
+int fabric_ctl_new(struct loop *loop, int chan_fd, fabric_ctl_close_fn close_fn, void *data,
+	struct fabric_ctl **ret_ctl)
+{
+	struct fabric_ctl *ctl = calloc(1, sizeof(*ctl));
+	int r;
+
+	if (!ctl) {
+		close(chan_fd);
+		return -ENOMEM;
+	}
+	ctl->loop = loop;
+	ctl->on_close = close_fn;
+	ctl->data = data;
+	list_init(&ctl->events);
+	pthread_mutex_init(&ctl->lock, NULL);
+	ctl->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = ctl->events_fd < 0 ? -errno : worker_new(port_was_shut, ctl, &ctl->worker);
+	r = r ?: loop_fd_add(loop, ctl->events_fd, POLLIN, on_events, ctl);
+	if (r < 0)
+		close(chan_fd);
+	else
+		r = chan_new(loop, chan_fd, on_message, on_close, ctl, &ctl->chan);
+	if (r < 0) {
+		fabric_ctl_free(ctl);
+		return r;
+	}
+	*ret_ctl = ctl;
+	return 0;
+}
+
+void fabric_ctl_free(struct fabric_ctl *ctl)
+{
+	struct shut_event *event;
+
+	if (!ctl)
+		return;
+	chan_free(ctl->chan);
+	loop_timer_remove(ctl->loop, ctl->announce_timer);
+	worker_free(ctl->worker);
+	if (ctl->events_fd >= 0) {
+		loop_fd_remove(ctl->loop, ctl->events_fd);
+		close(ctl->events_fd);
+	}
+	while ((event = next_event(ctl)))
+		free(event);
+	pthread_mutex_destroy(&ctl->lock);
+	free(ctl);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "fabric/forward.h"
+#include "fabric/frame.h"
+
+#include <string.h>
+
+static bool is_multicast(const uint8_t mac[ETH_ADDR_LEN])
+{
+	return mac[0] & 1;
+}
+
+/* 802.1Q table 8-1: addresses that end at the first bridge (pause, spanning tree, LLDP). */
+static bool is_reserved(const uint8_t mac[ETH_ADDR_LEN])
+{
+	static const uint8_t prefix[] = {0x01, 0x80, 0xc2, 0x00, 0x00};
+
+	return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
+}
+
+static enum drop check_source(const struct fwd_port *port, const uint8_t src[ETH_ADDR_LEN])
+{
+	static const uint8_t zero[ETH_ADDR_LEN];
+
+	if (is_multicast(src) || memcmp(src, zero, sizeof(zero)) == 0)
+		return DROP_SOURCE;
+	if (!port->spoofing && memcmp(src, port->mac, ETH_ADDR_LEN) != 0)
+		return DROP_SPOOFED;
+	return DROP_NONE;
+}
+
+/* The VLAN of a frame that comes in by `port`. */
+static enum drop classify(const struct fwd_port *port, const struct fwd_key *key, uint16_t *ret_vid)
+{
+	uint16_t vid = key->tagged ? key->tci & FRAME_VID_MASK : 0;
+
+	if (port->vlan.mode != VLAN_TRUNK && (vid != 0 || key->inner_tag))
+		return DROP_TAGGED;
+	if (vid == 0)
+		vid = port->vlan.pvid;
+	else if (vid > VLAN_VID_MAX || !vlan_carries(&port->vlan, vid))
+		return DROP_VLAN;
+	*ret_vid = vid;
+	return DROP_NONE;
+}
+
+/* The port behind which `mac` is in `vid`, or -ENOENT. A trunk's pin counts where it carries. */
+static int locate(
+	const struct fwd_switch *sw, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], uint64_t now_ns)
+{
+	int port = fdb_lookup(sw->fdb, vid, mac, now_ns);
+
+	if (port < 0) {
+		port = fdb_lookup(sw->fdb, FDB_ANY_VLAN, mac, now_ns);
+		if (port >= 0 && !vlan_carries(&sw->ports[port].vlan, vid))
+			port = -ENOENT;
+	}
+	return port;
+}
+
+/* Frames of a port that has an address and may not spoof teach nothing: it is pinned. Of the
+ * others, what they say about an address that one of our own ports owns is not believed. */
+static bool should_learn(const struct fwd_switch *sw, const struct fwd_port *in, unsigned vid,
+	const uint8_t src[ETH_ADDR_LEN], uint64_t now_ns)
+{
+	int owner;
+
+	if (!in->spoofing)
+		return false;
+	owner = fdb_lookup(sw->fdb, FDB_ANY_VLAN, src, now_ns);
+	return owner < 0 || !vlan_carries(&sw->ports[owner].vlan, vid);
+}
+
+static void add_out(const struct fwd_switch *sw, unsigned index, const struct fwd_key *key,
+	struct fwd_result *result)
+{
+	const struct fwd_port *port = &sw->ports[index];
+	bool tagged;
+
+	if (!port->present || port->muted || !vlan_carries(&port->vlan, result->vid))
+		return;
+	tagged = vlan_leaves_tagged(&port->vlan, result->vid);
+	if (key->inner_tag && !tagged)
+		return;
+	result->out[result->n_out++] = (struct fwd_out){.port = (uint16_t)index, .tagged = tagged};
+}
+
+static void flood(const struct fwd_switch *sw, unsigned in_port, const struct fwd_key *key,
+	bool to_all, struct fwd_result *result)
+{
+	for (unsigned i = 0; i < sw->n_slots; i++) {
+		if (i != in_port && (to_all || sw->ports[i].spoofing))
+			add_out(sw, i, key, result);
+	}
+}
+
+enum drop forward(const struct fwd_switch *sw, unsigned in_port, const struct fwd_key *key,
+	uint64_t now_ns, struct fwd_result *ret)
+{
+	const struct fwd_port *in = &sw->ports[in_port];
+	enum drop drop = in->muted ? DROP_MUTED : check_source(in, key->src);
+	int to;
+
+	ret->learn = false;
+	ret->n_out = 0;
+	if (!drop)
+		drop = classify(in, key, &ret->vid);
+	if (drop)
+		return drop;
+	ret->tci = (uint16_t)((key->tagged ? key->tci & ~FRAME_VID_MASK : 0) | ret->vid);
+	ret->learn = should_learn(sw, in, ret->vid, key->src, now_ns);
+	if (is_reserved(key->dst))
+		return DROP_RESERVED;
+	if (is_multicast(key->dst)) {
+		flood(sw, in_port, key, true, ret);
+	} else {
+		to = locate(sw, ret->vid, key->dst, now_ns);
+		if (to == (int)in_port)
+			return DROP_HAIRPIN;
+		if (to >= 0)
+			add_out(sw, (unsigned)to, key, ret);
+		else
+			flood(sw, in_port, key, false, ret);
+	}
+	return ret->n_out ? DROP_NONE : DROP_NOWHERE;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "fabric/shm_ring.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(struct eth_hdr) == sizeof(((struct shm_record *)0)->eth_hdr),
+	"a record carries a struct eth_hdr");
+_Static_assert(ETH_FRAME_MAX_BYTES + sizeof(struct shm_record) + SHM_RECORD_ALIGN <
+		       SHM_PORT_RING_MIN_BYTES / 2,
+	"half a ring has room for any record");
+
+static uint32_t record_bytes(uint32_t frame_bytes)
+{
+	return ALIGN_UP((uint32_t)sizeof(struct shm_record) + frame_bytes, SHM_RECORD_ALIGN);
+}
+
+bool shm_ring_size_is_valid(uint32_t ring_bytes)
+{
+	return ring_bytes >= SHM_PORT_RING_MIN_BYTES && ring_bytes <= SHM_PORT_RING_MAX_BYTES &&
+	       (ring_bytes & (ring_bytes - 1)) == 0;
+}
+
+/* The flag's owner set it and went to sleep; whoever takes it owes it a kick. */
+static bool take_flag(uint32_t *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_RELAXED) &&
+	       __atomic_exchange_n(flag, 0, __ATOMIC_ACQ_REL);
+}
+
+void shm_producer_init(
+	struct shm_producer *p, struct shm_ring_ctl *ctl, uint8_t *data, uint32_t ring_bytes)
+{
+	*p = (struct shm_producer){.ctl = ctl, .data = data, .ring_bytes = ring_bytes};
+}
+
+/* Bytes between the consumer's index and ours, from a fresh look at the consumer's. */
+static int producer_look(struct shm_producer *p, uint32_t *ret_used_bytes)
+{
+	uint32_t used_bytes;
+
+	if (p->why)
+		return -EBADMSG;
+	p->tail = __atomic_load_n(&p->ctl->tail, __ATOMIC_ACQUIRE);
+	used_bytes = p->head - p->tail;
+	if (used_bytes > p->ring_bytes) {
+		p->why = "the consumer's index left the ring";
+		return -EBADMSG;
+	}
+	*ret_used_bytes = used_bytes;
+	return 0;
+}
+
+static uint32_t copy_in(const struct shm_producer *p, uint32_t at, const void *from, size_t bytes)
+{
+	uint32_t offset = at & (p->ring_bytes - 1);
+	size_t first_bytes = MIN(bytes, (size_t)(p->ring_bytes - offset));
+
+	memcpy(p->data + offset, from, first_bytes);
+	if (first_bytes < bytes)
+		memcpy(p->data, (const uint8_t *)from + first_bytes, bytes - first_bytes);
+	return at + (uint32_t)bytes;
+}
+
+int shm_producer_put(
+	struct shm_producer *p, const struct eth_hdr *hdr, const struct iovec *iov, unsigned n_iov)
+{
+	struct shm_record record = {0};
+	size_t frame_bytes = 0;
+	uint32_t used_bytes = p->head - p->tail;
+	uint32_t at = p->head;
+	int r;
+
+	if (p->why)
+		return -EBADMSG;
+	for (unsigned i = 0; i < n_iov; i++) {
+		if (iov[i].iov_len > ETH_FRAME_MAX_BYTES - frame_bytes)
+			return -EMSGSIZE;
+		frame_bytes += iov[i].iov_len;
+	}
+	record.frame_bytes = (uint32_t)frame_bytes;
+	memcpy(record.eth_hdr, hdr, sizeof(record.eth_hdr));
+	if (p->ring_bytes - used_bytes < record_bytes(record.frame_bytes)) {
+		r = producer_look(p, &used_bytes);
+		if (r < 0)
+			return r;
+		if (p->ring_bytes - used_bytes < record_bytes(record.frame_bytes))
+			return -EAGAIN;
+	}
+	at = copy_in(p, at, &record, sizeof(record));
+	for (unsigned i = 0; i < n_iov; i++)
+		at = copy_in(p, at, iov[i].iov_base, iov[i].iov_len);
+	p->head += record_bytes(record.frame_bytes);
+	return 0;
+}
+
+bool shm_producer_publish(struct shm_producer *p)
+{
+	__atomic_store_n(&p->ctl->head, p->head, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return take_flag(&p->ctl->want_data);
+}
+
+bool shm_producer_arm(struct shm_producer *p)
+{
+	uint32_t used_bytes;
+
+	__atomic_store_n(&p->ctl->want_space, 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return producer_look(p, &used_bytes) < 0 || used_bytes <= p->ring_bytes / 2;
+}
+
+void shm_consumer_init(
+	struct shm_consumer *c, struct shm_ring_ctl *ctl, const uint8_t *data, uint32_t ring_bytes)
+{
+	*c = (struct shm_consumer){.ctl = ctl, .data = data, .ring_bytes = ring_bytes};
+}
+
+static int consumer_broken(struct shm_consumer *c, const char *why)
+{
+	c->why = why;
+	return -EBADMSG;
+}
+
+static int consumer_look(struct shm_consumer *c)
+{
+	uint32_t used_bytes;
+
+	if (c->why)
+		return -EBADMSG;
+	c->head = __atomic_load_n(&c->ctl->head, __ATOMIC_ACQUIRE);
+	used_bytes = c->head - c->tail;
+	if (used_bytes > c->ring_bytes)
+		return consumer_broken(c, "the producer's index left the ring");
+	if (used_bytes % SHM_RECORD_ALIGN)
+		return consumer_broken(c, "the producer's index is not aligned");
+	return 0;
+}
+
+static uint32_t copy_out(const struct shm_consumer *c, uint32_t at, void *to, size_t bytes)
+{
+	uint32_t offset = at & (c->ring_bytes - 1);
+	size_t first_bytes = MIN(bytes, (size_t)(c->ring_bytes - offset));
+
+	memcpy(to, c->data + offset, first_bytes);
+	if (first_bytes < bytes)
+		memcpy((uint8_t *)to + first_bytes, c->data, bytes - first_bytes);
+	return at + (uint32_t)bytes;
+}
+
+int shm_consumer_peek(struct shm_consumer *c, uint32_t *ret_frame_bytes)
+{
+	uint32_t used_bytes;
+	int r;
+
+	if (c->head == c->tail) {
+		r = consumer_look(c);
+		if (r < 0)
+			return r;
+		if (c->head == c->tail)
+			return -EAGAIN;
+	}
+	if (c->why)
+		return -EBADMSG;
+	used_bytes = c->head - c->tail;
+	if (used_bytes < sizeof(c->record))
+		return consumer_broken(c, "a record is cut off");
+	copy_out(c, c->tail, &c->record, sizeof(c->record));
+	if (c->record.reserved)
+		return consumer_broken(c, "a record has reserved bits set");
+	/* First alone, so that the sum below cannot wrap. */
+	if (c->record.frame_bytes > used_bytes || record_bytes(c->record.frame_bytes) > used_bytes)
+		return consumer_broken(c, "a record is longer than what was written");
+	*ret_frame_bytes = c->record.frame_bytes;
+	return 0;
+}
+
+void shm_consumer_take(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data)
+{
+	if (data) {
+		memcpy(ret_hdr, c->record.eth_hdr, sizeof(*ret_hdr));
+		copy_out(c, c->tail + (uint32_t)sizeof(c->record), data, c->record.frame_bytes);
+	}
+	c->tail += record_bytes(c->record.frame_bytes);
+}
+
+bool shm_consumer_publish(struct shm_consumer *c)
+{
+	uint32_t head;
+
+	if (c->tail == c->published)
+		return false;
+	c->published = c->tail;
+	__atomic_store_n(&c->ctl->tail, c->tail, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&c->ctl->want_space, __ATOMIC_RELAXED))
+		return false;
+	head = __atomic_load_n(&c->ctl->head, __ATOMIC_RELAXED);
+	return head - c->tail <= c->ring_bytes / 2 && take_flag(&c->ctl->want_space);
+}
+
+bool shm_consumer_arm(struct shm_consumer *c)
+{
+	__atomic_store_n(&c->ctl->want_data, 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return c->why || c->head != c->tail || consumer_look(c) < 0 || c->head != c->tail;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * switch.h - the virtual switches of a node and their ports: what there is, and the rules about
+ *what there may be. How frames move is datapath.h's, who calls is worker.h's and ctl.h's.
+ *
+ * Kinds of switches
+ *	external   one uplink, VM ports, adapters of the management operating system
+ *	internal   VM ports, adapters of the management operating system
+ *	private    VM ports, nothing else ever
+ *
+ * Port ids are unique on the node. A port's VM is what stands before the first '/' of its id.
+ *
+ * Refusals return -errno and put one sentence into struct why. Threads: none of its own; everything
+ * here belongs to the worker once ports are served.
+ */
+#ifndef VIADUCT_FABRIC_SWITCH_H
+#define VIADUCT_FABRIC_SWITCH_H
+
+#include "base/list.h"
+#include "fabric/forward.h"
+#include "fabric/io.h"
+
+#define VSWITCH_NAME_MAX_LEN 63
+#define VPORT_ID_MAX_LEN     127
+#define FABRIC_MAX_SWITCHES  64
+
+/* Why a request was refused, for people. */
+struct why {
+	char text[256];
+};
+
+void why_set(struct why *why, const char *format, ...) _printf_(2, 3);
+/* Fills `why`; the value is `error`. */
+#define refuse(why, error, ...) (why_set((why), __VA_ARGS__), (error))
+
+enum vswitch_type {
+	VSWITCH_EXTERNAL,
+	VSWITCH_INTERNAL,
+	VSWITCH_PRIVATE,
+};
+
+struct vswitch {
+	struct list siblings;
+	char name[VSWITCH_NAME_MAX_LEN + 1];
+	enum vswitch_type type;
+	char uplink[VSWITCH_NAME_MAX_LEN + 1]; /* interface name; empty without one */
+	unsigned n_ports;                      /* the uplink not among them */
+	struct vport *ports[FWD_MAX_PORTS];    /* by slot, as in fwd */
+	struct fwd_switch fwd;
+};
+
+/* Announcing an address after a port was opened: see announce.h. */
+struct announcing {
+	unsigned rounds_left;
+	int vid; /* the last VLAN announced in this round, or -1 */
+	uint64_t due_ns;
+};
+
+struct vport {
+	struct vswitch *sw;
+	unsigned slot;
+	char id[VPORT_ID_MAX_LEN + 1];
+	struct io *io;
+	bool shut;                    /* beyond use; io->reason says why */
+	uint64_t rx_frames, rx_bytes; /* received by the switch, whether forwarded or dropped */
+	uint64_t dropped[N_DROPS];
+	struct announcing announcing;
+	/* The worker's and the data path's. */
+	struct list in_round;
+	struct list in_flush;
+};
+
+struct fabric {
+	struct list switches;
+	unsigned n_switches;
+};
+
+struct vport_config {
+	const char *id;
+	uint8_t mac[ETH_ADDR_LEN]; /* zero for uplinks only */
+	struct vlan_policy vlan;
+	bool muted;
+	bool spoofing;
+};
+
+void fabric_init(struct fabric *fabric);
+/* Frees all switches with their ports. */
+void fabric_fini(struct fabric *fabric);
+
+/* `uplink` names the adapter and `uplink_io` carries it, for external switches and only for them;
+ * uplink_io is taken over on success. -EINVAL, -EEXIST, -EBUSY, -ENOSPC, -ENOMEM. */
+int vswitch_new(struct fabric *fabric, const char *name, enum vswitch_type type, const char *uplink,
+	struct io *uplink_io, struct vswitch **ret_sw, struct why *why);
+/* -EBUSY while it has ports. */
+int vswitch_delete(struct fabric *fabric, struct vswitch *sw, struct why *why);
+struct vswitch *vswitch_find(const struct fabric *fabric, const char *name);
+/* The uplink's port, or NULL. */
+struct vport *vswitch_uplink(const struct vswitch *sw);
+
+const char *vswitch_type_name(enum vswitch_type type);
+int vswitch_type_parse(const char *name, enum vswitch_type *ret_type);
+
+/* Add a VM port or an adapter of the management operating system; `io` is taken over on success.
+ * -EINVAL, -EEXIST, -EADDRINUSE, -ENOSPC, -ENOMEM. */
+int vport_new(const struct fabric *fabric, struct vswitch *sw, const struct vport_config *config,
+	struct io *io, struct vport **ret_port, struct why *why);
+void vport_free(struct vport *port);
+struct vport *vport_find(const struct fabric *fabric, const char *id);
+
+/* Change VLANs and spoofing of a port in use. -EADDRINUSE leaves it as it was. */
+int vport_reconfigure(
+	struct vport *port, const struct vlan_policy *vlan, bool spoofing, struct why *why);
+/* Stop and start all traffic. Opening takes the port's address over in the FDB. */
+void vport_mute(struct vport *port);
+int vport_open(struct vport *port, struct why *why);
+/* No more traffic, for good; it stays until it is removed. */
+void vport_shut(struct vport *port);
+
+static inline struct fwd_port *vport_fwd(const struct vport *port)
+{
+	return &port->sw->fwd.ports[port->slot];
+}
+
+static inline bool vport_is_uplink(const struct vport *port)
+{
+	return !fwd_port_has_mac(vport_fwd(port));
+}
+
+#endif
