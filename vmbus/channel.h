@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * channel.h - what a VSP sees of its channel: an offer, and while the guest has it open two rings and
- * a worker thread. Internal to vmbus/ (VSPs live in the same folder).
+ * channel.h - what a VSP sees of its channel: an offer, and while the guest has it open two rings
+ * and a worker thread. Internal to vmbus/ (VSPs live in the same folder).
  *
- * The worker calls work() whenever the guest signalled, the device's own event_fd fired, the ring got
- * room, or after vmbus_channel_kick(); it sleeps when work() returns false and arm() returns false.
- * Interrupt masks, barriers and signals follow the reference (vmbus ring rules): a VSP never touches
- * them. What work() consumed and sent becomes visible to the guest, with at most one signal, when it
- * returns (earlier when it is much).
+ * The worker calls work() whenever the guest signalled, the device's own event_fd fired, the ring
+ * got room, or after vmbus_channel_kick(); it sleeps when work() returns false and arm() returns
+ * false. Interrupt masks, barriers and signals follow the reference (vmbus ring rules): a VSP never
+ * touches them. What work() consumed and sent becomes visible to the guest, with at most one
+ * signal, when it returns (earlier when it is much).
  *
- * The one rule for work(): before it returns false it either receives until -EAGAIN, or it is waiting
- * for something else - room (a send said -EAGAIN, or has_room said no), its event_fd, a kick. A work()
- * that did not see -EAGAIN from recv is not called for packets of the guest until that something comes.
+ * The one rule for work(): before it returns false it either receives until -EAGAIN, or it is
+ * waiting for something else - room (a send said -EAGAIN, or has_room said no), its event_fd, a
+ * kick. A work() that did not see -EAGAIN from recv is not called for packets of the guest until
+ * that something comes.
  *
- * Hostile: packets are copied out of the ring before anything looks at them; a ring whose indices or
- * packet framing do not hold together breaks the channel: recv returns -EBADMSG for good, the VSP
- * reports it once and the guest sees a dead device, nobody else notices.
+ * Hostile: packets are copied out of the ring before anything looks at them; a ring whose indices
+ * or packet framing do not hold together breaks the channel: recv returns -EBADMSG for good, the
+ * VSP reports it once and the guest sees a dead device, nobody else notices.
  *
- * Threads: functions marked [worker] only on the channel's worker. open(), close() and gpadl_gone() come
- * from the control plane with the bus locked and the worker not running or standing still; they must
- * not call vmbus.h, vmbus_offer_add() or vmbus_offer_remove(), nor wait for somebody who does.
+ * Threads: functions marked [worker] only on the channel's worker. open(), close() and gpadl_gone()
+ * come from the control plane with the bus locked and the worker not running or standing still;
+ * they must not call vmbus.h, vmbus_offer_add() or vmbus_offer_remove(), nor wait for somebody who
+ * does.
  */
 #ifndef VIADUCT_VMBUS_CHANNEL_H
 #define VIADUCT_VMBUS_CHANNEL_H
@@ -33,36 +35,40 @@ struct vmbus_device_ops {
 	const char *name;
 	/* The guest opened the channel; rings are mapped. Non-zero refuses. */
 	int (*open)(void *device, struct vmbus_channel *channel);
-	/* Closed by the guest, unload, reset or vmbus_offer_remove(): forget everything of the guest's,
-	 * GPADLs included. Also comes without open(), for a channel that was restored. */
+	/* Closed by the guest, unload, reset or vmbus_offer_remove(): forget everything of the
+	 * guest's, GPADLs included. Also comes without open(), for a channel that was restored. */
 	void (*close)(void *device, struct vmbus_channel *channel);
-	/* The guest tears down one of its GPADLs on this channel: stop using it before returning. */
+	/* The guest tears down one of its GPADLs on this channel: stop using it before returning.
+	 */
 	void (*gpadl_gone)(void *device, struct vmbus_channel *channel, uint32_t gpadl_id);
 	/* [worker] Do what there is to do, a bounded share of it; true: call again at once. */
 	bool (*work)(void *device, struct vmbus_channel *channel);
-	/* [worker] About to sleep: arm own event sources; true: there is work after all. May be NULL. */
+	/* [worker] About to sleep: arm own event sources; true: there is work after all. May be
+	 * NULL. */
 	bool (*arm)(void *device, struct vmbus_channel *channel);
-	/* An extra descriptor to wait on (drained by the worker as an eventfd), or -1. May be NULL. */
+	/* An extra descriptor to wait on (drained by the worker as an eventfd), or -1. May be NULL.
+	 */
 	int (*event_fd)(void *device);
 };
 
 struct vmbus_offer {
-	uint8_t class_guid[16];    /* as it travels: mixed-endian layout */
+	uint8_t class_guid[16]; /* as it travels: mixed-endian layout */
 	uint8_t instance_guid[16];
-	uint16_t flags;            /* chn_flags */
+	uint16_t flags; /* chn_flags */
 	uint16_t mmio_mb;
 	uint8_t user_defined[120];
 };
 
-/* *ret_channel is there before the first callback. -EEXIST: class and instance are taken; -ENOSPC. */
+/* *ret_channel is there before the first callback. -EEXIST: class and instance are taken; -ENOSPC.
+ */
 int vmbus_offer_add(struct vmbus *bus, const struct vmbus_offer *offer,
 	const struct vmbus_device_ops *ops, void *device, struct vmbus_channel **ret_channel);
 /* Closes, and rescinds when the guest knows of it; after return no callback is under way. Frees
  * `channel`. */
 void vmbus_offer_remove(struct vmbus_channel *channel);
 
-/* One range of guest memory named by a GPA-direct packet: bytes [byte_offset, byte_offset + byte_count)
- * of the pages `pfns`. */
+/* One range of guest memory named by a GPA-direct packet: bytes [byte_offset, byte_offset +
+ * byte_count) of the pages `pfns`. */
 struct vmbus_range {
 	uint32_t byte_count;
 	uint32_t byte_offset;
@@ -93,7 +99,8 @@ int vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transactio
 	bool request_completion, const void *payload, size_t size_bytes);
 int vmbus_channel_complete(struct vmbus_channel *channel, uint64_t transaction_id,
 	const void *payload, size_t size_bytes);
-/* One transfer-page packet, completion requested: ranges are {byte_count, byte_offset} pairs into the buffer `pageset_id`. */
+/* One transfer-page packet, completion requested: ranges are {byte_count, byte_offset} pairs into
+ * the buffer `pageset_id`. */
 int vmbus_channel_send_transfer(struct vmbus_channel *channel, uint64_t transaction_id,
 	uint16_t pageset_id, const struct vmbus_transfer_range *ranges, unsigned n_ranges,
 	const void *payload, size_t size_bytes);
@@ -108,20 +115,22 @@ void vmbus_channel_kick(struct vmbus_channel *channel);
  * -ENOENT: none of this id that is one range of whole pages. Any thread that keeps those callbacks
  * away; the worker does. */
 struct vmbus_gpadl;
-int vmbus_channel_gpadl(struct vmbus_channel *channel, uint32_t gpadl_id,
-	const struct vmbus_gpadl **ret_gpadl);
+int vmbus_channel_gpadl(
+	struct vmbus_channel *channel, uint32_t gpadl_id, const struct vmbus_gpadl **ret_gpadl);
 uint32_t vmbus_gpadl_size_bytes(const struct vmbus_gpadl *gpadl);
 /* Copy in or out with the memory door's checks and dirty marks. 0 or -EFAULT. */
-int vmbus_gpadl_read(const struct vmbus_gpadl *gpadl, uint32_t offset, void *ret_data, size_t size_bytes);
-int vmbus_gpadl_write(const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data,
-	size_t size_bytes);
-/* Copy from the memory of a packet's ranges, `offset` bytes into their concatenation. 0 or -EFAULT. */
+int vmbus_gpadl_read(
+	const struct vmbus_gpadl *gpadl, uint32_t offset, void *ret_data, size_t size_bytes);
+int vmbus_gpadl_write(
+	const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data, size_t size_bytes);
+/* Copy from the memory of a packet's ranges, `offset` bytes into their concatenation. 0 or -EFAULT.
+ */
 int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *ranges,
 	unsigned n_ranges, uint32_t offset, void *ret_data, size_t size_bytes);
 
 /* Restore: the bus unit comes first and re-creates open channels and GPADLs without calling open();
- * the device's own unit then finds its channel open and fetches its GPADLs by id. The bus also starts
- * first: work() may be called before the device's unit starts. */
+ * the device's own unit then finds its channel open and fetches its GPADLs by id. The bus also
+ * starts first: work() may be called before the device's unit starts. */
 bool vmbus_channel_is_open(const struct vmbus_channel *channel);
 /* 0 when not open. */
 uint32_t vmbus_channel_relid(const struct vmbus_channel *channel);

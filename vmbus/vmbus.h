@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * vmbus.h - the VMBus of one partition as its host sees it: one bus component in the parent that talks
- * to the bus driver in the child. Offers, GPADLs, channels; the devices (VSPs) sit on top.
+ * vmbus.h - the VMBus of one partition as its host sees it: one bus component in the parent that
+ * talks to the bus driver in the child. Offers, GPADLs, channels; the devices (VSPs) sit on top.
  *
- * The control plane is a pure state machine (ctl.h: message in, actions out) driven by a message table;
- * this object gives it a lock, the guest's memory and the host's SynIC. Open channels have one worker
- * thread each (channel.h).
+ * The control plane is a pure state machine (ctl.h: message in, actions out) driven by a message
+ * table; this object gives it a lock, the guest's memory and the host's SynIC. Open channels have
+ * one worker thread each (channel.h).
  *
- * Threads: vmbus_post() and vmbus_slot_free() may come from any VP thread at once; everything else is
- * the owner's thread. Host ops are called with the bus lock held and must not call back; vmbus_post()
- * may wait for a worker to finish what it is at, so its caller holds nothing that signal() takes.
+ * Threads: vmbus_post() and vmbus_slot_free() may come from any VP thread at once; everything else
+ * is the owner's thread. Host ops are called with the bus lock held and must not call back;
+ * vmbus_post() may wait for a worker to finish what it is at, so its caller holds nothing that
+ * signal() takes.
  *
  * Unit: "vmbus" - connection, offers, channels, GPADLs, queued messages. Devices register their own
- * units ("netvsp.N") after it. Start re-signals every open channel once in both directions, because a
- * signal may have been lost on the way; stop returns when every worker is parked. Before the first
- * start and while stopped the guest is told to try again, and messages to it wait.
+ * units ("netvsp.N") after it. Start re-signals every open channel once in both directions, because
+ * a signal may have been lost on the way; stop returns when every worker is parked. Before the
+ * first start and while stopped the guest is told to try again, and messages to it wait.
  */
 #ifndef VIADUCT_VMBUS_VMBUS_H
 #define VIADUCT_VMBUS_VMBUS_H
@@ -26,10 +27,11 @@
 struct vmbus;
 
 struct vmbus_host_ops {
-	/* Post a message (type 1, SINT 2) to a VP. 0; -EAGAIN: slot occupied, vmbus_slot_free() will be
-	 * called; anything else: the guest cannot take messages, drop it. */
+	/* Post a message (type 1, SINT 2) to a VP. 0; -EAGAIN: slot occupied, vmbus_slot_free()
+	 * will be called; anything else: the guest cannot take messages, drop it. */
 	int (*post_message)(void *host, uint32_t vp_index, const void *payload, size_t size_bytes);
-	/* Set event flag `relid` (SINT 2) of a VP. Also called from workers, without the bus lock. */
+	/* Set event flag `relid` (SINT 2) of a VP. Also called from workers, without the bus lock.
+	 */
 	void (*signal)(void *host, uint32_t vp_index, uint32_t relid);
 	/* Have HvSignalEvent(connection_id, 0) write to event_fd. */
 	int (*doorbell_add)(void *host, uint32_t connection_id, int event_fd);
@@ -43,8 +45,8 @@ void vmbus_free(struct vmbus *bus);
 int vmbus_register_unit(struct vmbus *bus, struct unit_registry *registry);
 
 /* The guest called HvPostMessage. Returns an enum hv_status: success also for what the bus ignores
- * (see vmbus_info), INVALID_CONNECTION_ID, INVALID_PARAMETER for what is not a whole message of the bus,
- * INSUFFICIENT_BUFFERS or INSUFFICIENT_MEMORY to try again. */
+ * (see vmbus_info), INVALID_CONNECTION_ID, INVALID_PARAMETER for what is not a whole message of the
+ * bus, INSUFFICIENT_BUFFERS or INSUFFICIENT_MEMORY to try again. */
 uint16_t vmbus_post(struct vmbus *bus, uint32_t connection_id, uint32_t message_type,
 	const void *payload, size_t size_bytes);
 /* The guest freed its message slot. */
@@ -54,11 +56,11 @@ void vmbus_reset(struct vmbus *bus);
 
 struct vmbus_info {
 	bool connected;
-	uint32_t version;          /* (major << 16) + minor, 0 when not connected */
+	uint32_t version; /* (major << 16) + minor, 0 when not connected */
 	unsigned n_offers;
 	unsigned n_open_channels;
 	uint64_t n_messages_in, n_messages_out;
-	uint64_t n_protocol_errors; /* messages refused by the tables */
+	uint64_t n_protocol_errors;      /* messages refused by the tables */
 	const char *last_protocol_error; /* static text, or NULL */
 };
 void vmbus_get_info(struct vmbus *bus, struct vmbus_info *ret_info);
@@ -67,12 +69,12 @@ void vmbus_get_info(struct vmbus *bus, struct vmbus_info *ret_info);
 struct netvsp;
 
 struct netvsp_config {
-	unsigned index;               /* distinguishes NICs of a VM; part of the instance GUID and unit name */
+	unsigned index; /* distinguishes NICs of a VM; part of the instance GUID and unit name */
 	uint8_t mac[ETH_ADDR_LEN];
-	uint32_t mtu_bytes;           /* IP MTU, 576..9000 */
+	uint32_t mtu_bytes; /* IP MTU, 576..9000 */
 	bool link_up;
 	const struct eth_ops *eth;
-	void *port;                   /* handed to eth; outlives the netvsp */
+	void *port; /* handed to eth; outlives the netvsp */
 };
 
 /* Offers the NIC. */
@@ -83,8 +85,8 @@ int netvsp_register_unit(struct netvsp *nic, struct unit_registry *registry);
 int netvsp_set_link(struct netvsp *nic, bool up);
 
 struct netvsp_info {
-	uint32_t nvsp_version;        /* 0 until negotiated */
-	bool ready;                   /* RNDIS initialised */
+	uint32_t nvsp_version; /* 0 until negotiated */
+	bool ready;            /* RNDIS initialised */
 	bool link_up;
 	uint32_t packet_filter;
 	uint64_t tx_frames, tx_bytes, tx_dropped;
