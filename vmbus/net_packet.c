@@ -4,10 +4,8 @@
 #include "base/bytes.h"
 #include "base/eth_ops.h"
 
-#define ETHERTYPE_IPV4   0x0800
-#define ETHERTYPE_IPV6   0x86DD
-#define ETHERTYPE_8021Q  0x8100
-#define ETHERTYPE_8021AD 0x88A8
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86DD
 
 #define MAX_TAGS 2
 
@@ -33,16 +31,23 @@
 #define TCP_MIN_BYTES 20
 #define UDP_BYTES     8
 
+bool net_is_tagged(const uint8_t *frame)
+{
+	uint16_t ethertype = load_be16(frame + NET_ADDRESSES_BYTES);
+
+	return ethertype == NET_ETHERTYPE_8021Q || ethertype == NET_ETHERTYPE_8021AD;
+}
+
 static int find_ip(const uint8_t *frame, size_t size_bytes, struct net_layers *layers)
 {
-	size_t at = ETH_HEADER_BYTES - 2;
+	size_t at = NET_ADDRESSES_BYTES;
 
 	for (unsigned n_tags = 0; n_tags <= MAX_TAGS; n_tags++) {
 		if (at + 2 > size_bytes)
 			return -ENOENT;
 		switch (load_be16(frame + at)) {
-		case ETHERTYPE_8021Q:
-		case ETHERTYPE_8021AD:
+		case NET_ETHERTYPE_8021Q:
+		case NET_ETHERTYPE_8021AD:
 			at += ETH_TAG_BYTES;
 			continue;
 		case ETHERTYPE_IPV4:

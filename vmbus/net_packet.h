@@ -24,6 +24,13 @@
  */
 #define NET_HEADERS_MAX_BYTES 256
 
+#define NET_ADDRESSES_BYTES  12 /* what stands in front of a tag */
+#define NET_ETHERTYPE_8021Q  0x8100
+#define NET_ETHERTYPE_8021AD 0x88A8
+
+/* Has the frame, of at least ETH_HEADER_BYTES, a tag? */
+bool net_is_tagged(const uint8_t *frame);
+
 struct net_layers {
 	bool ipv6;
 	bool routed;         /* IPv6 routing header: the pseudo header's destination is elsewhere */

@@ -197,12 +197,18 @@ WIRE_SIZE(struct rndis_keepalive_complete, 16);
 #define OID_GEN_MAXIMUM_SEND_PACKETS          0x00010115U
 #define OID_GEN_RECEIVE_SCALE_CAPABILITIES    0x00010203U /* struct ndis_rss_caps */
 #define OID_GEN_RECEIVE_SCALE_PARAMETERS      0x00010204U /* struct ndis_rss_params */
+#define OID_GEN_XMIT_OK                       0x00020101U /* u32 counters */
+#define OID_GEN_RCV_OK                        0x00020102U
+#define OID_GEN_XMIT_ERROR                    0x00020103U
+#define OID_GEN_RCV_ERROR                     0x00020104U
+#define OID_GEN_RCV_NO_BUFFER                 0x00020105U
 #define OID_GEN_FRIENDLY_NAME                 0x00020216U
 #define OID_GEN_RNDIS_CONFIG_PARAMETER        0x0001021BU /* struct rndis_config_parameter */
 #define OID_802_3_PERMANENT_ADDRESS           0x01010101U /* 6 bytes */
 #define OID_802_3_CURRENT_ADDRESS             0x01010102U
 #define OID_802_3_MULTICAST_LIST              0x01010103U /* n times 6 bytes */
 #define OID_802_3_MAXIMUM_LIST_SIZE           0x01010104U
+#define OID_TCP_OFFLOAD_CURRENT_CONFIG        0xFC01020BU /* struct ndis_offload */
 #define OID_TCP_OFFLOAD_PARAMETERS            0xFC01020CU /* struct ndis_offload_params */
 #define OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES 0xFC01020DU /* struct ndis_offload */
 #define OID_OFFLOAD_ENCAPSULATION             0x0101010AU
