@@ -123,7 +123,8 @@ void chan_free(struct chan *chan)
 	if (!chan)
 		return;
 	chan_disconnect(chan);
-	list_for_each_safe(call, next, &chan->calls, siblings) call_free(call);
+	list_for_each_safe(call, next, &chan->calls, siblings)
+		call_free(call);
 	if (chan->n_entered)
 		chan->freed = true;
 	else
@@ -148,8 +149,7 @@ static struct call *call_find(struct chan *chan, uint64_t id)
 {
 	struct call *call;
 
-	list_for_each(call, &chan->calls, siblings)
-	{
+	list_for_each(call, &chan->calls, siblings) {
 		if (call->id == id)
 			return call;
 	}

@@ -30,8 +30,10 @@
 		_a > _b ? _a : _b;                                                                 \
 	})
 /* `a` must be a power of two. */
-#define ALIGN_UP(x, a) (((x) + ((a) - 1)) & ~((__typeof__(x))(a) - 1))
+/* clang-format off: it takes the minus for a sign. */
+#define ALIGN_UP(x, a)                  (((x) + ((a) - 1)) & ~((__typeof__(x))(a) - 1))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+/* clang-format on */
 
 #define static_assert_size(type, size_bytes)                                                       \
 	_Static_assert(sizeof(type) == (size_bytes), #type " must be " #size_bytes " bytes")
@@ -75,8 +77,8 @@ static inline int close_fd(int fd)
 	return -1;
 }
 
-#define _must_check_          __attribute__((warn_unused_result))
-#define _printf_(fmt, va)     __attribute__((format(printf, fmt, va)))
-#define _unused_              __attribute__((unused))
+#define _must_check_      __attribute__((warn_unused_result))
+#define _printf_(fmt, va) __attribute__((format(printf, fmt, va)))
+#define _unused_          __attribute__((unused))
 
 #endif

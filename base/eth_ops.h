@@ -5,8 +5,8 @@
  *
  * A frame is an Ethernet frame without FCS, 14 to ETH_FRAME_MAX_BYTES bytes, 802.1Q tags in line,
  * preceded by struct eth_hdr. eth_hdr has the layout of struct virtio_net_hdr (virtio 1.2, 5.1.6,
- * without num_buffers), so it can be handed to TAP and AF_PACKET as it is. csum_start counts from the
- * first byte of the frame, tags included.
+ * without num_buffers), so it can be handed to TAP and AF_PACKET as it is. csum_start counts from
+ * the first byte of the frame, tags included.
  *
  * Threads: send and recv of one port are called by one thread (the VSP's worker); a backend may run
  * others behind them. After stop() returns no callback or access is under way.
@@ -18,11 +18,11 @@
 
 #include <sys/uio.h>
 
-#define ETH_ADDR_LEN         6
-#define ETH_HEADER_BYTES     14
-#define ETH_TAG_BYTES        4
-#define ETH_MIN_FRAME_BYTES  60    /* on a wire, without FCS */
-#define ETH_FRAME_MAX_BYTES  65562 /* 64 KiB of IP behind an Ethernet header and two tags */
+#define ETH_ADDR_LEN        6
+#define ETH_HEADER_BYTES    14
+#define ETH_TAG_BYTES       4
+#define ETH_MIN_FRAME_BYTES 60    /* on a wire, without FCS */
+#define ETH_FRAME_MAX_BYTES 65562 /* 64 KiB of IP behind an Ethernet header and two tags */
 
 enum {
 	ETH_HDR_NEEDS_CSUM = 1, /* flags: checksum at csum_start + csum_offset is still partial */
@@ -40,8 +40,8 @@ enum {
 struct eth_hdr {
 	uint8_t flags;
 	uint8_t gso_type;
-	uint16_t hdr_len;     /* bytes to copy for each segment; a hint, never trusted */
-	uint16_t gso_size;    /* bytes of payload a segment, 0 without GSO */
+	uint16_t hdr_len;  /* bytes to copy for each segment; a hint, never trusted */
+	uint16_t gso_size; /* bytes of payload a segment, 0 without GSO */
 	uint16_t csum_start;
 	uint16_t csum_offset;
 };
@@ -56,8 +56,8 @@ enum eth_cap {
 struct eth_ops {
 	/* enum eth_cap bits, constant. */
 	uint32_t (*caps)(void *port);
-	/* Queue one frame; the bytes are copied before return. 0; -EAGAIN when full (wait on event_fd,
-	 * then try again); -EMSGSIZE, -EINVAL: this frame can never be sent. */
+	/* Queue one frame; the bytes are copied before return. 0; -EAGAIN when full (wait on
+	 * event_fd, then try again); -EMSGSIZE, -EINVAL: this frame can never be sent. */
 	int (*send)(void *port, const struct eth_hdr *hdr, const struct iovec *iov, unsigned n_iov);
 	/* After a burst of send(): let the other side know. */
 	void (*flush)(void *port);
@@ -65,10 +65,11 @@ struct eth_ops {
 	 * `capacity_bytes` is dropped and counted, and the next one is tried. */
 	int (*recv)(void *port, struct eth_hdr *ret_hdr, void *data, size_t capacity_bytes,
 		size_t *ret_size_bytes);
-	/* Before sleeping on event_fd: ask to be woken for received frames and, when `want_space`, for
-	 * room to send. Returns true when there is something to do already (do not sleep). */
+	/* Before sleeping on event_fd: ask to be woken for received frames and, when `want_space`,
+	 * for room to send. Returns true when there is something to do already (do not sleep). */
 	bool (*arm)(void *port, bool want_space);
-	/* An eventfd, readable after arm() when there is something to do; the caller reads it empty. */
+	/* An eventfd, readable after arm() when there is something to do; the caller reads it
+	 * empty. */
 	int (*event_fd)(void *port);
 };
 

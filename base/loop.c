@@ -288,8 +288,7 @@ void loop_timer_remove(struct loop *loop, uint64_t id)
 {
 	struct timer *timer;
 
-	list_for_each(timer, &loop->timers, siblings)
-	{
+	list_for_each(timer, &loop->timers, siblings) {
 		if (timer->id == id) {
 			list_remove(&timer->siblings);
 			free(timer);

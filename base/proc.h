@@ -3,9 +3,9 @@
  * proc.h - start a child program with exactly the descriptors it is meant to have, and learn of its
  * death through the loop.
  *
- * The child gets the given descriptors as 3, 4, ...; 0 is /dev/null, 1 and 2 are `log_fd`; all others
- * are closed. It is killed when the parent dies (PR_SET_PDEATHSIG), runs in its own session, and with
- * PR_SET_NO_NEW_PRIVS when uid is not 0. Threads: the loop's thread.
+ * The child gets the given descriptors as 3, 4, ...; 0 is /dev/null, 1 and 2 are `log_fd`; all
+ * others are closed. It is killed when the parent dies (PR_SET_PDEATHSIG), runs in its own session,
+ * and with PR_SET_NO_NEW_PRIVS when uid is not 0. Threads: the loop's thread.
  */
 #ifndef VIADUCT_BASE_PROC_H
 #define VIADUCT_BASE_PROC_H
@@ -17,12 +17,12 @@
 struct proc;
 
 struct proc_spec {
-	const char *path;          /* absolute path of the program */
-	const char *const *argv;   /* NULL-terminated, argv[0] included */
-	const int *fds;            /* become 3, 4, ... in the child; stay the caller's */
+	const char *path;        /* absolute path of the program */
+	const char *const *argv; /* NULL-terminated, argv[0] included */
+	const int *fds;          /* become 3, 4, ... in the child; stay the caller's */
 	size_t n_fds;
-	int log_fd;                /* child's 1 and 2; -1 for the parent's own 2 */
-	uid_t uid;                 /* switched to before exec when running as root and not 0 */
+	int log_fd; /* child's 1 and 2; -1 for the parent's own 2 */
+	uid_t uid;  /* switched to before exec when running as root and not 0 */
 	gid_t gid;
 };
 

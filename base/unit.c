@@ -42,7 +42,8 @@ void unit_registry_free(struct unit_registry *registry)
 
 	if (!registry)
 		return;
-	list_for_each_safe(unit, next, &registry->units, siblings) free(unit);
+	list_for_each_safe(unit, next, &registry->units, siblings)
+		free(unit);
 	free(registry);
 }
 
@@ -50,8 +51,7 @@ static struct unit *unit_find(struct unit_registry *registry, const char *name, 
 {
 	struct unit *unit;
 
-	list_for_each(unit, &registry->units, siblings)
-	{
+	list_for_each(unit, &registry->units, siblings) {
 		if (strlen(unit->name) == len && memcmp(unit->name, name, len) == 0)
 			return unit;
 	}
@@ -116,8 +116,7 @@ int unit_start_all(struct unit_registry *registry)
 	int r;
 
 	registry->was_started = true;
-	list_for_each(unit, &registry->units, siblings)
-	{
+	list_for_each(unit, &registry->units, siblings) {
 		r = unit_start(unit);
 		if (r < 0) {
 			(void)unit_stop_all(registry);
@@ -132,8 +131,7 @@ int unit_stop_all(struct unit_registry *registry)
 	struct unit *unit;
 	int error = 0, r;
 
-	list_for_each_reverse(unit, &registry->units, siblings)
-	{
+	list_for_each_reverse(unit, &registry->units, siblings) {
 		r = unit_stop(unit);
 		if (error == 0)
 			error = r;
@@ -170,14 +168,12 @@ int unit_save_all(struct unit_registry *registry, struct buf *out)
 	struct unit *unit;
 	int r;
 
-	list_for_each(unit, &registry->units, siblings)
-	{
+	list_for_each(unit, &registry->units, siblings) {
 		if (unit->running)
 			return -EBUSY;
 	}
 	buf_le32(out, registry->n_units);
-	list_for_each(unit, &registry->units, siblings)
-	{
+	list_for_each(unit, &registry->units, siblings) {
 		r = unit_save(unit, out);
 		if (r < 0)
 			return r;
@@ -220,7 +216,8 @@ static int sections_read(
 	struct unit *unit;
 	int r;
 
-	list_for_each(unit, &registry->units, siblings) unit->has_section = false;
+	list_for_each(unit, &registry->units, siblings)
+		unit->has_section = false;
 	*ret_culprit = "saved state";
 	if (!reader_ok(in))
 		return -EBADMSG;
@@ -229,8 +226,7 @@ static int sections_read(
 		if (r < 0)
 			return r;
 	}
-	list_for_each(unit, &registry->units, siblings)
-	{
+	list_for_each(unit, &registry->units, siblings) {
 		*ret_culprit = unit->name;
 		if (!unit->has_section)
 			return -ENODATA;
@@ -247,8 +243,7 @@ int unit_restore_all(struct unit_registry *registry, struct reader *in, const ch
 	if (r == 0)
 		r = sections_read(registry, in, &culprit);
 	if (r == 0) {
-		list_for_each(unit, &registry->units, siblings)
-		{
+		list_for_each(unit, &registry->units, siblings) {
 			culprit = unit->name;
 			r = unit->ops->restore(unit->opaque, &unit->section, unit->section_version);
 			if (r == 0 && !reader_done(&unit->section))
