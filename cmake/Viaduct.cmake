@@ -6,7 +6,9 @@ find_package(Threads REQUIRED)
 set(VIADUCT_WARNINGS
     -Wall -Wextra -Werror -Wimplicit-fallthrough -Wshadow -Wstrict-prototypes
     -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla
-    -Wformat=2 -Wundef -Wno-missing-field-initializers)
+    -Wformat=2 -Wundef -Wno-missing-field-initializers
+    # snprintf() into texts for people may cut them short; that is what it is for.
+    -Wno-format-truncation)
 set(VIADUCT_DEFINES _GNU_SOURCE)
 if(NOT VIADUCT_SANITIZE)
     set(VIADUCT_HARDENING -fstack-protector-strong)

@@ -1,0 +1,54 @@
+"""corosync.conf for the lab's nodes."""
+
+TEMPLATE = """totem {{
+    version: 2
+    cluster_name: viaduct-lab
+    transport: knet
+    crypto_cipher: aes256
+    crypto_hash: sha256
+    token: {token}
+    token_coefficient: 0
+    link_mode: passive
+{links}}}
+nodelist {{
+{nodes}}}
+quorum {{
+    provider: corosync_votequorum
+    expected_votes: {votes}
+    wait_for_all: 0
+}}
+system {{
+    sched_rr: yes
+    move_to_root_cgroup: auto
+    state_dir: /var/lib/corosync
+}}
+logging {{
+    to_stderr: no
+    to_syslog: no
+    to_logfile: yes
+    logfile: /var/log/corosync/corosync.log
+    timestamp: hires
+}}
+"""
+
+LINK = """    interface {{
+        linknumber: {number}
+        knet_transport: udp
+        knet_link_priority: {priority}
+        knet_ping_interval: 200
+        knet_ping_timeout: 500
+        knet_pong_count: 2
+    }}
+"""
+
+
+def configuration(nodes, networks, token_ms=1000):
+    """`nodes`: [(id, name)]; `networks`: address prefixes, the heartbeat's first: "10.10.2"."""
+    links = "".join(LINK.format(number=i, priority=10 - i) for i in range(len(networks)))
+    entries = ""
+    for node_id, name in nodes:
+        entries += f"    node {{\n        nodeid: {node_id}\n        name: {name}\n"
+        for i, prefix in enumerate(networks):
+            entries += f"        ring{i}_addr: {prefix}.{node_id}\n"
+        entries += "    }\n"
+    return TEMPLATE.format(token=token_ms, links=links, nodes=entries, votes=len(nodes))
