@@ -30,7 +30,7 @@
 		_a > _b ? _a : _b;                                                                 \
 	})
 /* `a` must be a power of two. */
-/* clang-format off: it takes the minus for a sign. */
+/* clang-format off */ /* it takes the minus for a sign */
 #define ALIGN_UP(x, a)                  (((x) + ((a) - 1)) & ~((__typeof__(x))(a) - 1))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 /* clang-format on */

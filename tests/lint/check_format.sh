@@ -13,4 +13,4 @@ if ! command -v clang-format >/dev/null; then
 fi
 
 find . \( -name '.?*' -o -name build \) -prune -o -type f -name '*.[ch]' -print0 |
-	xargs -0 clang-format --dry-run -Werror
+	xargs -0 -r clang-format --dry-run -Werror

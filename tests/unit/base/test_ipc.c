@@ -2,8 +2,10 @@
 #include "base/ipc.h"
 #include "base/thread.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include <qb/qbipcc.h>
 
@@ -326,6 +328,73 @@ static void test_one_loop_a_process(void **state)
 	loop_free(other_loop);
 }
 
+/* The result of connecting as nobody, or a positive number. */
+static int connect_as_nobody(void)
+{
+	struct ipc_client *client;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+			_exit(1);
+		_exit(-ipc_client_new(name, &client) & 0xff);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return 1;
+	return -WEXITSTATUS(status);
+}
+
+static void connects_as_nobody(void)
+{
+	results[0] = connect_as_nobody();
+}
+
+static void test_other_users_are_refused(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("not root: cannot become somebody else\n");
+		skip();
+	}
+	serve(connects_as_nobody);
+	assert_int_equal(results[0], -EACCES);
+	assert_int_equal(n_handled, 0);
+}
+
+static void test_daemons_of_other_users_are_refused(void **state)
+{
+	struct ipc_client *client = NULL;
+	int ready[2], r = -1;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("not root: cannot become somebody else\n");
+		skip();
+	}
+	ipc_server_free(server);
+	server = NULL;
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		r = setresuid(65534, 65534, 65534) < 0 ? -errno : 0;
+		if (r == 0)
+			r = ipc_server_new(loop, name, handler, &loop, &server);
+		if (write(ready[1], &r, sizeof(r)) == sizeof(r))
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &r, sizeof(r)), sizeof(r));
+	assert_int_equal(r, 0);
+	assert_int_equal(ipc_client_new(name, &client), -EACCES);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* A client that speaks libqb's protocol but not ours. */
 
 #define HEADER_BYTES ((int32_t)sizeof(struct qb_ipc_request_header))
@@ -471,6 +540,9 @@ int main(void)
 			test_client_notices_that_the_daemon_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_loop_a_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_users_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_daemons_of_other_users_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_malformed_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_requests_under_way_are_bounded, setup, teardown),
