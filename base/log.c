@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -106,6 +107,7 @@ void log_fini(void)
 void log_write(enum log_level level, const char *file, unsigned line, const char *format, ...)
 {
 	int saved_errno = errno;
+	const char *slash = strrchr(file, '/');
 	char message[LOG_MESSAGE_MAX_BYTES];
 	size_t used = 0;
 	va_list args;
@@ -113,7 +115,8 @@ void log_write(enum log_level level, const char *file, unsigned line, const char
 	if (level > log_state.level)
 		return;
 	if (level == LOG_LEVEL_DEBUG)
-		used = (size_t)snprintf(message, sizeof(message), "%.64s:%u: ", file, line);
+		used = (size_t)snprintf(
+			message, sizeof(message), "%.64s:%u: ", slash ? slash + 1 : file, line);
 	va_start(args, format);
 	vsnprintf(message + used, sizeof(message) - used, format, args);
 	va_end(args);

@@ -188,7 +188,7 @@ static void test_signals_are_reset(void **state)
 	sigaddset(&set, SIGUSR1);
 	assert_int_equal(sigprocmask(SIG_BLOCK, &set, &before), 0);
 	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(start(f, "grep -E 'SigBlk|SigIgn' /proc/$$/status", NULL, 0), 0);
+	assert_int_equal(start(f, "exec grep -E 'SigBlk|SigIgn' /proc/self/status", NULL, 0), 0);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	loop_run_watched(f->loop);
