@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * GPADLs as runs of bytes, and the ranges of GPA-direct packets.
+ */
+#include "guest_ring.h"
+#include "vmbus/gpadl.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct guest_memory memory;
+
+static int setup(void **state _unused_)
+{
+	guest_memory_init(&memory, 16);
+	return 0;
+}
+
+static int teardown(void **state _unused_)
+{
+	guest_memory_fini(&memory);
+	return 0;
+}
+
+static int make(const uint64_t *pfns, uint32_t n, struct vmbus_gpadl **ret_gpadl)
+{
+	return gpadl_new(memory.space, 5, (const uint8_t *)pfns, n, ret_gpadl);
+}
+
+static void check_bytes(const uint32_t *pages, uint32_t n_pages)
+{
+	uint64_t pfns[8];
+	struct vmbus_gpadl *gpadl;
+	uint8_t out[9000], in[9000];
+
+	for (uint32_t i = 0; i < n_pages; i++)
+		pfns[i] = guest_pfn(pages[i]);
+	assert_int_equal(make(pfns, n_pages, &gpadl), 0);
+	assert_int_equal(vmbus_gpadl_size_bytes(gpadl), n_pages * 4096);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 13);
+	guest_clean_pages(&memory);
+	assert_int_equal(vmbus_gpadl_write(gpadl, 4000, out, 8000), 0);
+	assert_int_equal(vmbus_gpadl_read(gpadl, 4000, in, 8000), 0);
+	assert_memory_equal(in, out, 8000);
+	assert_memory_equal(guest_page(&memory, pages[0]) + 4000, out, 96);
+	assert_memory_equal(guest_page(&memory, pages[1]), out + 96, 4096);
+	assert_memory_equal(guest_page(&memory, pages[2]), out + 96 + 4096, 8000 - 96 - 4096);
+	for (uint32_t i = 0; i < n_pages; i++)
+		assert_int_equal(guest_page_is_dirty(&memory, pages[i]), i < 3);
+
+	assert_int_equal(vmbus_gpadl_read(gpadl, n_pages * 4096, in, 0), 0);
+	assert_int_equal(vmbus_gpadl_read(gpadl, n_pages * 4096 - 1, in, 2), -EFAULT);
+	assert_int_equal(vmbus_gpadl_read(gpadl, n_pages * 4096 + 1, in, 0), -EFAULT);
+	assert_int_equal(vmbus_gpadl_write(gpadl, 0xffffffff, out, 1), -EFAULT);
+	assert_int_equal(vmbus_gpadl_write(gpadl, 8, out, SIZE_MAX - 4), -EFAULT);
+	gpadl_free(gpadl);
+}
+
+static void test_neighbours(void **state _unused_)
+{
+	static const uint32_t pages[] = {4, 5, 6, 7};
+
+	check_bytes(pages, ARRAY_LEN(pages));
+}
+
+static void test_scattered(void **state _unused_)
+{
+	static const uint32_t pages[] = {9, 1, 15, 0};
+
+	check_bytes(pages, ARRAY_LEN(pages));
+}
+
+static void test_not_ram(void **state _unused_)
+{
+	static const uint64_t bad[] = {0, 1ULL << 40, 1ULL << 52, UINT64_MAX,
+		(1ULL << 52) + GUEST_MEMORY_BASE / GPA_PAGE_SIZE};
+	struct vmbus_gpadl *gpadl;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		uint64_t first[] = {bad[i], guest_pfn(1)};
+		uint64_t second[] = {guest_pfn(1), bad[i]};
+
+		assert_int_equal(make(first, 2, &gpadl), -EFAULT);
+		assert_int_equal(make(second, 2, &gpadl), -EFAULT);
+	}
+	/* Neighbours that run out of memory. */
+	uint64_t edge[] = {guest_pfn(14), guest_pfn(15), guest_pfn(16)};
+
+	assert_int_equal(make(edge, 2, &gpadl), 0);
+	gpadl_free(gpadl);
+	assert_int_equal(make(edge, 3, &gpadl), -EFAULT);
+}
+
+static void test_ranges(void **state _unused_)
+{
+	uint64_t pfns[] = {guest_pfn(3), guest_pfn(8), guest_pfn(2)};
+	struct vmbus_range ranges[] = {
+		{.byte_count = 10, .byte_offset = 100, .pfns = (uint8_t *)pfns, .n_pfns = 1},
+		{.byte_count = 0, .byte_offset = 0, .pfns = (uint8_t *)pfns, .n_pfns = 0},
+		{.byte_count = 20, .byte_offset = 4090, .pfns = (uint8_t *)&pfns[1], .n_pfns = 2},
+	};
+	uint8_t got[32];
+
+	memcpy(guest_page(&memory, 3) + 100, "0123456789", 10);
+	memcpy(guest_page(&memory, 8) + 4090, "abcdef", 6);
+	memcpy(guest_page(&memory, 2), "ghijklmnopqrst", 14);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 0, got, 30), 0);
+	assert_memory_equal(got, "0123456789abcdefghijklmnopqrst", 30);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 8, got, 5), 0);
+	assert_memory_equal(got, "89abc", 5);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 17, got, 13), 0);
+	assert_memory_equal(got, "hijklmnopqrst", 13);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 30, got, 0), 0);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 17, got, 14), -EFAULT);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 0xffffffff, got, 1), -EFAULT);
+	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 0, 0, got, 1), -EFAULT);
+}
+
+/* An offset beyond the first page, PFNs that are no memory. */
+static void test_odd_ranges(void **state _unused_)
+{
+	uint64_t pfns[] = {UINT64_MAX, guest_pfn(4)};
+	struct vmbus_range range = {
+		.byte_count = 4,
+		.byte_offset = 4096 + 7,
+		.pfns = (uint8_t *)pfns,
+		.n_pfns = 2,
+	};
+	uint8_t got[8];
+
+	memcpy(guest_page(&memory, 4) + 7, "wxyz", 4);
+	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 0, got, 4), 0);
+	assert_memory_equal(got, "wxyz", 4);
+	range.byte_offset = 4095;
+	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 1, got, 1), 0);
+	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 0, got, 1), -EFAULT);
+	pfns[0] = guest_pfn(16);
+	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 0, got, 1), -EFAULT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_ram, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ranges, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_odd_ranges, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
