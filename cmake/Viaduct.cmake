@@ -8,7 +8,7 @@ set(VIADUCT_WARNINGS
     -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla
     -Wformat=2 -Wundef -Wno-missing-field-initializers
     # snprintf() into texts for people may cut them short; that is what it is for.
-    -Wno-format-truncation)
+    -Wno-format-truncation -Wno-unknown-warning-option)
 set(VIADUCT_DEFINES _GNU_SOURCE)
 if(NOT VIADUCT_SANITIZE)
     set(VIADUCT_HARDENING -fstack-protector-strong)
