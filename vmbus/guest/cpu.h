@@ -33,9 +33,11 @@ static inline struct cpuid_leaf cpu_id(uint32_t leaf)
 {
 	struct cpuid_leaf r;
 
-	__asm__ volatile("cpuid"
+	/* In ring 0: where ring 3 runs without interception it would see the host's own leaves. */
+	__asm__ volatile("int3"
 			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(0));
+			 : "a"(TRAP_CPUID), "S"(leaf), "c"(0)
+			 : "cc");
 	return r;
 }
 

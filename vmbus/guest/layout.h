@@ -31,5 +31,6 @@
 #define TRAP_HYPERCALL 1 /* RCX, RDX, R8 as the hypercall wants them; RAX: its result */
 #define TRAP_RDMSR     2 /* ECX; EDX:EAX */
 #define TRAP_WRMSR     3 /* ECX; EDX and ESI */
+#define TRAP_CPUID     4 /* ESI and ECX; EAX, EBX, ECX, EDX */
 
 #endif

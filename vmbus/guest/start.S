@@ -112,8 +112,12 @@ trap_entry:
 	jnz	3f
 	rdmsr
 	iretq
-3:	mov	%esi, %eax
+3:	dec	%eax
+	mov	%esi, %eax
+	jnz	4f
 	wrmsr
+	iretq
+4:	cpuid
 	iretq
 
 	.data
