@@ -124,7 +124,7 @@ bool parse_u64(const char *s, size_t length, uint64_t max, uint64_t *ret_value)
 	for (size_t i = 0; i < length; i++) {
 		unsigned digit = (unsigned)(s[i] - '0');
 
-		if (digit > 9 || v > max / 10 || v * 10 > max - digit)
+		if (digit > 9 || digit > max || v > (max - digit) / 10)
 			return false;
 		v = v * 10 + digit;
 	}
