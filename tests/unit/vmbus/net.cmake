@@ -1,0 +1,16 @@
+# The network VSP against a channel double: its sources are built once more, so that nothing of the
+# real channel is linked.
+include(${PROJECT_SOURCE_DIR}/vmbus/net.cmake)
+list(TRANSFORM NET_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/vmbus/ OUTPUT_VARIABLE net_paths)
+viaduct_module(vmbus_net_double
+    SOURCES ${net_paths} ${CMAKE_CURRENT_LIST_DIR}/net_double.c
+    LINK base)
+target_include_directories(vmbus_net_double PUBLIC ${CMAKE_CURRENT_LIST_DIR})
+
+foreach(name IN ITEMS bufs offload packet ppi rndis rx segment state tx vsp netvsp)
+    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_net_${name}.c)
+        viaduct_test(test_vmbus_net_${name}
+            SOURCES test_net_${name}.c net_frames.c net_rig.c
+            LINK vmbus_net_double)
+    endif()
+endforeach()
