@@ -125,6 +125,7 @@ static void print_live_report(const struct json *job)
 		{"start_ns", "start"},
 	};
 	const struct json *report = json_get(job, "report");
+	const struct json *blackout = json_get(report, "blackout");
 	const struct json *network = json_get(report, "network");
 	const struct json *networks = json_get(report, "networks");
 	double raw = json_get_real(report, "raw_bytes", 0), sent = json_get_real(report, "sent_bytes", 0);
@@ -136,11 +137,11 @@ static void print_live_report(const struct json *job)
 	printf("Sent      %s for %s of memory (%.2f)\n", format_bytes((uint64_t)sent),
 		format_bytes((uint64_t)raw), raw > 0 ? sent / raw : 0.0);
 	printf("Blackout  %s at most (forecast %s):",
-		format_ns((uint64_t)json_get_int(report, "blackout_ns", 0)),
-		format_ns((uint64_t)json_get_int(report, "forecast_blackout_ns", 0)));
+		format_ns((uint64_t)json_get_int(blackout, "total_ns", 0)),
+		format_ns((uint64_t)json_get_int(blackout, "forecast_ns", 0)));
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		printf("%s %s %s", i ? "," : "", steps[i].label,
-			format_ns((uint64_t)json_get_int(report, steps[i].key, 0)));
+			format_ns((uint64_t)json_get_int(blackout, steps[i].key, 0)));
 	printf("\nPath      %s (%s to %s); bytes sent on each network meanwhile:",
 		json_get_string(network, "name", ""), json_get_string(network, "local", ""),
 		json_get_string(network, "remote", ""));

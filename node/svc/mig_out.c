@@ -289,6 +289,7 @@ static struct json *full_report(struct mig_out *out, const struct json *started)
 	const struct cluster_net *net = &out->nets[out->net_at];
 	struct json *report = out->report ? json_copy(out->report) : json_object_new();
 	struct json *path = json_object_new();
+	struct json *blackout;
 
 	json_set_string(path, "name", net->name);
 	json_set_string(path, "subnet", net->subnet);
@@ -296,13 +297,16 @@ static struct json *full_report(struct mig_out *out, const struct json *started)
 	json_set_string(path, "remote", out->remote);
 	json_set(report, "network", path);
 	json_set(report, "networks", netbytes_json(out->vp->svc, &out->bytes_before));
-	json_set_int(report, "mute_ns", (int64_t)out->mute_ns);
-	json_set_int(report, "commit_ns", (int64_t)out->commit_ns);
-	if (started)
-		json_set_int(report, "start_ns", json_get_int(started, "start_ns", 0));
+	blackout = json_get(report, "blackout");
+	if (!blackout) {
+		blackout = json_object_new();
+		json_set(report, "blackout", blackout);
+	}
+	json_set_int(blackout, "mute_ns", (int64_t)out->mute_ns);
+	json_set_int(blackout, "commit_ns", (int64_t)out->commit_ns);
+	json_set_int(blackout, "start_ns", json_get_int(started, "start_ns", 0));
 	/* From the pause to the news that the VM runs, by one clock: an upper bound. */
-	if (started && out->paused_at_ns)
-		json_set_int(report, "blackout_ns", (int64_t)(clock_mono_ns() - out->paused_at_ns));
+	json_set_int(blackout, "total_ns", (int64_t)(clock_mono_ns() - out->paused_at_ns));
 	return report;
 }
 
@@ -384,6 +388,19 @@ static void on_muted(struct vmproc *vp, void *data)
 	free(ready_at_ns);
 }
 
+/* When the VM stood still: what viaduct-vmhost has done since, step by step, ended just now. */
+static uint64_t paused_at(const struct json *report)
+{
+	static const char *const steps[] = {
+		"pause_ns", "save_ns", "sweep_ns", "send_ns", "target_ready_ns"};
+	const struct json *blackout = json_get(report, "blackout");
+	uint64_t at_ns = clock_mono_ns();
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		at_ns -= (uint64_t)json_get_int(blackout, steps[i], 0);
+	return at_ns;
+}
+
 static void on_ready(struct mig_out *out)
 {
 	struct cluster_node target;
@@ -391,7 +408,7 @@ static void on_ready(struct mig_out *out)
 
 	out->step = OUT_FINISH;
 	out->job->cancel = NULL;
-	out->paused_at_ns = (uint64_t)json_get_int(out->report, "paused_at_ns", 0);
+	out->paused_at_ns = paused_at(out->report);
 	if (!now_ns ||
 		cluster_find_node(out->vp->svc->cluster, out->target.name, &target) < 0 ||
 		!target.has_service) {
