@@ -117,7 +117,7 @@ int guest_ring_recv(
 	uint32_t write = ring_get(ring, write_index);
 	uint32_t read = ring_get(ring, read_index);
 	struct vmbus_packet_descriptor descriptor;
-	uint32_t length, before, after, pending, trailer[2];
+	uint32_t length, taken, after, pending, trailer[2];
 
 	if (read == write)
 		return 0;
@@ -129,12 +129,13 @@ int guest_ring_recv(
 	guest_ring_peek(ring, read + length, trailer, sizeof(trailer));
 	if (trailer[0] != 0 || trailer[1] != read)
 		return -1;
-	before = free_bytes(ring, read, write);
-	read = (read + length + (uint32_t)sizeof(trailer)) % guest_ring_data_bytes(ring);
+	taken = length + (uint32_t)sizeof(trailer);
+	read = (read + taken) % guest_ring_data_bytes(ring);
 	ring_set(ring, read_index, read);
 	pending = ring_get(ring, pending_send_bytes);
-	write = ring_get(ring, write_index);
-	after = free_bytes(ring, read, write);
-	*ret_signal = pending && before <= pending && after > pending;
+	/* Before and after by one look at the write index: with two, the line could be crossed in
+	 * between, by the host, and nobody would be woken. */
+	after = free_bytes(ring, read, ring_get(ring, write_index));
+	*ret_signal = pending && after - taken <= pending && after > pending;
 	return (int)length;
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * echo_device.h - a small VSP for tests: completes every packet with its own bytes (the guest's
+ * memory when it is a GPA-direct packet), and on demand sends numbered packets as fast as they go.
+ */
+#ifndef VIADUCT_TESTS_UNIT_VMBUS_ECHO_DEVICE_H
+#define VIADUCT_TESTS_UNIT_VMBUS_ECHO_DEVICE_H
+
+#include "vmbus/channel.h"
+
+struct echo_device {
+	struct vmbus_channel *channel;
+	int event_fd; /* or -1 */
+	int refuse_open;
+
+	/* Atomic: the test looks at these while the worker runs. */
+	unsigned n_open, n_close, n_gpadl_gone, n_work, n_broken, n_echoed;
+	uint32_t last_gpadl_gone;
+	uint64_t flood_end; /* send packets numbered below this */
+	uint64_t flood_next;
+
+	/* The worker's. */
+	struct vmbus_packet packet;
+	bool pending; /* a completion that found no room */
+	uint64_t pending_id;
+	size_t pending_bytes;
+	uint8_t bytes[VMBUS_MAX_PACKET_BYTES];
+};
+
+#define ECHO_FLOOD_BYTES 64
+
+extern const struct vmbus_device_ops echo_ops;
+
+void echo_init(struct echo_device *echo);
+/* Offer it; the instance is filled with this byte. */
+void echo_offer(struct echo_device *echo, struct vmbus *bus, uint8_t instance_byte);
+unsigned echo_count(const unsigned *counter);
+
+#endif
