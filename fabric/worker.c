@@ -126,10 +126,11 @@ static void worker_main(void *data)
 {
 	struct worker *worker = data;
 
+	run_call(worker);
 	while (!worker->stopping) {
-		run_call(worker);
 		collect_events(worker);
 		serve_round(worker, clock_mono_ns());
+		run_call(worker);
 	}
 }
 
