@@ -32,7 +32,9 @@ uint8_t *guest_page(const struct guest_memory *memory, uint32_t page)
 
 bool guest_page_is_dirty(const struct guest_memory *memory, uint32_t page)
 {
-	return bitmap_test(gpa_space_region(memory->space, 0)->dirty, page);
+	const uint64_t *word = &gpa_space_region(memory->space, 0)->dirty[page / 64];
+
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE) >> page % 64 & 1;
 }
 
 void guest_clean_pages(const struct guest_memory *memory)

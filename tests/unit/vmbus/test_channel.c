@@ -388,7 +388,7 @@ static void test_hostile_read_index_of_the_other_ring(void **state)
 	struct rig *rig = *state;
 
 	open_first(rig, &usual);
-	rig->echo[0].flood_end = 1000; /* fills the ring */
+	__atomic_store_n(&rig->echo[0].flood_end, 1000, __ATOMIC_RELEASE); /* fills the ring */
 	vmbus_channel_kick(rig->echo[0].channel);
 	wait_until(ring_get(&rig->channel.from_host, pending_send_bytes));
 	ring_set(&rig->channel.from_host, read_index, 0x20000001);
