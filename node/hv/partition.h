@@ -27,6 +27,11 @@
 #define PARTITION_MAX_VPS      64
 #define PARTITION_MIN_RAM_BYTES (16ULL << 20)
 #define PARTITION_MAX_RAM_BYTES (256ULL << 30)
+#define PARTITION_RAM_UNIT_BYTES (2ULL << 20)
+
+/* The process gives the signal SIGRTMIN + PARTITION_KICK_SIGNAL to the VP threads: its handler does
+ * nothing, and nobody else may use it. */
+#define PARTITION_KICK_SIGNAL 4
 
 enum partition_end {
 	PARTITION_END_POWEROFF,     /* the guest asked for it */
