@@ -59,7 +59,7 @@ struct vsc_bus {
 int vsc_bus_connect(struct vsc_bus *bus, const struct vsc_host_ops *ops, void *host);
 /* Have all offers made. */
 int vsc_bus_request_offers(struct vsc_bus *bus);
-/* The index-th offer of a class, in the order they came; NULL. */
+/* The index-th offer of a class, NULL; in the order they came, until one is taken back. */
 struct vsc_offer *vsc_bus_find_offer(
 	struct vsc_bus *bus, const uint8_t class_guid[VMBUS_GUID_BYTES], unsigned index);
 /* Look at the messages that came. False: none. */
