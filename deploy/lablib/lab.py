@@ -65,6 +65,19 @@ class Node:
                             "--log-dir", os.path.join(self.directory, "log"),
                             "--vm-memory", str(self.lab.vm_memory_mib))
 
+    def kill(self):
+        """As with a power cord."""
+        self.machine.stop()
+
+    def restart(self):
+        """After kill(): the node boots again, with what it had on disk."""
+        self.start()
+        self.start_services()
+        self.lab.save()
+
+    def count_processes(self, pattern):
+        return int(self.machine.run("pgrep", "-fc", pattern, check=False).stdout.strip() or 0)
+
     def viaduct(self, *words, check=True, timeout=120):
         """Run the command line on this node."""
         return self.machine.run(os.path.join(self.lab.bin, "viaduct"), *words, check=check, timeout=timeout)

@@ -52,10 +52,10 @@ class PhysicalSwitches:
         self.vsctl("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev")
 
     def add_access(self, switch, port, vlan):
-        self.vsctl("add-port", switch, port, f"tag={vlan}")
+        self.vsctl("--may-exist", "add-port", switch, port, f"tag={vlan}")
 
     def add_trunk(self, switch, port, vlans):
-        self.vsctl("add-port", switch, port, f"trunks={vlans}", "vlan_mode=trunk")
+        self.vsctl("--may-exist", "add-port", switch, port, f"trunks={vlans}", "vlan_mode=trunk")
 
     def connect(self, a, b, vlans):
         """A trunk cable between two switches."""
