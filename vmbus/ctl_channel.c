@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmbus/ctl_internal.h"
 
-static int offer_compare(const struct vmbus_offer *a, const struct vmbus_offer *b)
+int ctl_offer_compare(const struct vmbus_offer *a, const struct vmbus_offer *b)
 {
 	int order = memcmp(a->class_guid, b->class_guid, sizeof(a->class_guid));
 
@@ -19,7 +19,7 @@ struct ctl_channel *ctl_channel_by_guids(const struct ctl *ctl, const struct vmb
 
 	list_for_each(channel, &ctl->channels, link) {
 		if (channel->state != CTL_CHANNEL_REVOKED &&
-			offer_compare(&channel->offer, offer) == 0)
+			ctl_offer_compare(&channel->offer, offer) == 0)
 			return channel;
 	}
 	return NULL;
@@ -38,10 +38,10 @@ struct ctl_channel *ctl_channel_next(const struct ctl *ctl, const struct ctl_cha
 	return NULL;
 }
 
-struct ctl_channel *ctl_channel_insert(struct ctl *ctl, const struct vmbus_offer *offer)
+struct ctl_channel *ctl_channel_insert(
+	struct ctl *ctl, const struct vmbus_offer *offer, struct list *before)
 {
-	struct ctl_channel *channel, *other;
-	struct list *before = &ctl->channels;
+	struct ctl_channel *channel;
 
 	if (ctl->n_channels == CTL_MAX_CHANNELS)
 		return NULL;
@@ -50,15 +50,21 @@ struct ctl_channel *ctl_channel_insert(struct ctl *ctl, const struct vmbus_offer
 		return NULL;
 	channel->offer = *offer;
 	list_init(&channel->gpadls);
-	list_for_each(other, &ctl->channels, link) {
-		if (offer_compare(offer, &other->offer) < 0) {
-			before = &other->link;
-			break;
-		}
-	}
 	list_append(before, &channel->link);
 	ctl->n_channels++;
 	return channel;
+}
+
+/* The first channel that comes after an offer in the order, or the end. */
+static struct list *place_in_order(struct ctl *ctl, const struct vmbus_offer *offer)
+{
+	struct ctl_channel *channel;
+
+	list_for_each(channel, &ctl->channels, link) {
+		if (ctl_offer_compare(offer, &channel->offer) < 0)
+			return &channel->link;
+	}
+	return &ctl->channels;
 }
 
 void ctl_channel_set_relid(struct ctl *ctl, struct ctl_channel *channel, uint32_t relid)
@@ -161,7 +167,7 @@ int ctl_channel_add(struct ctl *ctl, const struct vmbus_offer *offer, void *owne
 		return -ENOSPC;
 	if (ctl_queue_reserve(ctl, 2 * (ctl->n_channels + 1)))
 		return -ENOMEM;
-	channel = ctl_channel_insert(ctl, offer);
+	channel = ctl_channel_insert(ctl, offer, place_in_order(ctl, offer));
 	if (!channel)
 		return -ENOMEM;
 	channel->owner = owner;

@@ -83,8 +83,11 @@ void ctl_send_plain(struct ctl *ctl, enum vmbus_msg_type type);
 /* ctl_channel.c */
 struct ctl_channel *ctl_channel_by_relid(const struct ctl *ctl, uint32_t relid);
 struct ctl_channel *ctl_channel_by_guids(const struct ctl *ctl, const struct vmbus_offer *offer);
-/* Memory and a place in the order, nothing else. */
-struct ctl_channel *ctl_channel_insert(struct ctl *ctl, const struct vmbus_offer *offer);
+/* The order of channels. */
+int ctl_offer_compare(const struct vmbus_offer *a, const struct vmbus_offer *b);
+/* Memory and a place in the order, before that node; NULL: too many, or no memory. */
+struct ctl_channel *ctl_channel_insert(
+	struct ctl *ctl, const struct vmbus_offer *offer, struct list *before);
 void ctl_channel_free(struct ctl *ctl, struct ctl_channel *channel);
 void ctl_channel_set_relid(struct ctl *ctl, struct ctl_channel *channel, uint32_t relid);
 /* Offer everything that is not yet offered. */

@@ -123,14 +123,13 @@ static int restore_connection(struct ctl *ctl, struct reader *in)
 
 static bool offer_equal(const struct vmbus_offer *a, const struct vmbus_offer *b)
 {
-	return memcmp(a->class_guid, b->class_guid, sizeof(a->class_guid)) == 0 &&
-	       memcmp(a->instance_guid, b->instance_guid, sizeof(a->instance_guid)) == 0 &&
-	       a->flags == b->flags && a->mmio_mb == b->mmio_mb &&
+	return ctl_offer_compare(a, b) == 0 && a->flags == b->flags && a->mmio_mb == b->mmio_mb &&
 	       memcmp(a->user_defined, b->user_defined, sizeof(a->user_defined)) == 0;
 }
 
-/* *local is the last of our own channels that was matched, NULL before the first. */
-static int restore_channel(struct ctl *ctl, struct reader *in, struct ctl_channel **local)
+/* *last is the channel before, NULL at the first: ours are met in their order, rescinded ones are
+ * put between them where they were. */
+static int restore_channel(struct ctl *ctl, struct reader *in, struct ctl_channel **last)
 {
 	struct ctl_channel *channel;
 	struct vmbus_offer offer;
@@ -150,34 +149,37 @@ static int restore_channel(struct ctl *ctl, struct reader *in, struct ctl_channe
 	if ((saved == SAVED_UNOFFERED) == ctl->offers_sent || !relid == ctl->offers_sent ||
 		ctl_channel_by_relid(ctl, relid))
 		return -EBADMSG;
+	if (*last && ctl_offer_compare(&(*last)->offer, &offer) > 0)
+		return -EBADMSG;
 	if (saved == SAVED_REVOKED) {
-		channel = ctl_channel_insert(ctl, &offer);
+		channel = ctl_channel_insert(
+			ctl, &offer, *last ? (*last)->link.next : ctl->channels.next);
 		if (!channel)
 			return -ENOMEM;
 		channel->state = CTL_CHANNEL_REVOKED;
 	} else {
-		channel = ctl_channel_next(ctl, *local);
+		channel = ctl_channel_next(ctl, *last);
 		if (!channel || !offer_equal(&channel->offer, &offer))
 			return -EBADMSG;
-		*local = channel;
 		if (saved == SAVED_OFFERED)
 			channel->state = CTL_CHANNEL_CLOSED;
 	}
 	ctl_channel_set_relid(ctl, channel, relid);
+	*last = channel;
 	return 0;
 }
 
 static int restore_channels(struct ctl *ctl, struct reader *in)
 {
-	struct ctl_channel *local = NULL;
+	struct ctl_channel *last = NULL;
 	uint32_t n = reader_le32(in);
 	int err = 0;
 
 	if (n > CTL_MAX_CHANNELS)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < n && !err; i++)
-		err = restore_channel(ctl, in, &local);
-	if (!err && ctl_channel_next(ctl, local))
+		err = restore_channel(ctl, in, &last);
+	if (!err && ctl_channel_next(ctl, last))
 		err = -EBADMSG; /* a channel of ours that the saved bus does not have */
 	return err;
 }
