@@ -12,8 +12,7 @@ enum {
 };
 
 enum {
-	ANSWER_NONE = 0,  /* the message has no completion */
-	ANSWER_EMPTY = 1, /* one without payload */
+	ANSWER_EMPTY = 0, /* no payload, if a completion is wanted at all */
 	ANSWER_SHORT = 8, /* {type, status} */
 	ANSWER_FULL = NVSP_MESSAGE_BYTES,
 };
@@ -233,22 +232,22 @@ static const struct message_row message_table[] = {
 	{NVSP_INIT, sizeof(struct nvsp_init), 0, IN_OPEN, ANSWER_FULL, NVSP_INIT_COMPLETE,
 		offsetof(struct nvsp_init_complete, status), handle_init},
 	{NVSP_SEND_NDIS_VERSION, sizeof(struct nvsp_send_ndis_version), NVSP_VERSION_1,
-		IN_NEGOTIATED, ANSWER_NONE, 0, 0, handle_ndis_version},
+		IN_NEGOTIATED, ANSWER_EMPTY, 0, 0, handle_ndis_version},
 	{NVSP_SEND_RECV_BUF, sizeof(struct nvsp_send_buf), NVSP_VERSION_1, IN_NEGOTIATED,
 		ANSWER_FULL, NVSP_SEND_RECV_BUF_COMPLETE,
 		offsetof(struct nvsp_send_recv_buf_complete, status), handle_recv_buf},
 	{NVSP_REVOKE_RECV_BUF, sizeof(struct nvsp_revoke_buf), NVSP_VERSION_1, IN_NEGOTIATED,
-		ANSWER_NONE, 0, 0, handle_revoke_recv_buf},
+		ANSWER_EMPTY, 0, 0, handle_revoke_recv_buf},
 	{NVSP_SEND_SEND_BUF, sizeof(struct nvsp_send_buf), NVSP_VERSION_1, IN_NEGOTIATED,
 		ANSWER_FULL, NVSP_SEND_SEND_BUF_COMPLETE,
 		offsetof(struct nvsp_send_send_buf_complete, status), handle_send_buf},
 	{NVSP_REVOKE_SEND_BUF, sizeof(struct nvsp_revoke_buf), NVSP_VERSION_1, IN_NEGOTIATED,
-		ANSWER_NONE, 0, 0, handle_revoke_send_buf},
+		ANSWER_EMPTY, 0, 0, handle_revoke_send_buf},
 	{NVSP_SEND_RNDIS_PKT, sizeof(struct nvsp_send_rndis_pkt), NVSP_VERSION_1, IN_NEGOTIATED,
 		ANSWER_SHORT, NVSP_SEND_RNDIS_PKT_COMPLETE,
 		offsetof(struct nvsp_send_rndis_pkt_complete, status), handle_rndis},
 	{NVSP_SEND_NDIS_CONFIG, sizeof(struct nvsp_send_ndis_config), NVSP_VERSION_2, IN_NEGOTIATED,
-		ANSWER_NONE, 0, 0, handle_ndis_config},
+		ANSWER_EMPTY, 0, 0, handle_ndis_config},
 	{NVSP_SWITCH_DATA_PATH, sizeof(struct nvsp_switch_data_path), NVSP_VERSION_4, IN_NEGOTIATED,
 		ANSWER_EMPTY, 0, 0, handle_switch_data_path},
 	{NVSP_SUBCHANNEL, sizeof(struct nvsp_subchannel_request), NVSP_VERSION_5, IN_NEGOTIATED,
