@@ -9,9 +9,9 @@
  *
  * Complications:
  *   - A trunk port owns its address in every VLAN it carries. It is pinned once, under
- * FDB_ANY_VLAN; whether that pin counts in a given VLAN is the caller's to decide (forward.c).
+ *     FDB_ANY_VLAN; whether that pin counts in a given VLAN is the caller's to decide (forward.c).
  *   - When the table is full, the entry that goes is the oldest one of the port that has most of
- * them. A port that floods the switch with made-up addresses thus evicts only its own.
+ *     them. A port that floods the switch with made-up addresses thus evicts only its own.
  *   - Addresses are chosen by strangers, so the hash has a random seed.
  *
  * Time is a parameter. Threads: one owner.

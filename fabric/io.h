@@ -2,9 +2,9 @@
  *
  * io.h - what a port's frames travel through: the interface the data path sees, and its backends.
  *
- *	io_shm.c       a VM process, through shared memory
- *	io_tap.c       the management operating system, through a TAP
- *	io_afpacket.c  a network adapter of the host, through a raw socket
+ *   io_shm.c       a VM process, through shared memory
+ *   io_tap.c       the management operating system, through a TAP
+ *   io_afpacket.c  a network adapter of the host, through a raw socket
  *
  * A backend never waits. It counts what it sends in `tx`. When it is beyond use it says so with an
  * error, and `reason` names the cause; the data path then shuts the port.

@@ -18,6 +18,18 @@
 
 #define NOBODY 65534
 
+/* A sanitizer opens files and makes system calls of its own. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 /* No entry opens a path, makes a socket or starts a program. */
 static const int allowed[] = {
 	/* frames, requests, log */
@@ -133,10 +145,6 @@ int sandbox_enter(const char **ret_what)
 	*ret_what = "giving up new privileges";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-#ifdef __SANITIZE_ADDRESS__
-	/* The sanitizer opens files and makes system calls of its own. */
-	return 0;
-#endif
 	*ret_what = "filtering system calls";
-	return install_filter();
+	return IS_SANITIZED ? 0 : install_filter();
 }

@@ -4,9 +4,9 @@
  *
  * One memfd, sealed against shrinking and growing, made by the switch:
  *
- *	0                            struct shm_port
- *	SHM_PORT_DATA_AT             ring VM -> switch, ring_bytes
- *	SHM_PORT_DATA_AT + ring      ring switch -> VM, ring_bytes
+ *   0                               struct shm_port
+ *   SHM_PORT_DATA_AT                ring VM -> switch, ring_bytes
+ *   SHM_PORT_DATA_AT + ring_bytes   ring switch -> VM, ring_bytes
  *
  * A ring is a single-producer single-consumer queue of bytes. `head` and `tail` run freely (modulo
  * 2^32) and count bytes; a byte's place is its index modulo ring_bytes. Records start at multiples
@@ -14,10 +14,9 @@
  * works from a private copy: what the other side does to it has no effect.
  *
  * Wake-ups: a consumer about to sleep sets want_data, looks at head once more and sleeps; a
- *producer that published head and finds want_data set takes it (exchange with 0) and kicks.
- *want_space is the same for a producer that found no room: it is kicked when the ring is at most
- *half full, which has room for any record. Both sides put a full barrier between their store and
- *their look.
+ * producer that published head and finds want_data set takes it (exchange with 0) and kicks.
+ * want_space is the same for a producer that found no room: it is kicked when the ring is at most
+ * half full, which has room for any record. These stores and looks are sequentially consistent.
  *
  * Byte order: that of the machine; both sides run on it.
  */

@@ -20,11 +20,22 @@ bool shm_ring_size_is_valid(uint32_t ring_bytes)
 	       (ring_bytes & (ring_bytes - 1)) == 0;
 }
 
+/* Each side stores its own (an index, or the wish to be woken) and then looks at the other's. One
+ * of the two must see what the other stored, and only sequential consistency promises that. */
+static void store_own(uint32_t *at, uint32_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t look_at_other(const uint32_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_SEQ_CST);
+}
+
 /* The flag's owner set it and went to sleep; whoever takes it owes it a kick. */
 static bool take_flag(uint32_t *flag)
 {
-	return __atomic_load_n(flag, __ATOMIC_RELAXED) &&
-	       __atomic_exchange_n(flag, 0, __ATOMIC_ACQ_REL);
+	return look_at_other(flag) && __atomic_exchange_n(flag, 0, __ATOMIC_ACQ_REL);
 }
 
 void shm_producer_init(
@@ -40,10 +51,14 @@ static int producer_look(struct shm_producer *p, uint32_t *ret_used_bytes)
 
 	if (p->why)
 		return -EBADMSG;
-	p->tail = __atomic_load_n(&p->ctl->tail, __ATOMIC_ACQUIRE);
+	p->tail = look_at_other(&p->ctl->tail);
 	used_bytes = p->head - p->tail;
 	if (used_bytes > p->ring_bytes) {
 		p->why = "the consumer's index left the ring";
+		return -EBADMSG;
+	}
+	if (used_bytes % SHM_RECORD_ALIGN) {
+		p->why = "the consumer's index is not aligned";
 		return -EBADMSG;
 	}
 	*ret_used_bytes = used_bytes;
@@ -95,8 +110,7 @@ int shm_producer_put(
 
 bool shm_producer_publish(struct shm_producer *p)
 {
-	__atomic_store_n(&p->ctl->head, p->head, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_own(&p->ctl->head, p->head);
 	return take_flag(&p->ctl->want_data);
 }
 
@@ -104,8 +118,7 @@ bool shm_producer_arm(struct shm_producer *p)
 {
 	uint32_t used_bytes;
 
-	__atomic_store_n(&p->ctl->want_space, 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_own(&p->ctl->want_space, 1);
 	return producer_look(p, &used_bytes) < 0 || used_bytes <= p->ring_bytes / 2;
 }
 
@@ -127,7 +140,7 @@ static int consumer_look(struct shm_consumer *c)
 
 	if (c->why)
 		return -EBADMSG;
-	c->head = __atomic_load_n(&c->ctl->head, __ATOMIC_ACQUIRE);
+	c->head = look_at_other(&c->ctl->head);
 	used_bytes = c->head - c->tail;
 	if (used_bytes > c->ring_bytes)
 		return consumer_broken(c, "the producer's index left the ring");
@@ -190,17 +203,15 @@ bool shm_consumer_publish(struct shm_consumer *c)
 	if (c->tail == c->published)
 		return false;
 	c->published = c->tail;
-	__atomic_store_n(&c->ctl->tail, c->tail, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&c->ctl->want_space, __ATOMIC_RELAXED))
+	store_own(&c->ctl->tail, c->tail);
+	if (!look_at_other(&c->ctl->want_space))
 		return false;
-	head = __atomic_load_n(&c->ctl->head, __ATOMIC_RELAXED);
+	head = look_at_other(&c->ctl->head);
 	return head - c->tail <= c->ring_bytes / 2 && take_flag(&c->ctl->want_space);
 }
 
 bool shm_consumer_arm(struct shm_consumer *c)
 {
-	__atomic_store_n(&c->ctl->want_data, 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_own(&c->ctl->want_data, 1);
 	return c->why || c->head != c->tail || consumer_look(c) < 0 || c->head != c->tail;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * switch.h - the virtual switches of a node and their ports: what there is, and the rules about
- *what there may be. How frames move is datapath.h's, who calls is worker.h's and ctl.h's.
+ * what there may be. How frames move is datapath.h's, who calls is worker.h's and ctl.h's.
  *
- * Kinds of switches
- *	external   one uplink, VM ports, adapters of the management operating system
- *	internal   VM ports, adapters of the management operating system
- *	private    VM ports, nothing else ever
+ *   external   one uplink, VM ports, adapters of the management operating system
+ *   internal   VM ports, adapters of the management operating system
+ *   private    VM ports, nothing else ever
  *
  * Port ids are unique on the node. A port's VM is what stands before the first '/' of its id.
  *

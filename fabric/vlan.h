@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * vlan.h - the VLAN policy of a port: which VLAN a frame belongs to when it comes in, which VLANs
- *may leave and whether with a tag.
+ * may leave and whether with a tag.
  *
  * Inside a switch a VLAN is a number from 0 to 4094. 0 stands for frames that no port assigned to a
  * VLAN: what "untagged" ports and the native side of an uplink exchange. On the wire the VIDs 0
  * (priority tag) and 4095 are reserved by 802.1Q and can be in no policy.
  *
- *	mode      frames without tag    tagged frames in        leave untagged   leave tagged
- *	untagged  VLAN 0                dropped                 VLAN 0           -
- *	access    the access VLAN       dropped                 the access VLAN  -
- *	trunk     the native VLAN       their VLAN, if carried  the native VLAN  the allowed VLANs
+ *   mode      untagged frames in   tagged frames in         out untagged      out tagged
+ *   untagged  VLAN 0               dropped                  VLAN 0            -
+ *   access    the access VLAN      dropped                  the access VLAN   -
+ *   trunk     the native VLAN      their VLAN, if carried   the native VLAN   the allowed VLANs
  *
  * A priority tag (VID 0) counts as no tag. A trunk carries its native VLAN whether it is among the
  * allowed ones or not; native VLAN 0 is what is called "untagged" elsewhere.
