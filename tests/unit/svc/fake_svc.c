@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/svc/fake_svc.h"
+
+#include "tests/unit/base/cmocka_all.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_KEYS 64
+
+struct fake fake;
+
+static struct entry {
+	char key[CLUSTER_KEY_MAX_LEN + 1];
+	struct json *value;
+	uint64_t version;
+} entries[MAX_KEYS];
+static uint64_t last_version;
+static unsigned next_mac;
+
+/* ---- the store: applied at once ---- */
+
+static struct entry *find(const char *key)
+{
+	for (size_t i = 0; i < MAX_KEYS; i++) {
+		if (entries[i].value && strcmp(entries[i].key, key) == 0)
+			return &entries[i];
+	}
+	return NULL;
+}
+
+const struct json *fake_stored(const char *key)
+{
+	struct entry *e = find(key);
+
+	return e ? e->value : NULL;
+}
+
+int cluster_get(const struct cluster *cluster _unused_, const char *key, const struct json **ret_value,
+	uint64_t *ret_version)
+{
+	struct entry *e = find(key);
+
+	if (!e)
+		return -ENOENT;
+	*ret_value = e->value;
+	*ret_version = e->version;
+	return 0;
+}
+
+int cluster_for_each(const struct cluster *cluster _unused_, const char *prefix,
+	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data), void *data)
+{
+	for (size_t i = 0; i < MAX_KEYS; i++) {
+		int r = 0;
+
+		if (entries[i].value && strncmp(entries[i].key, prefix, strlen(prefix)) == 0)
+			r = fn(entries[i].key, entries[i].value, entries[i].version, data);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int cluster_cas(struct cluster *cluster _unused_, const char *key, uint64_t expected, struct json *value,
+	cluster_done_fn done, void *data)
+{
+	struct entry *e = find(key);
+
+	if (!fake.quorate || strlen(key) > CLUSTER_KEY_MAX_LEN) {
+		json_unref(value);
+		return fake.quorate ? -EINVAL : -EHOSTDOWN;
+	}
+	if (expected != CLUSTER_ANY_VERSION && expected != (e ? e->version : 0)) {
+		json_unref(value);
+		done(-ESTALE, e ? e->version : 0, data);
+		return 0;
+	}
+	for (size_t i = 0; !e && value && i < MAX_KEYS; i++) {
+		if (!entries[i].value)
+			e = &entries[i];
+	}
+	if (e) {
+		json_unref(e->value);
+		e->value = value;
+		e->version = ++last_version;
+		snprintf(e->key, sizeof(e->key), "%s", key);
+	}
+	done(0, last_version, data);
+	return 0;
+}
+
+int cluster_owner_get(const struct cluster *cluster, const char *object, struct cluster_owner *ret_owner)
+{
+	char key[128];
+	const struct json *value;
+	uint64_t version;
+
+	snprintf(key, sizeof(key), "owner/%s", object);
+	if (cluster_get(cluster, key, &value, &version) < 0)
+		return -ENOENT;
+	ret_owner->node_id = (uint32_t)json_get_int(value, "node", 0);
+	ret_owner->epoch = (uint64_t)json_get_int(value, "epoch", 0);
+	ret_owner->version = version;
+	return 0;
+}
+
+int cluster_owner_cas(struct cluster *cluster, const char *object, const struct cluster_owner *expected,
+	uint32_t node_id, cluster_done_fn done, void *data)
+{
+	struct json *value = json_object_new();
+	char key[128];
+
+	snprintf(key, sizeof(key), "owner/%s", object);
+	json_set_int(value, "node", node_id);
+	json_set_int(value, "epoch", (int64_t)expected->epoch + 1);
+	return cluster_cas(cluster, key, expected->version, value, done, data);
+}
+
+int cluster_mac_lease(struct cluster *cluster _unused_, const char *owner _unused_, const char *wanted,
+	cluster_mac_fn done, void *data)
+{
+	char mac[18];
+
+	snprintf(mac, sizeof(mac), "00:15:5d:00:00:%02x", ++next_mac);
+	if (wanted && strcmp(wanted, "00:15:5d:00:00:ff") == 0)
+		done(-EADDRINUSE, NULL, data);
+	else
+		done(0, wanted ? wanted : mac, data);
+	return 0;
+}
+
+int cluster_mac_release(struct cluster *cluster _unused_, const char *owner _unused_)
+{
+	return 0;
+}
+
+/* ---- members ---- */
+
+bool cluster_is_connected(const struct cluster *cluster _unused_)
+{
+	return true;
+}
+
+bool cluster_is_quorate(const struct cluster *cluster _unused_)
+{
+	return fake.quorate;
+}
+
+bool cluster_is_synced(const struct cluster *cluster _unused_)
+{
+	return true;
+}
+
+uint32_t cluster_local_id(const struct cluster *cluster _unused_)
+{
+	return 1;
+}
+
+const char *cluster_local_name(const struct cluster *cluster _unused_)
+{
+	return "host1";
+}
+
+size_t cluster_nodes(const struct cluster *cluster _unused_, struct cluster_node *ret_nodes, size_t max)
+{
+	size_t n = MIN(max, (size_t)2);
+
+	for (size_t i = 0; i < n; i++) {
+		memset(&ret_nodes[i], 0, sizeof(ret_nodes[i]));
+		ret_nodes[i].id = (uint32_t)i + 1;
+		snprintf(ret_nodes[i].name, sizeof(ret_nodes[i].name), "host%zu", i + 1);
+		ret_nodes[i].is_member = ret_nodes[i].has_service = ret_nodes[i].is_synced = true;
+	}
+	return n;
+}
+
+int cluster_find_node(const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
+{
+	struct cluster_node nodes[2];
+
+	cluster_nodes(cluster, nodes, 2);
+	for (size_t i = 0; i < 2; i++) {
+		if (strcmp(nodes[i].name, name) == 0) {
+			*ret_node = nodes[i];
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+void cluster_get_status(const struct cluster *cluster _unused_, struct cluster_status *ret_status)
+{
+	memset(ret_status, 0, sizeof(*ret_status));
+}
+
+size_t cluster_nets(const struct cluster *cluster _unused_, struct cluster_net *ret_nets, size_t max)
+{
+	if (max < 1)
+		return 0;
+	memset(&ret_nets[0], 0, sizeof(ret_nets[0]));
+	strcpy(ret_nets[0].subnet, "10.10.3.0/24");
+	strcpy(ret_nets[0].name, "Cluster Network 1");
+	return 1;
+}
+
+/* ---- the rest of the service ---- */
+
+int switchd_call(struct switchd *switchd _unused_, const char *op _unused_, struct json *message,
+	chan_reply_fn fn _unused_, void *data _unused_)
+{
+	json_unref(message);
+	return -ENOTCONN;
+}
+
+const char *switchd_resolve(struct svc *svc _unused_, const char *node _unused_, const char *reference,
+	char *text, size_t size_bytes)
+{
+	snprintf(text, size_bytes, "%s", reference);
+	return text;
+}
+
+int vmproc_new(struct svc *svc _unused_, const char *name _unused_, struct json *config _unused_,
+	uint64_t epoch _unused_, bool incoming _unused_,
+	void (*prepared)(struct vmproc *, int, const char *, void *) _unused_, void *data _unused_,
+	struct vmproc **ret_vp _unused_)
+{
+	fake.n_started++;
+	return -ENODEV;
+}
+
+struct vmproc *vmproc_find(struct svc *svc _unused_, const char *name _unused_)
+{
+	return NULL;
+}
+
+int vmproc_start(struct vmproc *vp _unused_, chan_reply_fn fn _unused_, void *data _unused_)
+{
+	return -EPIPE;
+}
+
+void vmproc_destroy(struct vmproc *vp _unused_)
+{
+}
+
+void vmproc_publish(struct svc *svc _unused_, const char *name _unused_, uint64_t epoch _unused_,
+	const char *state _unused_, const char *reason _unused_)
+{
+}
+
+uint64_t svc_memory_free(const struct svc *svc)
+{
+	return svc->options.vm_memory_bytes;
+}
+
+uint64_t vm_config_memory(const struct json *config)
+{
+	return (uint64_t)json_get_int(config, "memory_bytes", 0);
+}
+
+int mig_out_start(struct vmproc *vp _unused_, struct job *job _unused_,
+	const struct cluster_node *target _unused_, const struct json *options _unused_)
+{
+	return -ENETUNREACH;
+}
+
+int quick_out_start(struct vmproc *vp _unused_, struct job *job _unused_,
+	const struct cluster_node *target _unused_, const char *volume _unused_)
+{
+	return -ENETUNREACH;
+}
+
+int peer_call(struct peer *peer _unused_, const char *node, struct json *message,
+	uint64_t timeout_ns _unused_, peer_reply_fn fn, void *data)
+{
+	struct json *reply = json_object_new();
+
+	snprintf(fake.forwarded, sizeof(fake.forwarded), "%s", node);
+	json_unref(message);
+	json_set_bool(reply, "ok", true);
+	fn(0, reply, data);
+	json_unref(reply);
+	return 0;
+}
+
+void peer_reply(struct peer_request *request _unused_, struct json *reply)
+{
+	json_unref(fake.answer);
+	fake.answer = reply;
+}
+
+void ipc_reply(struct ipc_request *request _unused_, struct json *reply)
+{
+	json_unref(fake.answer);
+	fake.answer = reply;
+}
+
+/* ---- the test's own ---- */
+
+void fake_set_up(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	memset(entries, 0, sizeof(entries));
+	last_version = next_mac = 0;
+	fake.quorate = true;
+	fake.svc.options.vm_memory_bytes = 256 << 20;
+	fake.svc.peer = (struct peer *)&fake; /* only ever handed back to peer_call() */
+	assert_int_equal(loop_new(&fake.svc.loop), 0);
+	list_init(&fake.svc.vms);
+	list_init(&fake.svc.jobs);
+}
+
+void fake_tear_down(void)
+{
+	struct job *job, *after;
+
+	list_for_each_safe(job, after, &fake.svc.jobs, link) {
+		list_remove(&job->link);
+		json_unref(job->report);
+		free(job);
+	}
+	for (size_t i = 0; i < MAX_KEYS; i++)
+		json_unref(entries[i].value);
+	json_unref(fake.answer);
+	loop_free(fake.svc.loop);
+}
+
+static const char *ask(struct json *request)
+{
+	json_unref(fake.answer);
+	fake.answer = NULL;
+	fake.forwarded[0] = '\0';
+	api_on_ipc((struct ipc_request *)&fake, request, &fake.svc);
+	json_unref(request);
+	if (!fake.answer)
+		return "waits";
+	if (json_get_bool(fake.answer, "ok", false))
+		return "ok";
+	/* Every refusal is one clear line. */
+	assert_true(strlen(json_get_string(fake.answer, "error", "")) > 10);
+	assert_null(strchr(json_get_string(fake.answer, "error", ""), '\n'));
+	return json_get_string(fake.answer, "code", "?");
+}
+
+const char *fake_ask(const char *text)
+{
+	return fake_ask_with(text, NULL, NULL);
+}
+
+const char *fake_ask_with(const char *text, const char *key, struct json *value)
+{
+	struct json *request = NULL;
+
+	if (json_parse(text, strlen(text), &request) < 0)
+		fail_msg("the test's own request is no JSON: %s", text);
+	if (key)
+		json_set(request, key, value);
+	return ask(request);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fake_svc.h - everything around the service's requests, in memory: a store, two nodes (this one, "host1",
+ * and "host2"), a switch process and VM processes that never are, and the last answer given.
+ */
+#ifndef VIADUCT_TESTS_FAKE_SVC_H
+#define VIADUCT_TESTS_FAKE_SVC_H
+
+#include "node/svc/svc.h"
+
+struct fake {
+	struct svc svc;
+	bool quorate;
+	struct json *answer;    /* of the last request; NULL while it waits */
+	char forwarded[64];     /* the node that the last request was sent on to */
+	unsigned n_started;     /* VM processes asked for */
+};
+
+extern struct fake fake;
+
+void fake_set_up(void);
+void fake_tear_down(void);
+/* Ask with this text and return the code of the answer: "ok", "usage", ... or "waits". */
+const char *fake_ask(const char *text);
+/* The same, with a change in the request: key = value (takes over value). */
+const char *fake_ask_with(const char *text, const char *key, struct json *value);
+const struct json *fake_stored(const char *key);
+
+#endif
