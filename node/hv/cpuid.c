@@ -17,23 +17,23 @@ enum cpuid_register { EAX, EBX, ECX, EDX };
 #define LEAF_AMD_CACHES       0x8000001dU
 #define LEAF_AMD_TOPOLOGY     0x8000001eU
 
-#define FEATURE_HTT          (1U << 28) /* LEAF_FEATURES.EDX */
-#define FEATURE_CMP_LEGACY   (1U << 1)  /* LEAF_AMD_FEATURES.ECX */
-#define FEATURE_HYPERVISOR   (1U << 31) /* LEAF_FEATURES.ECX */
+#define FEATURE_HTT        (1U << 28) /* LEAF_FEATURES.EDX */
+#define FEATURE_CMP_LEGACY (1U << 1)  /* LEAF_AMD_FEATURES.ECX */
+#define FEATURE_HYPERVISOR (1U << 31) /* LEAF_FEATURES.ECX */
 
 /* Leaves that are not shown: [first, last]. */
 static const struct {
 	uint32_t first, last;
 } hidden[] = {
-	{0x0000000a, 0x0000000a}, /* performance counters: their state is not carried */
+	{0x0000000a, 0x0000000a},       /* performance counters: their state is not carried */
 	{LEAF_TOPOLOGY, LEAF_TOPOLOGY}, /* built below */
-	{0x00000012, 0x00000012}, /* SGX: enclaves cannot move */
-	{0x00000014, 0x00000016}, /* processor trace; TSC and CPU clocks of this very host */
-	{0x0000001f, 0x0000001f}, /* topology again: LEAF_TOPOLOGY is enough */
+	{0x00000012, 0x00000012},       /* SGX: enclaves cannot move */
+	{0x00000014, 0x00000016},       /* processor trace; TSC and CPU clocks of this very host */
+	{0x0000001f, 0x0000001f},       /* topology again: LEAF_TOPOLOGY is enough */
 	{LEAF_HYPERVISOR_FIRST, LEAF_HYPERVISOR_LAST}, /* KVM's own interface */
-	{0x8000000a, 0x8000000a}, /* SVM */
-	{0x8000001f, 0x8000001f}, /* memory encryption */
-	{0x80000022, 0x80000022}, /* performance counters */
+	{0x8000000a, 0x8000000a},                      /* SVM */
+	{0x8000001f, 0x8000001f},                      /* memory encryption */
+	{0x80000022, 0x80000022},                      /* performance counters */
 };
 
 /* Features that are not shown. */
@@ -134,8 +134,8 @@ static void set_topology(struct kvm_cpuid_entry2 *entry, unsigned n_vps)
 			set_caches(entry, n_vps);
 		break;
 	case LEAF_AMD_FEATURES:
-		entry->ecx = many ? entry->ecx | FEATURE_CMP_LEGACY
-				  : entry->ecx & ~FEATURE_CMP_LEGACY;
+		entry->ecx =
+			many ? entry->ecx | FEATURE_CMP_LEGACY : entry->ecx & ~FEATURE_CMP_LEGACY;
 		break;
 	case LEAF_AMD_SIZES:
 		set_bits(&entry->ecx, 0, 8, n_vps - 1);
@@ -245,8 +245,7 @@ int cpuid_from_kvm(int kvm_fd, unsigned n_vps, struct cpuid_table *ret_table)
 	struct kvm_cpuid_buffer supported = {.header.nent = CPUID_MAX_ENTRIES};
 	int r = kvm_call(kvm_fd, KVM_GET_SUPPORTED_CPUID, &supported);
 
-	return r < 0 ? r
-		     : cpuid_build(supported.entries, supported.header.nent, n_vps, ret_table);
+	return r < 0 ? r : cpuid_build(supported.entries, supported.header.nent, n_vps, ret_table);
 }
 
 void cpuid_for_vp(struct cpuid_table *table, uint32_t apic_id)

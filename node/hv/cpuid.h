@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cpuid.h - the CPU that a partition shows its guest: what KVM supports, less what cannot migrate or
- * is not ours to give, plus the topology of one package and the hypervisor leaves.
+ * cpuid.h - the CPU that a partition shows its guest: what KVM supports, less what cannot migrate
+ * or is not ours to give, plus the topology of one package and the hypervisor leaves.
  */
 #ifndef VIADUCT_NODE_HV_CPUID_H
 #define VIADUCT_NODE_HV_CPUID_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * dirty.c - which pages were written: KVM's log knows what VPs wrote, the memory door's marks what we
- * wrote. In manual mode reading the log does not protect pages again; clearing exactly the bits that
- * were read does, so that a write in between is seen next time.
+ * dirty.c - which pages were written: KVM's log knows what VPs wrote, the memory door's marks what
+ * we wrote. In manual mode reading the log does not protect pages again; clearing exactly the bits
+ * that were read does, so that a write in between is seen next time.
  */
 #include "base/bitmap.h"
 #include "node/hv/internal.h"
@@ -69,8 +69,7 @@ static int start_region(struct partition *partition, size_t index)
 	const struct gpa_region *region = gpa_space_region(partition->memory, index);
 	size_t n_words = BITMAP_WORDS(region_pages(region));
 	uint64_t *map = partition->dirty_maps[index];
-	int r = mem_set_slot(
-		partition->vm_fd, partition->memory, index, KVM_MEM_LOG_DIRTY_PAGES);
+	int r = mem_set_slot(partition->vm_fd, partition->memory, index, KVM_MEM_LOG_DIRTY_PAGES);
 
 	if (r < 0)
 		return r;

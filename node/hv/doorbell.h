@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * doorbell.h - connections whose HvSignalEvent becomes a write to an eventfd. KVM does that by itself
- * for the doorbell port; signals that come the slow way are looked up in the same list.
+ * doorbell.h - connections whose HvSignalEvent becomes a write to an eventfd. KVM does that by
+ * itself for the doorbell port; signals that come the slow way are looked up in the same list.
  *
  * Threads: any. Once doorbell_remove() returned, the eventfd is not written any more.
  */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * hv.h - the Hyper-V interface of a partition, wholly in user space and without KVM: synthetic MSRs,
- * hypercalls, SynIC, reference time. Internal to node/hv; vcpu.c feeds it with what the VPs do, and
- * three callbacks lead back out.
+ * hv.h - the Hyper-V interface of a partition, wholly in user space and without KVM: synthetic
+ * MSRs, hypercalls, SynIC, reference time. Internal to node/hv; vcpu.c feeds it with what the VPs
+ * do, and three callbacks lead back out.
  *
  * Overlays: the hypercall, reference TSC, message and event pages are laid over guest RAM. What was
- * below is kept and comes back when the guest disables the page, so that a kexec finds its RAM as it
- * left it. Two overlays on one page are the guest's own mistake and hurt nobody else.
+ * below is kept and comes back when the guest disables the page, so that a kexec finds its RAM as
+ * it left it. Two overlays on one page are the guest's own mistake and hurt nobody else.
  *
- * Locks: `lock` for the partition's registers, one lock a VP for its SynIC. Only the holder of a VP's
- * lock writes to its message and event pages. No callback but interrupt() is called with a lock held.
+ * Locks: `lock` for the partition's registers, one lock a VP for its SynIC. Only the holder of a
+ * VP's lock writes to its message and event pages. No callback but interrupt() is called with a
+ * lock held.
  */
 #ifndef VIADUCT_NODE_HV_HV_H
 #define VIADUCT_NODE_HV_HV_H
@@ -31,7 +32,7 @@ struct hv_ops {
 	uint16_t (*signal_event)(void *data, uint32_t connection_id, uint16_t flag);
 };
 
-#define HV_N_CRASH_PARAMETERS  5
+#define HV_N_CRASH_PARAMETERS   5
 #define HV_CRASH_TEXT_MAX_BYTES 4352 /* the parameters and a page of message */
 
 struct hv_vp {
@@ -87,8 +88,8 @@ struct hv_effects {
 
 /* On the VP's thread. -EPERM: raise #GP. */
 int hv_msr_read(struct hv *hv, uint32_t vp_index, uint32_t msr, uint64_t *ret_value);
-int hv_msr_write(struct hv *hv, uint32_t vp_index, uint32_t msr, uint64_t value,
-	struct hv_effects *effects);
+int hv_msr_write(
+	struct hv *hv, uint32_t vp_index, uint32_t msr, uint64_t value, struct hv_effects *effects);
 /* The crash parameters and the message they point to, printable, always terminated. */
 void hv_crash_text(struct hv *hv, char *text, size_t size_bytes);
 
@@ -102,8 +103,8 @@ int hv_synic_post(struct hv *hv, uint32_t vp_index, unsigned sint, uint32_t type
 	const void *payload, size_t size_bytes);
 int hv_synic_signal(struct hv *hv, uint32_t vp_index, unsigned sint, unsigned flag);
 uint64_t hv_synic_read(struct hv *hv, struct hv_vp *vp, uint32_t msr);
-int hv_synic_write(struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t value,
-	struct hv_effects *effects);
+int hv_synic_write(
+	struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t value, struct hv_effects *effects);
 void hv_synic_save(const struct hv_vp *vp, struct buf *out);
 int hv_synic_restore(struct hv *hv, struct hv_vp *vp, struct reader *in);
 
@@ -112,8 +113,8 @@ int hv_synic_restore(struct hv *hv, struct hv_vp *vp, struct reader *in);
 void hv_start_time(struct hv *hv, int64_t tsc_offset, uint64_t host_tsc);
 void hv_stop_time(struct hv *hv, uint64_t host_tsc);
 uint64_t hv_reference_time(struct hv *hv);
-int hv_write_reference_tsc(struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t value,
-	struct hv_effects *effects);
+int hv_write_reference_tsc(
+	struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t value, struct hv_effects *effects);
 
 /* Around each stay of a VP in its run loop, on its thread. */
 void hv_runtime_start(struct hv *hv, uint32_t vp_index);

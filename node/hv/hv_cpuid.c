@@ -8,15 +8,17 @@
 /* The highest leaf; those above HV_CPUID_LIMITS up to here exist and say nothing. */
 #define HV_CPUID_HIGHEST 0x40000006U
 
-/* What the version leaf says to people; part of a migrating guest's CPUID, so changed only with care. */
+/* What the version leaf says to people; part of a migrating guest's CPUID, so changed only with
+ * care. */
 #define VERSION_BUILD      20348
 #define VERSION_MAJOR_10_0 (10U << 16)
 
 #define NEVER_NOTIFY_LONG_SPINS 0xffffffffU
 
 /* Offered is what is implemented. Not timers: a guest has its local APIC's. Not the APIC MSRs, nor
- * remote TLB flushes and IPIs by hypercall: the hardware's own way is shorter. Not an invariant TSC: a
- * migration may change its rate, which the reference TSC page hides and the TSC itself cannot. */
+ * remote TLB flushes and IPIs by hypercall: the hardware's own way is shorter. Not an invariant
+ * TSC: a migration may change its rate, which the reference TSC page hides and the TSC itself
+ * cannot. */
 #define ACCESS                                                                                     \
 	(HV_ACCESS_VP_RUNTIME | HV_ACCESS_TIME_REF_COUNT | HV_ACCESS_SYNIC |                       \
 		HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX | HV_ACCESS_RESET |                  \

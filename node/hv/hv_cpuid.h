@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * hv_cpuid.h - the CPUID leaves from 0x40000000 on: the Hyper-V interface and our own group. Constant:
- * the same on every host.
+ * hv_cpuid.h - the CPUID leaves from 0x40000000 on: the Hyper-V interface and our own group.
+ * Constant: the same on every host.
  */
 #ifndef VIADUCT_NODE_HV_HV_CPUID_H
 #define VIADUCT_NODE_HV_HV_CPUID_H

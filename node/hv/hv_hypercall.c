@@ -2,11 +2,11 @@
  *
  * hv_hypercall.c - the hypercall page and what is behind it.
  *
- * The page is plain I/O, because an instruction like VMCALL is the business of the hardware below and
- * hangs where there is none. HvSignalEvent in its usual form is one OUT of the connection id, which
- * KVM turns into an eventfd without leaving the kernel; when no connection took it, the OUT reaches
- * vcpu.c, which leaves the status in RCX. Everything else is an OUT to the slow port, with the guest's
- * registers as arguments and the result in RAX. For 64-bit callers.
+ * The page is plain I/O, because an instruction like VMCALL is the business of the hardware below
+ * and hangs where there is none. HvSignalEvent in its usual form is one OUT of the connection id,
+ * which KVM turns into an eventfd without leaving the kernel; when no connection took it, the OUT
+ * reaches vcpu.c, which leaves the status in RCX. Everything else is an OUT to the slow port, with
+ * the guest's registers as arguments and the result in RAX. For 64-bit callers.
  */
 #include "node/hv/hv.h"
 #include "node/hv/ports.h"
@@ -16,20 +16,19 @@ _Static_assert(HV_DOORBELL_PORT <= 0xff && HV_HYPERCALL_PORT <= 0xff, "OUT with 
 #define SIGNAL_FAST (HV_CALL_SIGNAL_EVENT | HV_HYPERCALL_FAST)
 
 static const uint8_t page_code[] = {
-	0xf3, 0x0f, 0x1e, 0xfa,                               /*   endbr64 */
-	0x48, 0x81, 0xf9,                                     /*   cmp $SIGNAL_FAST, %rcx */
-	SIGNAL_FAST & 0xff, SIGNAL_FAST >> 8 & 0xff,
-	SIGNAL_FAST >> 16 & 0xff, SIGNAL_FAST >> 24 & 0xff,
-	0x75, 0x0e,                                           /*   jne slow */
-	0x89, 0xd0,                                           /*   mov %edx, %eax */
-	0x48, 0x39, 0xd0,                                     /*   cmp %rdx, %rax */
-	0x75, 0x07,                                           /*   jne slow (a flag number) */
-	0x31, 0xc9,                                           /*   xor %ecx, %ecx */
-	0xe7, HV_DOORBELL_PORT,                               /*   out %eax, $doorbell */
-	0x89, 0xc8,                                           /*   mov %ecx, %eax */
-	0xc3,                                                 /*   ret */
-	0xe6, HV_HYPERCALL_PORT,                              /* slow: out %al, $hypercall */
-	0xc3,                                                 /*   ret */
+	0xf3, 0x0f, 0x1e, 0xfa, /*   endbr64 */
+	0x48, 0x81, 0xf9,       /*   cmp $SIGNAL_FAST, %rcx */
+	SIGNAL_FAST & 0xff, SIGNAL_FAST >> 8 & 0xff, SIGNAL_FAST >> 16 & 0xff,
+	SIGNAL_FAST >> 24 & 0xff, 0x75, 0x0e, /*   jne slow */
+	0x89, 0xd0,                           /*   mov %edx, %eax */
+	0x48, 0x39, 0xd0,                     /*   cmp %rdx, %rax */
+	0x75, 0x07,                           /*   jne slow (a flag number) */
+	0x31, 0xc9,                           /*   xor %ecx, %ecx */
+	0xe7, HV_DOORBELL_PORT,               /*   out %eax, $doorbell */
+	0x89, 0xc8,                           /*   mov %ecx, %eax */
+	0xc3,                                 /*   ret */
+	0xe6, HV_HYPERCALL_PORT,              /* slow: out %al, $hypercall */
+	0xc3,                                 /*   ret */
 };
 
 void hv_hypercall_page(uint8_t page[GPA_PAGE_SIZE])
@@ -38,7 +37,7 @@ void hv_hypercall_page(uint8_t page[GPA_PAGE_SIZE])
 	memcpy(page, page_code, sizeof(page_code));
 }
 
-#define INPUT_MAX_BYTES sizeof(struct hv_post_message_input)
+#define INPUT_MAX_BYTES  sizeof(struct hv_post_message_input)
 #define FAST_INPUT_BYTES 16
 
 static uint16_t post_message(struct hv *hv, const void *bytes)

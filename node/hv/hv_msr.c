@@ -196,8 +196,8 @@ int hv_msr_read(struct hv *hv, uint32_t vp_index, uint32_t msr, uint64_t *ret_va
 	return 0;
 }
 
-int hv_msr_write(struct hv *hv, uint32_t vp_index, uint32_t msr, uint64_t value,
-	struct hv_effects *effects)
+int hv_msr_write(
+	struct hv *hv, uint32_t vp_index, uint32_t msr, uint64_t value, struct hv_effects *effects)
 {
 	const struct msr_row *row = row_find(msr);
 

@@ -15,15 +15,16 @@ struct hv_overlay {
 	uint8_t below[GPA_PAGE_SIZE];
 };
 
-/* Follow a write of `msr` to the page's register: place, move or take away. A page that was placed or
- * moved starts with `content` (NULL: zeros). -EFAULT when the frame is not RAM; nothing changes then. */
-int hv_overlay_set(struct hv_overlay *overlay, struct gpa_space *memory, uint64_t msr,
-	const uint8_t *content);
+/* Follow a write of `msr` to the page's register: place, move or take away. A page that was placed
+ * or moved starts with `content` (NULL: zeros). -EFAULT when the frame is not RAM; nothing changes
+ * then. */
+int hv_overlay_set(
+	struct hv_overlay *overlay, struct gpa_space *memory, uint64_t msr, const uint8_t *content);
 
 /* The page's bytes are guest RAM and travel with it; only what lies below is saved. */
 void hv_overlay_save(const struct hv_overlay *overlay, struct buf *out);
 /* `msr` as restored before. -EBADMSG. */
-int hv_overlay_restore(struct hv_overlay *overlay, struct gpa_space *memory, uint64_t msr,
-	struct reader *in);
+int hv_overlay_restore(
+	struct hv_overlay *overlay, struct gpa_space *memory, uint64_t msr, struct reader *in);
 
 #endif

@@ -90,8 +90,7 @@ static int restore_partition(struct hv *hv, struct reader *in)
 	if (!hv->guest_os_id && hv->hypercall & HV_MSR_PAGE_ENABLE)
 		return -EBADMSG;
 	r = hv_overlay_restore(&hv->hypercall_overlay, hv->memory, hv->hypercall, in);
-	return r < 0 ? r
-		     : hv_overlay_restore(&hv->tsc_overlay, hv->memory, hv->reference_tsc, in);
+	return r < 0 ? r : hv_overlay_restore(&hv->tsc_overlay, hv->memory, hv->reference_tsc, in);
 }
 
 int hv_restore(struct hv *hv, struct reader *in)

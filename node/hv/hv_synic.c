@@ -4,8 +4,8 @@
  *
  * A slot is the host's while its type is 0. The host fills it and writes the type last; the guest
  * copies the message, clears the type, and writes EOM when the pending flag was set. A poster that
- * finds the slot taken sets that flag and, behind a full barrier, looks again: either it sees the slot
- * free, or the guest sees the flag.
+ * finds the slot taken sets that flag and, behind a full barrier, looks again: either it sees the
+ * slot free, or the guest sees the flag.
  */
 #include "node/hv/hv.h"
 
@@ -17,13 +17,13 @@ static bool sint_is_masked(const struct hv_vp *vp, unsigned sint)
 static bool takes_messages(const struct hv_vp *vp, unsigned sint)
 {
 	return vp->scontrol & HV_SCONTROL_ENABLE && vp->message_overlay.host &&
-		!sint_is_masked(vp, sint);
+	       !sint_is_masked(vp, sint);
 }
 
 static bool takes_events(const struct hv_vp *vp, unsigned sint)
 {
 	return vp->scontrol & HV_SCONTROL_ENABLE && vp->event_overlay.host &&
-		!sint_is_masked(vp, sint);
+	       !sint_is_masked(vp, sint);
 }
 
 static void raise_sint(struct hv *hv, const struct hv_vp *vp, unsigned sint)
@@ -148,8 +148,8 @@ uint64_t hv_synic_read(struct hv *hv _unused_, struct hv_vp *vp, uint32_t msr)
 	return value;
 }
 
-/* An interrupt raised by a message-signalled interrupt cannot end itself, hence no AutoEOI; the guest
- * was told so (HV_HINT_DEPRECATE_AUTOEOI). */
+/* An interrupt raised by a message-signalled interrupt cannot end itself, hence no AutoEOI; the
+ * guest was told so (HV_HINT_DEPRECATE_AUTOEOI). */
 static bool sint_is_valid(uint64_t value)
 {
 	if (value & HV_SINT_MASKED)
@@ -198,8 +198,8 @@ static uint16_t take_freed_locked(struct hv_vp *vp)
 	return freed;
 }
 
-int hv_synic_write(struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t value,
-	struct hv_effects *effects)
+int hv_synic_write(
+	struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t value, struct hv_effects *effects)
 {
 	int r;
 

@@ -37,7 +37,8 @@ uint64_t hv_time_at(const struct hv_time *time, uint64_t host_tsc)
 	return scaled(time, host_tsc + (uint64_t)time->tsc_offset) + (uint64_t)time->offset;
 }
 
-/* A reader that sees a sequence of 0, or another one after than before, asks the MSR or tries again. */
+/* A reader that sees a sequence of 0, or another one after than before, asks the MSR or tries
+ * again. */
 static void page_update_locked(struct hv *hv)
 {
 	uint8_t *page = hv->tsc_overlay.host;
@@ -50,8 +51,8 @@ static void page_update_locked(struct hv *hv)
 		hv->tsc_sequence = 1;
 	__atomic_store_n(sequence, 0, __ATOMIC_SEQ_CST);
 	store_le64(page + offsetof(struct hv_reference_tsc_page, scale), hv->time.scale);
-	store_le64(page + offsetof(struct hv_reference_tsc_page, offset),
-		(uint64_t)hv->time.offset);
+	store_le64(
+		page + offsetof(struct hv_reference_tsc_page, offset), (uint64_t)hv->time.offset);
 	__atomic_store_n(sequence, hv->tsc_sequence, __ATOMIC_SEQ_CST);
 	gpa_mark_dirty(hv->memory, hv->tsc_overlay.at, GPA_PAGE_SIZE);
 }

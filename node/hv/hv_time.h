@@ -4,10 +4,10 @@
  *
  *	reference time = ((guest TSC * scale) >> 64) + offset
  *
- * which is also the formula of the reference TSC page, so that the page, the MSR and the host agree to
- * the tick. The time stands still while the partition is stopped (TLFS: while its VPs are suspended)
- * and goes on from where it stood, on another host too: it never jumps back, and a guest that must
- * know the time of day hears it from time synchronisation.
+ * which is also the formula of the reference TSC page, so that the page, the MSR and the host agree
+ *to the tick. The time stands still while the partition is stopped (TLFS: while its VPs are
+ *suspended) and goes on from where it stood, on another host too: it never jumps back, and a guest
+ *that must know the time of day hears it from time synchronisation.
  */
 #ifndef VIADUCT_NODE_HV_HV_TIME_H
 #define VIADUCT_NODE_HV_HV_TIME_H

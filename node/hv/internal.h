@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * internal.h - the partition as the files of node/hv see it. Fields are grouped by who may touch them.
+ * internal.h - the partition as the files of node/hv see it. Fields are grouped by who may touch
+ * them.
  */
 #ifndef VIADUCT_NODE_HV_INTERNAL_H
 #define VIADUCT_NODE_HV_INTERNAL_H

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-int io_bus_add(struct io_bus *bus, uint16_t first, uint16_t n_ports, io_handler_fn handler,
-	void *opaque)
+int io_bus_add(
+	struct io_bus *bus, uint16_t first, uint16_t n_ports, io_handler_fn handler, void *opaque)
 {
 	if (!n_ports || first + n_ports > 0x10000)
 		return -EINVAL;
@@ -25,8 +25,7 @@ void io_bus_access(const struct io_bus *bus, struct vp *vp, struct io_access *ac
 	for (unsigned i = 0; i < bus->n_ranges; i++) {
 		const struct io_range *range = &bus->ranges[i];
 
-		if (access->port >= range->first &&
-			access->port - range->first < range->n_ports) {
+		if (access->port >= range->first && access->port - range->first < range->n_ports) {
 			range->handler(range->opaque, vp, access);
 			return;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * io_bus.h - who answers at which I/O port. Filled while the partition is made, constant afterwards,
- * so that VPs look things up without a lock.
+ * io_bus.h - who answers at which I/O port. Filled while the partition is made, constant
+ * afterwards, so that VPs look things up without a lock.
  */
 #ifndef VIADUCT_NODE_HV_IO_BUS_H
 #define VIADUCT_NODE_HV_IO_BUS_H
@@ -34,8 +34,8 @@ struct io_bus {
 };
 
 /* 0, -EINVAL (beyond 64 Ki), -EEXIST (overlap), -ENOSPC. */
-int io_bus_add(struct io_bus *bus, uint16_t first, uint16_t n_ports, io_handler_fn handler,
-	void *opaque);
+int io_bus_add(
+	struct io_bus *bus, uint16_t first, uint16_t n_ports, io_handler_fn handler, void *opaque);
 
 /* Nobody there: reads give all ones, writes are lost, as on a PC. */
 void io_bus_access(const struct io_bus *bus, struct vp *vp, struct io_access *access);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * irqchip.c - the interrupt controllers that KVM keeps for the whole partition. Saved form: for each
- * of the two PICs and the IOAPIC its length u32 and struct kvm_irqchip.
+ * irqchip.c - the interrupt controllers that KVM keeps for the whole partition. Saved form: for
+ * each of the two PICs and the IOAPIC its length u32 and struct kvm_irqchip.
  */
 #include "node/hv/internal.h"
 

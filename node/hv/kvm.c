@@ -11,8 +11,14 @@ struct requirement {
 	const char *name;
 };
 
-#define NEEDED(capability)      {capability, 0, #capability}
-#define NEEDED_BITS(capability, bits) {capability, bits, #capability " (" #bits ")"}
+#define NEEDED(capability)                                                                         \
+	{                                                                                          \
+		capability, 0, #capability                                                         \
+	}
+#define NEEDED_BITS(capability, bits)                                                              \
+	{                                                                                          \
+		capability, bits, #capability " (" #bits ")"                                       \
+	}
 
 static const struct requirement requirements[] = {
 	NEEDED(KVM_CAP_USER_MEMORY),
@@ -60,8 +66,8 @@ int kvm_check(int kvm_fd, struct kvm_caps *ret_caps, const char **ret_missing)
 			return -ENOTSUP;
 	}
 	caps.run_bytes = (size_t)run_bytes;
-	caps.xsave_bytes = MAX((size_t)capability_value(kvm_fd, KVM_CAP_XSAVE2),
-		sizeof(struct kvm_xsave));
+	caps.xsave_bytes =
+		MAX((size_t)capability_value(kvm_fd, KVM_CAP_XSAVE2), sizeof(struct kvm_xsave));
 	caps.max_vps = (unsigned)capability_value(kvm_fd, KVM_CAP_MAX_VCPUS);
 	caps.has_xcrs = capability_value(kvm_fd, KVM_CAP_XCRS);
 	caps.has_tsc_control = capability_value(kvm_fd, KVM_CAP_TSC_CONTROL);

@@ -30,7 +30,8 @@ static inline int kvm_call(int fd, unsigned long request, const void *arg)
 	return r < 0 ? -errno : r;
 }
 
-#define kvm_call_number(fd, request, number) kvm_call(fd, request, (const void *)(uintptr_t)(number))
+#define kvm_call_number(fd, request, number)                                                       \
+	kvm_call(fd, request, (const void *)(uintptr_t)(number))
 
 int kvm_enable(int fd, uint32_t capability, uint64_t argument);
 

@@ -21,11 +21,10 @@ int mem_set_slot(int vm_fd, const struct gpa_space *memory, size_t index, uint32
 	return kvm_call(vm_fd, KVM_SET_USER_MEMORY_REGION, &slot);
 }
 
-static int add_region(
-	struct gpa_space *memory, int vm_fd, int ram_fd, uint64_t offset, gpa_t base, uint64_t bytes)
+static int add_region(struct gpa_space *memory, int vm_fd, int ram_fd, uint64_t offset, gpa_t base,
+	uint64_t bytes)
 {
-	void *host = mmap(
-		NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, (off_t)offset);
+	void *host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, (off_t)offset);
 	int r;
 
 	if (host == MAP_FAILED)

@@ -7,7 +7,7 @@
 #define TSS_ADDR          0xfffbd000UL /* three pages that VMX without unrestricted guest needs, */
 #define IDENTITY_MAP_ADDR 0xfffbc000UL /* and one more */
 
-#define MSI_ADDRESS          0xfee00000U
+#define MSI_ADDRESS           0xfee00000U
 #define MSI_DESTINATION_SHIFT 12
 
 #define FILTERED_MSR_FIRST 0x40000000U
@@ -55,12 +55,13 @@ static int filter_msrs(int vm_fd)
 	static uint8_t none_allowed[FILTERED_MSR_COUNT / 8];
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
-		.ranges[0] = {
-			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-			.base = FILTERED_MSR_FIRST,
-			.nmsrs = FILTERED_MSR_COUNT,
-			.bitmap = none_allowed,
-		},
+		.ranges[0] =
+			{
+				.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+				.base = FILTERED_MSR_FIRST,
+				.nmsrs = FILTERED_MSR_COUNT,
+				.bitmap = none_allowed,
+			},
 	};
 	int r = kvm_enable(vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER);
 
@@ -127,9 +128,9 @@ static int compose(struct partition *partition, const struct partition_config *c
 static bool config_is_valid(const struct partition_config *config)
 {
 	return config->n_vps >= 1 && config->n_vps <= PARTITION_MAX_VPS &&
-		config->ram_bytes >= PARTITION_MIN_RAM_BYTES &&
-		config->ram_bytes <= PARTITION_MAX_RAM_BYTES &&
-		config->ram_bytes % PARTITION_RAM_UNIT_BYTES == 0;
+	       config->ram_bytes >= PARTITION_MIN_RAM_BYTES &&
+	       config->ram_bytes <= PARTITION_MAX_RAM_BYTES &&
+	       config->ram_bytes % PARTITION_RAM_UNIT_BYTES == 0;
 }
 
 int partition_new(const struct partition_config *config, struct partition **ret_partition,

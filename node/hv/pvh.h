@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pvh.h - loading a PVH kernel image, without KVM: the ELF file into guest RAM, and the start-of-day
- * structures that its entry is given.
+ * pvh.h - loading a PVH kernel image, without KVM: the ELF file into guest RAM, and the
+ * start-of-day structures that its entry is given.
  *
  * Source: Xen docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h; System V ABI (ELF-64).
  */
@@ -43,14 +43,14 @@ struct pvh_memory {
 static_assert_size(struct pvh_memory, 24);
 
 /* Start-of-day structures: pages that no segment may touch. */
-#define PVH_START_INFO_GPA    0x1000ULL
-#define PVH_MEMORY_MAP_GPA    0x1100ULL
-#define PVH_COMMAND_LINE_GPA  0x2000ULL
+#define PVH_START_INFO_GPA         0x1000ULL
+#define PVH_MEMORY_MAP_GPA         0x1100ULL
+#define PVH_COMMAND_LINE_GPA       0x2000ULL
 #define PVH_COMMAND_LINE_MAX_BYTES 4096 /* the terminator included */
-#define PVH_RESERVED_END_GPA  0x3000ULL
+#define PVH_RESERVED_END_GPA       0x3000ULL
 
-/* Load the segments and find the 32-bit entry. -ENOEXEC with *ret_why (static text) for a file that is
- * not what it should be, or the error of reading it. */
+/* Load the segments and find the 32-bit entry. -ENOEXEC with *ret_why (static text) for a file that
+ * is not what it should be, or the error of reading it. */
 int pvh_load(struct gpa_space *memory, int elf_fd, uint32_t *ret_entry, const char **ret_why);
 
 /* Write start info (at PVH_START_INFO_GPA), memory map and command line. -E2BIG: too long. */

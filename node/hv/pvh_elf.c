@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pvh_elf.c - a PVH image into guest RAM. The file is hostile and may change while it is read: headers
- * are copied once, checked, and never looked at again; segment bytes mean nothing here.
+ * pvh_elf.c - a PVH image into guest RAM. The file is hostile and may change while it is read:
+ * headers are copied once, checked, and never looked at again; segment bytes mean nothing here.
  */
 #include "node/hv/pvh.h"
 
@@ -11,9 +11,9 @@
 #define MAX_SEGMENTS   64
 #define MAX_NOTE_BYTES 65536
 
-#define NOTE_NAME             "Xen" /* with its terminator */
-#define NOTE_PHYS32_ENTRY     18
-#define NOTE_ENTRY_MAX_BYTES  8
+#define NOTE_NAME            "Xen" /* with its terminator */
+#define NOTE_PHYS32_ENTRY    18
+#define NOTE_ENTRY_MAX_BYTES 8
 
 struct image {
 	int fd;
@@ -69,8 +69,8 @@ static int read_headers(struct image *image)
 	if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum == 0 ||
 		header->e_phnum > MAX_SEGMENTS)
 		return refuse(image, "the program header table makes no sense");
-	return read_all(image, image->segments, header->e_phnum * sizeof(Elf64_Phdr),
-		header->e_phoff);
+	return read_all(
+		image, image->segments, header->e_phnum * sizeof(Elf64_Phdr), header->e_phoff);
 }
 
 static bool overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
@@ -98,15 +98,14 @@ static int check_segment(struct image *image, struct gpa_space *memory, unsigned
 	for (unsigned i = 0; i < index; i++) {
 		const Elf64_Phdr *other = &image->segments[i];
 
-		if (is_loaded(other) && overlap(segment->p_paddr, segment->p_memsz,
-						other->p_paddr, other->p_memsz))
+		if (is_loaded(other) &&
+			overlap(segment->p_paddr, segment->p_memsz, other->p_paddr, other->p_memsz))
 			return refuse(image, "two segments overlap");
 	}
 	return 0;
 }
 
-static int load_segment(
-	struct image *image, struct gpa_space *memory, const Elf64_Phdr *segment)
+static int load_segment(struct image *image, struct gpa_space *memory, const Elf64_Phdr *segment)
 {
 	gpa_t at = gpa(segment->p_paddr);
 	uint8_t *to = gpa_window(memory, at, segment->p_memsz);
@@ -120,8 +119,8 @@ static int load_segment(
 }
 
 /* One note of `segment`, which starts at *at: is it the entry? Steps *at to the next note. */
-static bool note_is_entry(const uint8_t *bytes, size_t size_bytes, uint64_t align, size_t *at,
-	uint64_t *ret_entry)
+static bool note_is_entry(
+	const uint8_t *bytes, size_t size_bytes, uint64_t align, size_t *at, uint64_t *ret_entry)
 {
 	size_t left = size_bytes - *at;
 	uint64_t name_bytes, desc_bytes, desc_at, end;

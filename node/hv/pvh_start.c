@@ -12,8 +12,9 @@
 #define HOLE_END   0x100000ULL
 
 #define MAX_MEMORY_MAP (GPA_MAX_REGIONS + 1)
-_Static_assert(PVH_MEMORY_MAP_GPA + MAX_MEMORY_MAP * sizeof(struct pvh_memory) <=
-		PVH_COMMAND_LINE_GPA, "the memory map must end before the command line");
+_Static_assert(
+	PVH_MEMORY_MAP_GPA + MAX_MEMORY_MAP * sizeof(struct pvh_memory) <= PVH_COMMAND_LINE_GPA,
+	"the memory map must end before the command line");
 
 static uint32_t build_memory_map(const struct gpa_space *memory, struct pvh_memory *map)
 {
@@ -57,8 +58,8 @@ int pvh_write_start_info(struct gpa_space *memory, const char *cmdline)
 		return -E2BIG;
 	r = gpa_write(memory, gpa(PVH_START_INFO_GPA), &info, sizeof(info));
 	if (r == 0)
-		r = gpa_write(memory, gpa(PVH_MEMORY_MAP_GPA), map,
-			info.n_memory_map * sizeof(map[0]));
+		r = gpa_write(
+			memory, gpa(PVH_MEMORY_MAP_GPA), map, info.n_memory_map * sizeof(map[0]));
 	if (r == 0)
 		r = gpa_write(memory, gpa(PVH_COMMAND_LINE_GPA), cmdline, cmdline_bytes);
 	return r;
@@ -83,8 +84,8 @@ static struct kvm_segment flat_segment(uint8_t type)
 	};
 }
 
-/* 32-bit protected mode, paging off, flat segments, EBX = start info, interrupts off; the guest brings
- * its own GDT before it loads a segment register. */
+/* 32-bit protected mode, paging off, flat segments, EBX = start info, interrupts off; the guest
+ * brings its own GDT before it loads a segment register. */
 static int set_entry_state(struct vp *vp, uint32_t entry)
 {
 	struct kvm_regs regs = {
@@ -108,8 +109,8 @@ static int set_entry_state(struct vp *vp, uint32_t entry)
 	return r < 0 ? r : kvm_call(vp->fd, KVM_SET_REGS, &regs);
 }
 
-int partition_load_elf(struct partition *partition, int elf_fd, const char *cmdline,
-	const char **ret_why)
+int partition_load_elf(
+	struct partition *partition, int elf_fd, const char *cmdline, const char **ret_why)
 {
 	uint32_t entry;
 	int r = pvh_load(partition->memory, elf_fd, &entry, ret_why);

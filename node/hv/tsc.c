@@ -2,14 +2,14 @@
  *
  * tsc.c - the guest's time-stamp counter over a stop.
  *
- * On hardware the guest's TSC is the host's plus an offset per VP. While the partition is stopped its
- * TSCs stand still: the offsets are moved at start, by the same amount for all VPs, on this host or
- * another.
+ * On hardware the guest's TSC is the host's plus an offset per VP. While the partition is stopped
+ * its TSCs stand still: the offsets are moved at start, by the same amount for all VPs, on this
+ * host or another.
  *
- * A KVM without hardware support runs ring 3 directly on the host's TSC and ignores the offset there;
- * it starts VPs with an offset of 0 and cannot scale. There the offset must stay 0, or ring 0 and ring
- * 3 would disagree; the TSC runs on while the partition stands, and jumps when it moves to another
- * host. The reference TSC page hides both.
+ * A KVM without hardware support runs ring 3 directly on the host's TSC and ignores the offset
+ * there; it starts VPs with an offset of 0 and cannot scale. There the offset must stay 0, or ring
+ * 0 and ring 3 would disagree; the TSC runs on while the partition stands, and jumps when it moves
+ * to another host. The reference TSC page hides both.
  */
 #include "node/hv/internal.h"
 

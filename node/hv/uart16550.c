@@ -85,7 +85,8 @@ static uint8_t modem_status(const struct uart16550 *uart)
 	if (!(uart->mcr & MCR_LOOP))
 		return MSR_CTS | MSR_DSR | MSR_DCD;
 	return (uint8_t)((uart->mcr & MCR_RTS ? MSR_CTS : 0) | (uart->mcr & MCR_DTR ? MSR_DSR : 0) |
-		(uart->mcr & MCR_OUT1 ? MSR_RI : 0) | (uart->mcr & MCR_OUT2 ? MSR_DCD : 0));
+			 (uart->mcr & MCR_OUT1 ? MSR_RI : 0) |
+			 (uart->mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
 
 uint8_t uart16550_read(struct uart16550 *uart, unsigned reg)
@@ -145,7 +146,8 @@ bool uart16550_write(struct uart16550 *uart, unsigned reg, uint8_t value)
 	case REG_IER:
 		write_ier(uart, value);
 		break;
-	case REG_IIR: /* a receiver reset leaves what is still on the line, and that is all there is */
+	case REG_IIR: /* a receiver reset leaves what is still on the line, and that is all there is
+		       */
 		uart->fcr = value & FCR_KEPT;
 		break;
 	case REG_LCR:

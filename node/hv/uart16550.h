@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * uart16550.h - a 16550A serial port as a pure state machine: eight registers, transmission that takes
- * no time, and a queue of received bytes that stands for the device's FIFO and the line behind it.
+ * uart16550.h - a 16550A serial port as a pure state machine: eight registers, transmission that
+ * takes no time, and a queue of received bytes that stands for the device's FIFO and the line
+ * behind it.
  *
  * Modelled: DLAB, FIFO identification, loopback, scratch, receive and transmit interrupts, modem
  * status of a cable that is plugged in. Not modelled: line errors, timing, DMA.
@@ -19,7 +20,7 @@
 struct uart16550 {
 	uint8_t ier, fcr, lcr, mcr, scr;
 	uint16_t divisor;
-	bool transmit_pending; /* "transmitter is empty" was not yet reported */
+	bool transmit_pending;      /* "transmitter is empty" was not yet reported */
 	uint32_t input_at, n_input; /* a ring */
 	uint8_t input[UART_INPUT_MAX_BYTES];
 };

@@ -3,10 +3,10 @@
  * vcpu.c - virtual processors: one thread each, for life, because KVM makes a vCPU that changes its
  * thread pay for it. A thread is parked, or in its run loop until immediate_exit is set.
  *
- * Leaving: immediate_exit is set first, then the thread gets a signal. If the thread is in the guest
- * the signal fetches it; if it handles an exit, its next KVM_RUN completes what the exit began and
- * returns at once. Either way KVM_RUN returns EINTR with nothing half done, so a parked VP can be
- * saved as it is.
+ * Leaving: immediate_exit is set first, then the thread gets a signal. If the thread is in the
+ * guest the signal fetches it; if it handles an exit, its next KVM_RUN completes what the exit
+ * began and returns at once. Either way KVM_RUN returns EINTR with nothing half done, so a parked
+ * VP can be saved as it is.
  */
 #include "node/hv/internal.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * vcpu_state.c - everything that a VP is, in KVM's own fixed structures. Saved form: for each group,
- * in the order of the table below, tag u32, length u32, bytes. MSRs are {index u32, value u64} each.
+ * vcpu_state.c - everything that a VP is, in KVM's own fixed structures. Saved form: for each
+ * group, in the order of the table below, tag u32, length u32, bytes. MSRs are {index u32, value
+ * u64} each.
  *
- * The order matters twice. KVM checks later groups against earlier ones (the local APIC's mode against
- * SREGS, XSAVE against XCR0), and setting some disturbs others (events and run state follow the APIC,
- * general registers come last).
+ * The order matters twice. KVM checks later groups against earlier ones (the local APIC's mode
+ * against SREGS, XSAVE against XCR0), and setting some disturbs others (events and run state follow
+ * the APIC, general registers come last).
  *
  * Not saved: the paravirtual clock and KVM's own MSRs, which the guest cannot reach, and the TSC
  * (tsc.c).
@@ -217,7 +218,8 @@ static int save_group(struct vp *vp, const struct group *group, struct buf *out)
 int vp_save(struct vp *vp, struct buf *out)
 {
 	struct kvm_mp_state settled;
-	/* KVM acts on a pending INIT or SIPI here, which changes other groups: before they are read. */
+	/* KVM acts on a pending INIT or SIPI here, which changes other groups: before they are
+	 * read. */
 	int r = kvm_call(vp->fd, KVM_GET_MP_STATE, &settled);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(groups); i++) {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * viaduct_cpuid.h - what a Viaduct partition offers beyond the Hyper-V interface, found by CPUID in a
- * leaf group of its own, behind the group at 0x40000000.
+ * viaduct_cpuid.h - what a Viaduct partition offers beyond the Hyper-V interface, found by CPUID in
+ *a leaf group of its own, behind the group at 0x40000000.
  *
- * The doorbell: HvSignalEvent without the hypercall page. Writing a connection id (flag number 0) to
- * the doorbell port, as one 32-bit OUT, rings that connection. It works at any privilege level that
- * the guest's IOPL or I/O permission map lets reach the port, so a ring-3 driver rings at the price of
- * one intercept that never leaves the kernel:
+ * The doorbell: HvSignalEvent without the hypercall page. Writing a connection id (flag number 0)
+ *to the doorbell port, as one 32-bit OUT, rings that connection. It works at any privilege level
+ *that the guest's IOPL or I/O permission map lets reach the port, so a ring-3 driver rings at the
+ *price of one intercept that never leaves the kernel:
  *
  *	xor %ecx, %ecx		ECX = HV_STATUS_SUCCESS
  *	out %eax, %dx		EAX = connection id, DX = port
  *
- * Afterwards ECX is an enum hv_status: untouched when a doorbell took the signal, otherwise RCX is set
- * to the status (HV_STATUS_INVALID_CONNECTION_ID for an unknown connection). RCX must therefore count
- * as clobbered. The hypercall page's own fast path is made of the same instructions.
+ * Afterwards ECX is an enum hv_status: untouched when a doorbell took the signal, otherwise RCX is
+ *set to the status (HV_STATUS_INVALID_CONNECTION_ID for an unknown connection). RCX must therefore
+ *count as clobbered. The hypercall page's own fast path is made of the same instructions.
  *
  * Freestanding, usable from assembly: constants only.
  */
