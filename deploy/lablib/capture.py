@@ -41,14 +41,17 @@ def _filter():
 
 
 def open_socket():
-    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     code, n = _filter()
     buffer = ctypes.create_string_buffer(code)
     s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", n, ctypes.addressof(buffer)))
     s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-    s.bind(("", ETH_P_ALL))
     s.setblocking(False)
-    return s
+    try:
+        while True:  # what came before the filter was there
+            s.recv(1)
+    except BlockingIOError:
+        return s
 
 
 def main():
