@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * cluster.h - the cluster as the node service sees it: who is a member, whether there is quorum, the
- * replicated store, the cluster networks, MAC leases and owner records.
+ * cluster.h - the cluster as the node service sees it: who is a member, whether there is quorum,
+ * the replicated store, the cluster networks, MAC leases and owner records.
  *
  * corosync decides who is a member and in which order things happen. The store is a key/value tree
- * replicated over CPG: a write is multicast, every synced member applies it in delivery order, and the
- * writer learns the result when its own message comes back. A joining node gets the state of the synced
- * members; a digest shows that all agree. Without quorum nothing is written. Each node keeps the store
- * in SQLite and starts from there.
+ * replicated over CPG: a write is multicast, every synced member applies it in delivery order, and
+ * the writer learns the result when its own message came back and all members have confirmed it
+ * (rs.h says how and why). A joining node gets the state of the synced members; a digest shows that
+ * all agree. Without quorum nothing is written. Each node keeps the store in SQLite and starts from
+ * there.
  *
- * CPG order is AGREED, not SAFE: a write that was delivered here may be unknown to the survivors of a
- * crash. So whoever does something irreversible checks cluster_is_quorate() and that the record still
- * says so after the last membership change.
+ * A write that was reported done survives as long as a quorum lives. What is read is what was
+ * delivered here, which the survivors of a crash may not know: CPG order is AGREED, not SAFE. So
+ * whoever does something irreversible because of a record makes the write that entitles to it
+ * itself, waits until it is done, and has cluster_is_quorate().
+ *
+ * Quorum for writes is counted over nodes whose service takes part: where corosync runs without it,
+ * there is a vote but no copy of the store.
  *
  * If corosync goes away the cluster object reports loss of quorum, keeps the store readable and
- * reconnects; the callbacks tell.
+ * reconnects; the callbacks tell. The same if the database cannot be written (store_error).
  *
- * Threads: the loop's thread only.
+ * Threads: the loop's thread only. Callbacks may call everything here except cluster_free().
  */
 #ifndef VIADUCT_CLUSTER_CLUSTER_H
 #define VIADUCT_CLUSTER_CLUSTER_H
@@ -24,10 +29,10 @@
 #include "base/json.h"
 #include "base/loop.h"
 
-#define CLUSTER_MAX_NODES      32
-#define CLUSTER_KEY_MAX_LEN    255
+#define CLUSTER_MAX_NODES       32
+#define CLUSTER_KEY_MAX_LEN     255
 #define CLUSTER_VALUE_MAX_BYTES 65536
-#define CLUSTER_NAME_MAX_LEN   63
+#define CLUSTER_NAME_MAX_LEN    63
 
 struct cluster;
 
@@ -38,18 +43,23 @@ struct cluster_config {
 struct cluster_callbacks {
 	/* Membership, quorum, links or sync state changed; ask the getters. */
 	void (*changed)(void *data);
-	/* A key changed (value NULL: deleted), in delivery order, the same on every node. Also called for
-	 * every difference when a state transfer replaces the store. */
-	void (*store_changed)(const char *key, const struct json *value, uint64_t version, void *data);
+	/* A key changed (value NULL: deleted), in delivery order, the same on every node. Also
+	 * called for every difference when a state transfer replaces the store. */
+	void (*store_changed)(
+		const char *key, const struct json *value, uint64_t version, void *data);
 };
 
+/* Loads the store; corosync need not be there yet. Callbacks come from the loop only. -EBUSY: the
+ * database is in use by another process; -EBADMSG: it is damaged, or from a newer version; -EACCES,
+ * -EIO, ... What was loaded is not reported as changed. */
 int cluster_new(struct loop *loop, const struct cluster_config *config,
 	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster);
+/* Writes that are not done end with -EIO or -EHOSTDOWN before this returns. NULL is fine. */
 void cluster_free(struct cluster *cluster);
 
 bool cluster_is_connected(const struct cluster *cluster); /* to corosync */
 bool cluster_is_quorate(const struct cluster *cluster);
-bool cluster_is_synced(const struct cluster *cluster);    /* store is the cluster's, writes possible */
+bool cluster_is_synced(const struct cluster *cluster); /* store is the cluster's, writes possible */
 uint32_t cluster_local_id(const struct cluster *cluster); /* corosync nodeid; 0 while unknown */
 const char *cluster_local_name(const struct cluster *cluster);
 
@@ -59,36 +69,43 @@ struct cluster_node {
 	char ring_addr[8][64];               /* ring0_addr..; "" when absent */
 	bool is_member;                      /* in the corosync membership */
 	bool has_service;                    /* its viaductd is in our CPG group */
-	bool is_synced;
+	bool is_synced;                      /* and has the store that we are synced with */
 };
 /* The configured nodes (nodelist), ordered by id. */
 size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max);
-int cluster_find_node(const struct cluster *cluster, const char *name, struct cluster_node *ret_node);
+int cluster_find_node(
+	const struct cluster *cluster, const char *name, struct cluster_node *ret_node);
 
 struct cluster_status {
 	uint32_t expected_votes, total_votes, quorum_votes;
-	uint64_t generation;      /* quorate generation of the store */
-	uint64_t store_version;   /* writes applied */
-	char digest[65];          /* hex SHA-256 over the store's content */
+	uint64_t generation;    /* quorate generation of the store */
+	uint64_t store_version; /* version of the last write */
+	char digest[65];        /* hex SHA-256 over the store's content */
 	size_t n_keys;
+	int store_error; /* why this node's database cannot be written, and it takes no part */
 };
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status);
 
-/* The store. Keys are printable ASCII paths ("vm/VM1"); values are JSON. A key's version is 0 while it
- * does not exist and grows with every write to it; it is never reused. */
+/* The store. Keys are printable ASCII paths ("vm/VM1"); values are JSON. A key's version is 0 while
+ * it does not exist and grows with every write to it; it is never reused. */
 int cluster_get(const struct cluster *cluster, const char *key, const struct json **ret_value,
-	uint64_t *ret_version); /* lent until the loop goes on; -ENOENT */
-/* Calls fn for every key with that prefix, in order of keys; non-zero from fn ends it and is returned. */
+	uint64_t *ret_version); /* lent until the loop goes on; either may be NULL; -ENOENT */
+/* Calls fn for every key with that prefix, in order of keys; non-zero from fn ends it and is
+ * returned. */
 int cluster_for_each(const struct cluster *cluster, const char *prefix,
-	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data), void *data);
+	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data),
+	void *data);
 
 #define CLUSTER_ANY_VERSION UINT64_MAX
-/* 0: done, `version` is the key's new one. -ESTALE: the key's version was not `expected` (`version` says
- * what it is). -EHOSTDOWN: no quorum or not synced. -EIO: lost in a crash of corosync - the write may
- * or may not have happened; read before retrying. */
+/* 0: done, `version` is the key's new one (0 once deleted). -ESTALE: the key's version was not
+ * `expected` (`version` says what it is). -ENOSPC: the store is full. -EHOSTDOWN: quorum was lost,
+ * nothing happened. -EIO: the membership broke, or the connection to corosync did, before all had
+ * confirmed it - the write may or may not have happened; read before retrying. */
 typedef void (*cluster_done_fn)(int error, uint64_t version, void *data);
-/* Write `value` (takes over; NULL deletes) if the key's version is `expected` (0: must not exist).
- * Returns 0, then `done` follows exactly once; or -errno at once (-EHOSTDOWN, -EINVAL, -EMSGSIZE). */
+/* Write `value` (takes over, always; NULL deletes) if the key's version is `expected` (0: must not
+ * exist). Returns 0, then `done` (may be NULL) follows exactly once, from the loop; or -errno at
+ * once: -EHOSTDOWN: no quorum; -EINVAL, -EMSGSIZE, -ENOMEM; -ENOBUFS: too many writes under way.
+ * While the members settle after a change the write waits. */
 int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
 	cluster_done_fn done, void *data);
 
@@ -104,57 +121,62 @@ enum cluster_net_state {
 enum cluster_net_role {
 	CLUSTER_ROLE_NONE = 0,
 	CLUSTER_ROLE_CLUSTER = 1,
-	CLUSTER_ROLE_CLIENT = 2,             /* not used */
+	CLUSTER_ROLE_CLIENT = 2, /* not used */
 	CLUSTER_ROLE_CLUSTER_AND_CLIENT = 3,
 };
 
 struct cluster_net {
-	char subnet[64];                     /* "10.10.3.0/24", also the id */
+	char subnet[64]; /* "10.10.3.0/24", also the id */
 	char name[CLUSTER_NAME_MAX_LEN + 1];
 	enum cluster_net_role role;
 	uint32_t metric;
 	bool auto_metric;
-	int migration_order;                 /* 0: not listed; 1 is tried first; -1: excluded */
+	int migration_order; /* 0: not listed; 1 is tried first; -1: excluded */
 	enum cluster_net_state state;
-	char reason[160];                    /* why it is not Up; "" when it is */
+	char reason[160]; /* why it is not Up; "" when it is */
 	size_t n_interfaces;
 	struct {
 		uint32_t node_id;
 		char ifname[32];
 		char address[64];
-		int state;                   /* as MSCluster_NetworkInterface: 0 Unavailable 1 Failed
-						2 Unreachable 3 Up, -1 Unknown */
+		int state; /* as MSCluster_NetworkInterface: 0 Unavailable 1 Failed
+			      2 Unreachable 3 Up, -1 Unknown */
 	} interfaces[CLUSTER_MAX_NODES];
 };
 #define CLUSTER_MAX_NETS 16
 size_t cluster_nets(const struct cluster *cluster, struct cluster_net *ret_nets, size_t max);
-/* The networks a live migration from one node to another may use, best first: listed order, then role,
- * metric (second lowest first, the lowest - heartbeat - last), only those Up between the two, excluded
- * ones never. Returns how many. */
+/* The networks a live migration from one node to another may use, best first: listed order, then
+ * role, metric (second lowest first, the lowest - heartbeat - last), only those Up between the two,
+ * excluded ones never. Returns how many. */
 size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node, uint32_t to_node,
 	struct cluster_net *ret_nets, size_t max);
 /* This node's interfaces changed or it just joined: publish them (idempotent; called by the owner's
  * timer). */
 int cluster_publish_interfaces(struct cluster *cluster);
 
-/* A MAC for `owner` ("vm/VM1/nic0") from the cluster-wide pool 00:15:5d:xx:xx:xx, or exactly `wanted`
- * (NULL: any) - a lease in the store. -EADDRINUSE: `wanted` belongs to somebody else. */
+/* A MAC for `owner` ("vm/VM1/nic0") from the cluster-wide pool 00:15:5d:xx:xx:xx, or exactly
+ * `wanted` (NULL: any, and the one it has if it has one) - a lease in the store. -EADDRINUSE:
+ * `wanted` belongs to somebody else. -EINVAL: not a unicast MAC. Errors that are known at once are
+ * returned, and then `done` is not called; others, and those of cluster_cas(), go to `done`. */
 typedef void (*cluster_mac_fn)(int error, const char *mac, void *data);
 int cluster_mac_lease(struct cluster *cluster, const char *owner, const char *wanted,
 	cluster_mac_fn done, void *data);
+/* -ENOENT: there is no lease. The records go away a little later. */
 int cluster_mac_release(struct cluster *cluster, const char *owner);
 
 /* Owner records: who may run a VM ("vm/VM1") or write a volume ("volume/V1"). The record is
- * {node, epoch} under "owner/<object>", changed only by compare-and-set; the epoch grows by one with
- * every change of owner. node 0: nobody. */
+ * {node, epoch} under "owner/<object>", changed only by compare-and-set; the epoch grows by one
+ * with every change of owner. node 0: nobody. Never delete one: its epochs would begin anew. */
 struct cluster_owner {
 	uint32_t node_id;
 	uint64_t epoch;
 	uint64_t version; /* of the key, for the next compare-and-set */
 };
-int cluster_owner_get(const struct cluster *cluster, const char *object,
-	struct cluster_owner *ret_owner);
-/* Move from exactly `expected` to `node_id`, epoch + 1. `done` gets the key's version, or -ESTALE. */
+/* All zeros, and 0, when there is no record; -EBADMSG for one that makes no sense. */
+int cluster_owner_get(
+	const struct cluster *cluster, const char *object, struct cluster_owner *ret_owner);
+/* Move from exactly `expected` to `node_id`, epoch + 1. `done` gets the key's version, or -ESTALE.
+ * -EINVAL: `expected` is not what the store has with that version. */
 int cluster_owner_cas(struct cluster *cluster, const char *object,
 	const struct cluster_owner *expected, uint32_t node_id, cluster_done_fn done, void *data);
 

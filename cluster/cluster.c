@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster/cluster.h"
+#include "base/clock.h"
+#include "cluster/cluster_impl.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+_Static_assert(CLUSTER_MAX_NODES == RS_MAX_MEMBERS, "every node can take part");
+_Static_assert(CLUSTER_KEY_MAX_LEN == RS_KEY_MAX_LEN, "keys are the same");
+_Static_assert(CLUSTER_VALUE_MAX_BYTES == RS_VALUE_MAX_BYTES, "values are the same");
+_Static_assert(CLUSTER_ANY_VERSION == RS_ANY_VERSION, "versions are the same");
+
+#define GROUP          "viaduct-store"
+#define DATABASE       "store.sqlite"
+#define CONNECT_MIN_NS (50 * NS_PER_MS)
+#define CONNECT_MAX_NS (1 * NS_PER_SEC)
+
+static void connect_later(struct cluster *cluster);
+
+void cluster_note_news(struct cluster *cluster)
+{
+	cluster->is_news = true;
+}
+
+/* Outputs of the replicated store. */
+
+static void on_rs_multicast(const void *bytes, size_t size_bytes, void *data)
+{
+	struct cluster *cluster = data;
+
+	if (cluster->cpg)
+		cpg_link_multicast(cluster->cpg, bytes, size_bytes);
+}
+
+static void on_rs_applied(
+	const char *key, const struct store_entry *entry, uint64_t version, void *data)
+{
+	struct cluster *cluster = data;
+
+	if (cluster->callbacks.store_changed)
+		cluster->callbacks.store_changed(
+			key, entry ? entry->json : NULL, version, cluster->data);
+}
+
+static void on_rs_changed(void *data)
+{
+	cluster_note_news(data);
+}
+
+static void on_rs_save_entry(const char *key, const struct store_entry *entry, void *data)
+{
+	struct cluster *cluster = data;
+
+	store_db_put(cluster->db, key, entry);
+}
+
+static int note_db_error(struct cluster *cluster, int r)
+{
+	if (r < 0)
+		cluster->db_error = r;
+	return r;
+}
+
+static int on_rs_save_store(const struct store *store, const struct rs_meta *meta, void *data)
+{
+	struct cluster *cluster = data;
+
+	return note_db_error(cluster, store_db_save_store(cluster->db, store, meta));
+}
+
+static int on_rs_save_meta(const struct rs_meta *meta, void *data)
+{
+	struct cluster *cluster = data;
+
+	return note_db_error(cluster, store_db_save_meta(cluster->db, meta));
+}
+
+static const struct rs_ops rs_ops = {
+	.multicast = on_rs_multicast,
+	.applied = on_rs_applied,
+	.changed = on_rs_changed,
+	.save_entry = on_rs_save_entry,
+	.save_store = on_rs_save_store,
+	.save_meta = on_rs_save_meta,
+};
+
+/* Turns. */
+
+static void on_tick(void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster->tick_timer = 0;
+	cluster->tick_at_ns = 0;
+	rs_tick(cluster->rs, clock_mono_ns());
+	cluster_turn_end(cluster);
+}
+
+/* A timer that is too early is left alone: deadlines move all the time, and mostly away. */
+static void tick_update(struct cluster *cluster)
+{
+	uint64_t at_ns = rs_deadline(cluster->rs), now_ns;
+
+	if (at_ns == 0 || (cluster->tick_timer && cluster->tick_at_ns <= at_ns))
+		return;
+	now_ns = clock_mono_ns();
+	loop_timer_remove(cluster->loop, cluster->tick_timer);
+	cluster->tick_timer = 0;
+	if (loop_timer_add(cluster->loop, at_ns > now_ns ? at_ns - now_ns : 0, on_tick, cluster,
+		    &cluster->tick_timer) == 0)
+		cluster->tick_at_ns = at_ns;
+}
+
+void cluster_turn_end(struct cluster *cluster)
+{
+	rs_flush(cluster->rs);
+	if (cluster->db_error == 0)
+		note_db_error(cluster, store_db_commit(cluster->db, rs_meta(cluster->rs)));
+	if (cluster->db_error == 0)
+		rs_saved(cluster->rs);
+	else if (cluster->connected)
+		cluster_disconnect(cluster);
+	tick_update(cluster);
+	if (cluster->is_news) {
+		cluster->is_news = false;
+		if (cluster->callbacks.changed)
+			cluster->callbacks.changed(cluster->data);
+	}
+}
+
+/* Inputs from corosync. */
+
+static void on_cpg_confchg(const uint32_t *ids, size_t n_ids, void *data)
+{
+	struct cluster *cluster = data;
+
+	rs_confchg(cluster->rs, ids, n_ids, clock_mono_ns());
+}
+
+static void on_cpg_deliver(uint32_t sender, const void *bytes, size_t size_bytes, void *data)
+{
+	struct cluster *cluster = data;
+
+	rs_deliver(cluster->rs, sender, bytes, size_bytes, clock_mono_ns());
+}
+
+static void on_cpg_turn_end(void *data)
+{
+	cluster_turn_end(data);
+}
+
+static void on_lost(int error, void *data)
+{
+	struct cluster *cluster = data;
+
+	(void)error;
+	cluster_disconnect(cluster);
+	cluster_turn_end(cluster);
+}
+
+static const struct cpg_link_ops cpg_ops = {
+	.confchg = on_cpg_confchg,
+	.deliver = on_cpg_deliver,
+	.turn_end = on_cpg_turn_end,
+	.lost = on_lost,
+};
+
+static void take_quorum(struct cluster *cluster)
+{
+	const struct quorum_info *info = quorum_link_info(cluster->quorum);
+	struct rs_votes votes = {
+		.quorate = info->quorate,
+		.votes = info->local_votes,
+		.quorum_votes = info->quorum_votes,
+		.device_votes = info->device_votes,
+	};
+
+	member_set_present(&cluster->members, info->members, info->n_members);
+	rs_set_votes(cluster->rs, &votes, clock_mono_ns());
+	cluster_note_news(cluster);
+}
+
+static void on_quorum_changed(void *data)
+{
+	struct cluster *cluster = data;
+
+	take_quorum(cluster);
+	cluster_turn_end(cluster);
+}
+
+static const struct quorum_link_ops quorum_ops = {
+	.changed = on_quorum_changed,
+	.lost = on_lost,
+};
+
+static int take_nodes(struct cluster *cluster)
+{
+	const struct quorum_info *info = quorum_link_info(cluster->quorum);
+	struct cmap_node nodes[CMAP_MAX_NODES];
+	size_t n_nodes;
+	int r;
+
+	r = cmap_link_nodes(cluster->cmap, nodes, ARRAY_LEN(nodes), &n_nodes);
+	if (r < 0)
+		return r;
+	member_configure(&cluster->members, nodes, n_nodes);
+	member_set_present(&cluster->members, info->members, info->n_members);
+	cluster_note_news(cluster);
+	return 0;
+}
+
+static void on_cmap_changed(void *data)
+{
+	struct cluster *cluster = data;
+
+	if (take_nodes(cluster) < 0)
+		cluster_disconnect(cluster);
+	cluster_turn_end(cluster);
+}
+
+static const struct cmap_link_ops cmap_ops = {
+	.changed = on_cmap_changed,
+	.lost = on_lost,
+};
+
+/* Connecting. */
+
+void cluster_disconnect(struct cluster *cluster)
+{
+	const struct rs_votes none = {};
+
+	cluster_poll_stop(cluster);
+	cpg_link_free(cluster->cpg);
+	cluster->cpg = NULL;
+	cfg_link_free(cluster->cfg);
+	cluster->cfg = NULL;
+	quorum_link_free(cluster->quorum);
+	cluster->quorum = NULL;
+	cmap_link_free(cluster->cmap);
+	cluster->cmap = NULL;
+	member_set_present(&cluster->members, NULL, 0);
+	if (cluster->connected)
+		cluster_note_news(cluster);
+	cluster->connected = false;
+	rs_disconnect(cluster->rs);
+	rs_set_votes(cluster->rs, &none, clock_mono_ns());
+	connect_later(cluster);
+}
+
+static int connect_links(struct cluster *cluster)
+{
+	int r;
+
+	/* The disk first: without it this node must not promise anything. */
+	if (cluster->db_error < 0)
+		cluster->db_error = store_db_save_store(
+			cluster->db, rs_store(cluster->rs), rs_meta(cluster->rs));
+	if (cluster->db_error < 0)
+		return cluster->db_error;
+	r = cmap_link_new(cluster->loop, &cmap_ops, cluster, &cluster->cmap);
+	if (r == 0)
+		r = quorum_link_new(cluster->loop, &quorum_ops, cluster, &cluster->quorum);
+	if (r == 0)
+		r = cfg_link_new(&cluster->cfg);
+	if (r == 0)
+		r = take_nodes(cluster);
+	if (r == 0)
+		r = cpg_link_new(cluster->loop, GROUP, &cpg_ops, cluster, &cluster->cpg);
+	if (r < 0)
+		return r;
+	cluster->connected = true;
+	cluster->connect_after_ns = CONNECT_MIN_NS;
+	cluster->local_id = cpg_link_local_id(cluster->cpg);
+	rs_connect(cluster->rs, cluster->local_id);
+	take_quorum(cluster);
+	cluster_poll_start(cluster);
+	return 0;
+}
+
+static void on_connect(void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster->connect_timer = 0;
+	if (connect_links(cluster) < 0)
+		cluster_disconnect(cluster);
+	cluster_turn_end(cluster);
+}
+
+static void connect_later(struct cluster *cluster)
+{
+	if (cluster->connect_timer)
+		return;
+	loop_timer_add(cluster->loop, cluster->connect_after_ns, on_connect, cluster,
+		&cluster->connect_timer);
+	cluster->connect_after_ns = MIN(cluster->connect_after_ns * 2, CONNECT_MAX_NS);
+}
+
+static int make_rs(struct cluster *cluster, const char *state_dir)
+{
+	struct rs_config config = {};
+	char path[PATH_MAX];
+	struct rs_meta meta;
+	struct store *store;
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s/" DATABASE, state_dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	if (getrandom(&config.nonce, sizeof(config.nonce), 0) != sizeof(config.nonce))
+		return -errno;
+	r = store_db_open(path, &cluster->db, &store, &meta);
+	if (r < 0)
+		return r;
+	r = rs_new(&config, &rs_ops, cluster, store, &meta, &cluster->rs);
+	if (r < 0)
+		store_free(store);
+	return r;
+}
+
+int cluster_new(struct loop *loop, const struct cluster_config *config,
+	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster)
+{
+	struct cluster *cluster = calloc(1, sizeof(*cluster));
+	int r;
+
+	if (!cluster)
+		return -ENOMEM;
+	cluster->loop = loop;
+	cluster->callbacks = *callbacks;
+	cluster->data = data;
+	r = make_rs(cluster, config->state_dir);
+	if (r == 0) {
+		connect_later(cluster); /* at once */
+		cluster->connect_after_ns = CONNECT_MIN_NS;
+	}
+	if (r == 0 && !cluster->connect_timer)
+		r = -ENOMEM;
+	if (r < 0) {
+		rs_free(cluster->rs);
+		store_db_close(cluster->db);
+		free(cluster);
+		return r;
+	}
+	*ret_cluster = cluster;
+	return 0;
+}
+
+void cluster_free(struct cluster *cluster)
+{
+	if (!cluster)
+		return;
+	cluster->callbacks = (struct cluster_callbacks){};
+	cluster_disconnect(cluster);
+	loop_timer_remove(cluster->loop, cluster->connect_timer);
+	loop_timer_remove(cluster->loop, cluster->tick_timer);
+	if (cluster->db_error == 0)
+		store_db_commit(cluster->db, rs_meta(cluster->rs));
+	rs_free(cluster->rs);
+	store_db_close(cluster->db);
+	free(cluster);
+}
+
+int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
+	cluster_done_fn done, void *data)
+{
+	_cleanup_json_ struct json *record = value;
+	_cleanup_free_ char *text = NULL;
+
+	if (record) {
+		text = json_dump(record, 0);
+		if (!text)
+			return -ENOMEM;
+	}
+	return rs_write(cluster->rs, key, expected, text, text ? strlen(text) : 0, done, data,
+		clock_mono_ns());
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cluster_impl.h - the cluster object as its own files see it: cluster.c puts the links to
+ * corosync, the replicated store and its database together; cluster_query.c answers; cluster_net.c
+ * measures links and publishes what this node is to say about itself.
+ */
+#ifndef VIADUCT_CLUSTER_CLUSTER_IMPL_H
+#define VIADUCT_CLUSTER_CLUSTER_IMPL_H
+
+#include "cluster/cfg_link.h"
+#include "cluster/cluster.h"
+#include "cluster/cmap_link.h"
+#include "cluster/cpg_link.h"
+#include "cluster/member.h"
+#include "cluster/publish.h"
+#include "cluster/quorum_link.h"
+#include "cluster/rs.h"
+#include "cluster/store_db.h"
+
+struct cluster {
+	struct loop *loop;
+	struct cluster_callbacks callbacks;
+	void *data;
+
+	struct rs *rs;
+	struct store_db *db;
+	int db_error; /* the disk and the store differ until everything could be saved again */
+
+	/* All four, or none while disconnected. */
+	struct cmap_link *cmap;
+	struct quorum_link *quorum;
+	struct cfg_link *cfg;
+	struct cpg_link *cpg;
+	bool connected;
+	uint64_t connect_timer;
+	uint64_t connect_after_ns;
+
+	uint32_t local_id;
+	struct member_table members;
+	bool is_news; /* `changed` is due at the end of the turn */
+
+	uint64_t tick_timer;
+	uint64_t tick_at_ns;
+
+	/* cluster_net.c */
+	uint64_t poll_timer;
+	struct net_row row; /* as polled last */
+	bool row_is_stable; /* polled twice */
+	struct publisher links_publisher;
+	struct publisher netif_publisher;
+};
+
+/* Something the callbacks' owner wants to know: call at any time within a turn. */
+void cluster_note_news(struct cluster *cluster);
+/* Whatever came in through the loop ends with this; it may disconnect. */
+void cluster_turn_end(struct cluster *cluster);
+void cluster_disconnect(struct cluster *cluster);
+
+/* cluster_net.c: while connected. */
+void cluster_poll_start(struct cluster *cluster);
+void cluster_poll_stop(struct cluster *cluster);
+
+#endif

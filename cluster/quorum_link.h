@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * quorum_link.h - what votequorum says (quorum_link.c is its only user): quorum, votes, and which
+ * nodes are in the membership.
+ *
+ * `lost` is called once, as the last thing; free the link then. It may be freed within both
+ * callbacks. Threads: the loop's thread.
+ */
+#ifndef VIADUCT_CLUSTER_QUORUM_LINK_H
+#define VIADUCT_CLUSTER_QUORUM_LINK_H
+
+#include "base/loop.h"
+
+#define QUORUM_MAX_NODES 128
+
+struct quorum_link;
+
+struct quorum_info {
+	bool quorate;
+	uint32_t expected_votes;
+	uint32_t total_votes;
+	uint32_t quorum_votes; /* needed */
+	uint32_t local_votes;
+	uint32_t device_votes; /* cast by the quorum device, 0 without one */
+	uint32_t members[QUORUM_MAX_NODES];
+	size_t n_members;
+};
+
+struct quorum_link_ops {
+	void (*changed)(void *data);
+	void (*lost)(int error, void *data);
+};
+
+/* On success the link knows the state of now; `changed` tells of later ones. */
+int quorum_link_new(struct loop *loop, const struct quorum_link_ops *ops, void *data,
+	struct quorum_link **ret_link);
+void quorum_link_free(struct quorum_link *link);
+
+const struct quorum_info *quorum_link_info(const struct quorum_link *link);
+
+#endif

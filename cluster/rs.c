@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster/rs.h"
+#include "cluster/rs_core.h"
+
+#define MODE(mode) (1U << (mode))
+
+/* Every message: who handles it and when. Modes not listed drop it: a straggler of an epoch that
+ * has ended, or of no concern to a member that waits. Sizes are rs_wire_parse()'s to check. */
+static const struct {
+	void (*handler)(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+	unsigned modes;
+	bool of_epoch; /* of the current one and from one of its participants */
+} handlers[] = {
+	[RS_WIRE_SYNC_REQUEST] = {rs_on_sync_request,
+		MODE(RS_GATHER) | MODE(RS_EXCHANGE) | MODE(RS_UPDATE) | MODE(RS_SYNCED) |
+			MODE(RS_NO_QUORUM),
+		false},
+	[RS_WIRE_SYNC_START] = {rs_on_sync_start,
+		MODE(RS_GATHER) | MODE(RS_EXCHANGE) | MODE(RS_UPDATE) | MODE(RS_SYNCED) |
+			MODE(RS_NO_QUORUM),
+		false},
+	[RS_WIRE_STATE] = {rs_on_state, MODE(RS_EXCHANGE), true},
+	[RS_WIRE_UPDATE] = {rs_on_update, MODE(RS_UPDATE) | MODE(RS_SYNCED), true},
+	[RS_WIRE_UPDATE_COMPLETE] = {rs_on_update_complete, MODE(RS_UPDATE) | MODE(RS_SYNCED),
+		true},
+	/* Also in other modes: an own write that comes back too late is sent again. */
+	[RS_WIRE_WRITE] = {rs_on_write,
+		MODE(RS_GATHER) | MODE(RS_EXCHANGE) | MODE(RS_UPDATE) | MODE(RS_SYNCED) |
+			MODE(RS_NO_QUORUM),
+		false},
+	[RS_WIRE_ACK] = {rs_on_ack, MODE(RS_UPDATE) | MODE(RS_SYNCED), true},
+};
+
+int rs_new(const struct rs_config *config, const struct rs_ops *ops, void *data,
+	struct store *store, const struct rs_meta *meta, struct rs **ret_rs)
+{
+	struct rs *rs;
+
+	if (meta->generation > meta->promised || meta->promised > RS_MAX_GENERATION ||
+		config->max_position > RS_MAX_POSITION)
+		return -EINVAL;
+	rs = calloc(1, sizeof(*rs));
+	if (!rs || !buf_extend(&rs->out, RS_WIRE_MAX_BYTES)) {
+		free(rs);
+		return -ENOMEM;
+	}
+	rs->ops = ops;
+	rs->data = data;
+	rs->silence_ns = config->silence_ns ? config->silence_ns : RS_SILENCE_NS;
+	rs->max_position = config->max_position ? config->max_position : RS_MAX_POSITION;
+	rs->nonce = config->nonce;
+	rs->store = store;
+	rs->meta = *meta;
+	list_init(&rs->replay);
+	list_init(&rs->pending);
+	*ret_rs = rs;
+	return 0;
+}
+
+void rs_free(struct rs *rs)
+{
+	struct rs_pending *pending;
+
+	if (!rs)
+		return;
+	while ((pending = list_pop(&rs->pending, struct rs_pending, siblings)))
+		free(pending);
+	rs_handover_reset(rs);
+	buf_fini(&rs->snapshot);
+	buf_fini(&rs->incoming);
+	buf_fini(&rs->out);
+	store_free(rs->store);
+	free(rs);
+}
+
+struct rs_member *rs_member_find(const struct rs *rs, uint32_t id)
+{
+	for (size_t i = 0; i < rs->n_members; i++) {
+		if (rs->members[i].id == id)
+			return (struct rs_member *)&rs->members[i];
+	}
+	return NULL;
+}
+
+struct rs_peer *rs_peer_find(const struct rs *rs, uint32_t id)
+{
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		if (rs->peers[i].id == id)
+			return (struct rs_peer *)&rs->peers[i];
+	}
+	return NULL;
+}
+
+void rs_arm(struct rs *rs)
+{
+	rs->deadline_ns = rs->now_ns + rs->silence_ns;
+}
+
+/* After each input: no deadline when nobody has to answer, a new one when somebody begins to. */
+static void deadline_update(struct rs *rs)
+{
+	if (!rs_is_waiting(rs))
+		rs->deadline_ns = 0;
+	else if (rs->deadline_ns == 0)
+		rs_arm(rs);
+}
+
+void rs_enter(struct rs *rs, enum rs_mode mode)
+{
+	rs->mode = mode;
+	rs_arm(rs);
+	rs->ops->changed(rs->data);
+}
+
+void rs_send(struct rs *rs, const struct rs_msg *msg)
+{
+	buf_reset(&rs->out);
+	rs_wire_put(&rs->out, msg);
+	rs->ops->multicast(rs->out.data, rs->out.size_bytes, rs->data);
+}
+
+void rs_epoch_leave(struct rs *rs)
+{
+	rs_handover_reset(rs);
+	rs_pending_carry(rs);
+	rs->n_peers = 0;
+	rs->delivered = rs->applied = 0;
+	rs->confirm_wanted = false;
+	rs->asked = false;
+}
+
+void rs_withdraw(struct rs *rs)
+{
+	rs_epoch_leave(rs);
+	rs_enter(rs, RS_GATHER);
+	/* The others will apply it if it gets there before they learn of our absence. */
+	rs_pending_fail(rs, 1U << RS_PENDING_SENT, -EIO);
+}
+
+void rs_connect(struct rs *rs, uint32_t local_id)
+{
+	rs_disconnect(rs);
+	rs->local_id = local_id;
+}
+
+void rs_disconnect(struct rs *rs)
+{
+	rs_epoch_leave(rs);
+	rs->epoch = (struct rs_epoch){};
+	rs->n_members = 0;
+	rs->start_pending = false;
+	rs->deadline_ns = 0;
+	if (rs->mode != RS_DOWN) {
+		rs->mode = RS_DOWN;
+		rs->ops->changed(rs->data);
+	}
+	rs_pending_fail(rs, 1U << RS_PENDING_SENT | 1U << RS_PENDING_APPLIED, -EIO);
+	rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+}
+
+static void members_set(struct rs *rs, const uint32_t *members, size_t n_members)
+{
+	struct rs_member next[RS_MAX_MEMBERS];
+	const struct rs_member *old;
+
+	for (size_t i = 0; i < n_members; i++) {
+		old = rs_member_find(rs, members[i]);
+		next[i] = (struct rs_member){.id = members[i], .is_silent = old && old->is_silent};
+	}
+	memcpy(rs->members, next, n_members * sizeof(next[0]));
+	rs->n_members = n_members;
+}
+
+void rs_confchg(struct rs *rs, const uint32_t *members, size_t n_members, uint64_t now_ns)
+{
+	rs->now_ns = now_ns;
+	rs_epoch_leave(rs);
+	rs->epoch = (struct rs_epoch){};
+	rs->start_pending = false;
+	/* More than the protocol has room for: wait until there are fewer. */
+	members_set(rs, members, n_members > RS_MAX_MEMBERS ? 0 : n_members);
+	if (rs->mode == RS_OUTDATED)
+		return;
+	if (!rs_member_find(rs, rs->local_id)) {
+		rs_disconnect(rs);
+		return;
+	}
+	rs_enter(rs, RS_GATHER);
+	rs_ask_sync(rs);
+	deadline_update(rs);
+}
+
+/* A newer member: to go on beside it without knowing its rules could split the store. */
+static void outdated(struct rs *rs)
+{
+	rs_epoch_leave(rs);
+	rs_enter(rs, RS_OUTDATED);
+	rs_pending_fail(rs, 1U << RS_PENDING_SENT | 1U << RS_PENDING_APPLIED, -EIO);
+	rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+}
+
+static void dispatch(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
+{
+	bool fits = handlers[msg->type].modes & MODE(rs->mode);
+
+	if (fits && handlers[msg->type].of_epoch)
+		fits = rs_epoch_equal(&msg->epoch, &rs->epoch) && rs_peer_find(rs, sender);
+	if (fits)
+		handlers[msg->type].handler(rs, sender, msg);
+	else
+		rs->stats.n_ignored++;
+}
+
+void rs_deliver(
+	struct rs *rs, uint32_t sender, const void *bytes, size_t size_bytes, uint64_t now_ns)
+{
+	struct rs_member *member = rs_member_find(rs, sender);
+	uint16_t version = 0;
+	struct rs_msg msg;
+	int r;
+
+	if (rs->mode == RS_DOWN || !member)
+		return;
+	rs->now_ns = now_ns;
+	r = rs_wire_parse(bytes, size_bytes, &msg, &version);
+	if (r == 0) {
+		member->is_silent = false;
+		dispatch(rs, sender, &msg);
+	} else if (r == -EPROTONOSUPPORT && version > RS_WIRE_VERSION) {
+		if (rs->mode != RS_OUTDATED)
+			outdated(rs);
+	} else {
+		rs->stats.n_malformed++;
+	}
+	deadline_update(rs);
+}
+
+void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns)
+{
+	const struct rs_votes *sent = &rs->votes_sent;
+	bool is_news = votes->quorate != sent->quorate || votes->votes != sent->votes ||
+		       votes->quorum_votes != sent->quorum_votes ||
+		       votes->device_votes != sent->device_votes;
+
+	rs->now_ns = now_ns;
+	rs->votes = *votes;
+	if (!votes->quorate)
+		rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+	/* Who has not sent its STATE yet will send the new votes. */
+	if (is_news && (rs->mode == RS_EXCHANGE || rs->mode == RS_UPDATE || rs->mode == RS_SYNCED ||
+			       rs->mode == RS_NO_QUORUM))
+		rs_ask_sync(rs);
+	deadline_update(rs);
+}
+
+void rs_flush(struct rs *rs)
+{
+	if (!rs->confirm_wanted || rs->mode != RS_SYNCED)
+		return;
+	rs->confirm_wanted = false;
+	rs_send(rs, &(struct rs_msg){
+			    .type = RS_WIRE_ACK, .epoch = rs->epoch, .ack_position = rs->applied});
+}
+
+void rs_tick(struct rs *rs, uint64_t now_ns)
+{
+	rs->now_ns = now_ns;
+	if (rs->deadline_ns && now_ns >= rs->deadline_ns) {
+		rs_arm(rs);
+		rs_silence(rs);
+	}
+	deadline_update(rs);
+}
+
+uint64_t rs_deadline(const struct rs *rs)
+{
+	return rs->deadline_ns;
+}
+
+enum rs_mode rs_mode(const struct rs *rs)
+{
+	return rs->mode;
+}
+
+const struct store *rs_store(const struct rs *rs)
+{
+	return rs->store;
+}
+
+const struct rs_meta *rs_meta(const struct rs *rs)
+{
+	return &rs->meta;
+}
+
+int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES])
+{
+	return store_digest(rs->store, ret_digest);
+}
+
+bool rs_has_member(const struct rs *rs, uint32_t id)
+{
+	return rs_member_find(rs, id);
+}
+
+bool rs_member_is_synced(const struct rs *rs, uint32_t id)
+{
+	const struct rs_peer *peer = rs_peer_find(rs, id);
+
+	if (rs->mode != RS_SYNCED || !peer)
+		return false;
+	return id == rs->local_id || peer->is_ready;
+}
+
+bool rs_is_complete(const struct rs *rs)
+{
+	if (rs->mode != RS_SYNCED)
+		return false;
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		if (!rs_member_is_synced(rs, rs->peers[i].id))
+			return false;
+	}
+	return true;
+}
+
+uint64_t rs_position(const struct rs *rs)
+{
+	return rs->applied;
+}
+
+uint64_t rs_epoch_generation(const struct rs *rs)
+{
+	return rs->epoch.generation;
+}
+
+const struct rs_stats *rs_stats(const struct rs *rs)
+{
+	return &rs->stats;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rs.h - the replicated store: a state machine that every member of the CPG group runs over the
+ * same messages in the same order. No descriptor, no clock, no thread, no corosync: what happens
+ * comes in through functions, what is to be done goes out through struct rs_ops, so that a test or
+ * a simulator runs as many of them as it likes.
+ *
+ * WHAT HAS TO HOLD
+ *
+ *   1. Members that are synced in the same epoch and have applied equally many of its writes have
+ * equal stores.
+ *   2. A write that was reported done is in every store that a quorum agrees on from then on.
+ *   3. A key's version is never used for two different contents.
+ *
+ * WHAT CPG GIVES, AND WHAT IT DOES NOT
+ *
+ * Members that stay together get the same messages and membership changes in the same order. But:
+ *   - The order is AGREED, not SAFE. The sender gets its own message first; if it is cut off then,
+ * the others may never see that message. Two halves of a split may each have got messages that the
+ *     other has not, at the same place in the order.
+ *   - A message may have been sent in one membership and be delivered in the next.
+ *   - Quorum is announced through another socket. It comes before or after the membership change
+ * that belongs to it, at each node differently.
+ *
+ * So nothing that members must agree on is taken from the quorum callback or from "what I have
+ * got". Both are said in messages, and everybody concludes from the same messages.
+ *
+ * EPOCHS
+ *
+ * An epoch is a membership that has agreed on one store. Every membership change ends it, and so
+ * does every SYNC_START; the next one needs a sync:
+ *
+ *   lowest id  --- SYNC_START {epoch, participants} --->  everybody
+ *   everybody  --- STATE {accepted?, generation, version, digest, votes} --->  everybody
+ *   (all have got all STATEs: the same function over the same input decides at each of them)
+ *   leader     --- UPDATE ... UPDATE_COMPLETE {digest} --->  those whose digest differs, if any
+ *   everybody  --- ACK {0}, as soon as its store is the epoch's --->  everybody
+ *
+ * The generation in the epoch is a promise, as in Paxos: a member accepts a SYNC_START only if its
+ * generation is higher than all it accepted before, and has that on its disk before it answers. If
+ * one refuses, the initiator starts again with a higher one. Hence at most one epoch with a quorum
+ * has a given generation, and whoever accepted a later one can no longer take part in an earlier
+ * one.
+ *
+ * Quorum is counted over the participants, by the votes in their STATEs, and corosync must have
+ * told each of them that there is quorum. A node whose corosync runs but whose daemon does not has
+ * a vote in corosync's quorum but no copy of the store; counting it would let two sets of daemons
+ * that never met both write. Without quorum the sync ends here: stores stay as they are and are
+ * only read.
+ *
+ * With quorum, the leader is the participant with the highest (generation of its store, version),
+ * of equals the lowest node id. Its store becomes everybody's, with the epoch's generation. Members
+ * that have it already go on at once; the others collect the leader's snapshot, queue the writes
+ * that are delivered meanwhile, replace their store in one transaction when the digest is right,
+ * and replay.
+ *
+ * WRITES
+ *
+ * A WRITE carries the epoch it was sent in. Members of that epoch apply it when it is delivered:
+ * the n-th write of an epoch is the same one for all of them, and compare-and-set has the same
+ * outcome. A write delivered after its epoch ended is void for everybody in that membership; its
+ * sender sees that and sends it again in the next epoch.
+ *
+ * Members confirm what they have applied (ACK). The sender reports a write done when *all*
+ * participants have confirmed it. That makes 2 true: a later quorum shares a participant with this
+ * epoch, that participant had applied the write before it answered the later SYNC_START (after it,
+ * the write would have been void there), and no store of a lower generation can lead. It also costs
+ * one more turn of the token than reporting on one's own delivery, which would lose writes as
+ * described above.
+ *
+ * If an epoch ends while a write is applied but not confirmed, the next sync decides: if this
+ * member's store is the leader's, the write is in it and is done when everybody has that store; if
+ * this member had to take another store, or there is no quorum, it ends with -EIO - it may or may
+ * not be there.
+ *
+ * A version is {generation, position in the epoch, participant that wrote}: a store that lost in a
+ * split may have a version at the same position as the winner's, but never the same version.
+ *
+ * SILENCE
+ *
+ * A process that hangs stays in the membership and would hold up everybody. What a member waits for
+ * it waits for rs_config.silence_ns; then it counts whoever failed to answer as silent, and the
+ * lowest id that is not starts a sync without them. A silent member that wakes up sees a sync
+ * without itself and asks for another one (SYNC_REQUEST). As quorum is counted over participants
+ * this is safe.
+ *
+ * LIMITS
+ *
+ *   - Reads are of what is applied here, which may not be confirmed. Whoever wants to do something
+ *     irreversible because of a record makes a write of its own - usually the record - and waits
+ * until that is done: then everything it has read before is confirmed too.
+ *   - Members confirm from memory; the transaction follows in the same turn of the loop. A quorum
+ * that goes on living loses nothing. If all nodes lose power at once, the last writes may be gone
+ *     everywhere (the promise never is: it is synced to the disk).
+ *   - Two quorums must overlap. They do unless corosync is told otherwise while there is a split:
+ *     lowered expected votes, last_man_standing, two_node without wait_for_all.
+ *   - Members are trusted to follow the protocol (corosync authenticates them). Their bytes are not
+ *     trusted: what does not hold together or does not fit the mode is counted and dropped.
+ *   - One member per node.
+ *
+ * Threads: one owner. Callbacks may call rs_write() and the getters, nothing else.
+ */
+#ifndef VIADUCT_CLUSTER_RS_H
+#define VIADUCT_CLUSTER_RS_H
+
+#include "cluster/rs_proto.h"
+#include "cluster/store.h"
+
+#define RS_ANY_VERSION      UINT64_MAX
+#define RS_MAX_WRITES       1024       /* of this member, not yet reported */
+#define RS_MAX_WRITES_BYTES (4U << 20) /* keys and values of those */
+#define RS_SILENCE_NS       3000000000ULL
+/* A version is generation << 32 | position << 5 | index of the participant. */
+#define RS_MAX_POSITION ((1ULL << 27) - 1)
+
+struct rs;
+
+enum rs_mode {
+	RS_DOWN,      /* not in a group */
+	RS_GATHER,    /* waits for a SYNC_START that includes us */
+	RS_EXCHANGE,  /* waits for the STATE of every participant */
+	RS_UPDATE,    /* waits for the leader's store, queues writes */
+	RS_SYNCED,    /* has the epoch's store, applies writes */
+	RS_NO_QUORUM, /* the participants have no quorum; reads only */
+	RS_OUTDATED,  /* another member speaks a newer protocol; this one has to be updated */
+};
+
+/* What is kept on disk beside the entries. */
+struct rs_meta {
+	uint64_t generation; /* of the quorate epoch whose store this is; 0 for none */
+	uint64_t promised;   /* highest generation accepted; not below `generation` */
+	uint64_t version;    /* of the last write */
+};
+
+/* What votequorum says at this node. */
+struct rs_votes {
+	bool quorate;
+	uint32_t votes;        /* of this node */
+	uint32_t quorum_votes; /* needed; 0 while unknown */
+	uint32_t device_votes; /* what the quorum device casts now */
+};
+
+struct rs_ops {
+	/* Have `bytes` delivered to every member, this one included, after what was given before.
+	 * The bytes are copied. If that fails, rs_disconnect() has to follow. */
+	void (*multicast)(const void *bytes, size_t size_bytes, void *data);
+	/* An entry of the store changed; NULL: deleted, in the write with that version. */
+	void (*applied)(
+		const char *key, const struct store_entry *entry, uint64_t version, void *data);
+	/* Mode, participants or who of them is synced changed. */
+	void (*changed)(void *data);
+
+	/* Persistence. save_entry() joins a transaction that the implementer ends, with rs_meta()
+	 * in it, after this turn's rs_flush(). The other two are done when they return 0,
+	 * save_meta() also synced to the disk; on an error this member answers nothing any more and
+	 * the implementer has to call rs_disconnect(). */
+	void (*save_entry)(const char *key, const struct store_entry *entry, void *data);
+	int (*save_store)(const struct store *store, const struct rs_meta *meta, void *data);
+	int (*save_meta)(const struct rs_meta *meta, void *data);
+};
+
+struct rs_config {
+	uint64_t silence_ns;   /* 0 for RS_SILENCE_NS */
+	uint64_t max_position; /* writes in an epoch; 0 for RS_MAX_POSITION, and never more */
+	uint32_t nonce;        /* random at each start of the process */
+};
+
+/* Takes over `store`, which was saved together with `meta`. -EINVAL: meta contradicts itself. */
+int rs_new(const struct rs_config *config, const struct rs_ops *ops, void *data,
+	struct store *store, const struct rs_meta *meta, struct rs **ret_rs);
+/* Drops pending writes without reporting them. */
+void rs_free(struct rs *rs);
+
+/* Inputs; `now_ns` never goes back. */
+void rs_connect(struct rs *rs, uint32_t local_id);
+/* The connection to the group is lost: what was sent and not reported ends with -EIO. */
+void rs_disconnect(struct rs *rs);
+/* A membership change, in its place between deliveries. Ids ascend. */
+void rs_confchg(struct rs *rs, const uint32_t *members, size_t n_members, uint64_t now_ns);
+void rs_deliver(
+	struct rs *rs, uint32_t sender, const void *bytes, size_t size_bytes, uint64_t now_ns);
+void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns);
+/* The end of each turn in which something came in: rs_flush() confirms to the others what was
+ * applied, then the transaction is ended, and rs_saved() confirms it to ourselves. */
+void rs_flush(struct rs *rs);
+void rs_saved(struct rs *rs);
+/* When rs_deadline() has come. */
+void rs_tick(struct rs *rs, uint64_t now_ns);
+/* 0: nothing to wait for. */
+uint64_t rs_deadline(const struct rs *rs);
+
+/* Write `value` (JSON text; NULL deletes) if the key's version is `expected`. Returns 0, and `done`
+ * is called exactly once, later; -EHOSTDOWN: no quorum; -EINVAL, -EMSGSIZE; -ENOBUFS: too many
+ * under way; -ENOMEM. What `done` gets: 0 and the key's new version (0 once deleted); -ESTALE and
+ * its version; -ENOSPC: the store is full; -EBADMSG: not JSON; -EHOSTDOWN: quorum was lost, nothing
+ * happened; -EIO: it may or may not have happened. */
+typedef void (*rs_done_fn)(int error, uint64_t version, void *data);
+int rs_write(struct rs *rs, const char *key, uint64_t expected, const char *value,
+	size_t value_bytes, rs_done_fn done, void *data, uint64_t now_ns);
+
+enum rs_mode rs_mode(const struct rs *rs);
+const struct store *rs_store(const struct rs *rs);
+const struct rs_meta *rs_meta(const struct rs *rs);
+int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
+/* In the group; and, as far as is known here, with the store of the epoch we are synced in. */
+bool rs_has_member(const struct rs *rs, uint32_t id);
+bool rs_member_is_synced(const struct rs *rs, uint32_t id);
+/* All participants of our epoch have its store. */
+bool rs_is_complete(const struct rs *rs);
+/* Writes of the current epoch applied here; for tests of invariant 1, with rs_epoch_generation().
+ */
+uint64_t rs_position(const struct rs *rs);
+uint64_t rs_epoch_generation(const struct rs *rs);
+
+struct rs_stats {
+	uint64_t n_syncs;     /* SYNC_STARTs delivered */
+	uint64_t n_updates;   /* stores taken over from a leader */
+	uint64_t n_applied;   /* writes, failed comparisons included */
+	uint64_t n_void;      /* own writes that had to be sent again */
+	uint64_t n_malformed; /* messages that did not hold together */
+	uint64_t n_ignored;   /* messages of another epoch, or not for this mode */
+	uint64_t n_silent;    /* times a member was counted as silent */
+};
+const struct rs_stats *rs_stats(const struct rs *rs);
+
+#endif

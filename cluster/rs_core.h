@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rs_core.h - the replicated store as its own files see it: rs.c (inputs, dispatch), rs_sync.c (who
+ * takes part, with which store), rs_update.c (handing the store over), rs_write.c (writes and their
+ * confirmation). The algorithm is in rs.h.
+ */
+#ifndef VIADUCT_CLUSTER_RS_CORE_H
+#define VIADUCT_CLUSTER_RS_CORE_H
+
+#include "base/list.h"
+#include "cluster/rs.h"
+#include "cluster/rs_wire.h"
+
+struct rs_member {
+	uint32_t id;
+	bool is_silent; /* did not answer in time; cleared by any message from it */
+};
+
+/* A participant of the epoch. */
+struct rs_peer {
+	uint32_t id;
+	bool has_state;
+	bool is_ready; /* has confirmed to have the epoch's store */
+	uint64_t confirmed;
+	struct rs_state state;
+};
+
+enum rs_pending_state {
+	RS_PENDING_QUEUED,  /* to be sent in the next epoch or when there is one */
+	RS_PENDING_SENT,    /* not delivered yet */
+	RS_PENDING_APPLIED, /* outcome known, not confirmed by all */
+};
+
+struct rs_pending {
+	struct list siblings;
+	enum rs_pending_state state;
+	uint64_t ticket;
+	uint64_t expected;
+	bool is_delete;
+	uint16_t key_len;
+	uint32_t value_bytes;
+	rs_done_fn done;
+	void *data;
+	int error; /* from here on: once applied */
+	uint64_t version;
+	uint64_t position; /* in the epoch; 0: of an earlier one */
+	char bytes[];      /* key, value */
+};
+
+struct rs_replay {
+	struct list siblings;
+	uint32_t sender;
+	size_t size_bytes;
+	uint8_t bytes[];
+};
+
+struct rs {
+	const struct rs_ops *ops;
+	void *data;
+	uint64_t silence_ns;
+	uint64_t max_position;
+	uint32_t local_id;
+	uint32_t nonce;
+	struct store *store;
+	struct rs_meta meta;
+	struct rs_stats stats;
+	struct buf out; /* scratch for one message; as large as the largest */
+
+	enum rs_mode mode;
+	uint64_t now_ns;
+	uint64_t deadline_ns;
+	struct rs_votes votes;
+	struct rs_votes votes_sent; /* in the last STATE */
+	struct rs_member members[RS_MAX_MEMBERS];
+	size_t n_members;
+
+	/* Sync. */
+	uint64_t proposed;     /* highest generation we know to have been proposed */
+	bool start_pending;    /* our SYNC_START is on its way */
+	bool asked;            /* we rely on the coordinator to start a sync */
+	struct rs_epoch epoch; /* of the last SYNC_START in this membership */
+	struct rs_peer peers[RS_MAX_MEMBERS];
+	size_t n_peers;
+	size_t leader; /* index into peers; valid in RS_UPDATE and RS_SYNCED */
+
+	/* Hand-over of the store: what the leader sends, what others receive. */
+	bool handover_done; /* nobody needed one, or UPDATE_COMPLETE was delivered */
+	struct buf snapshot;
+	size_t snapshot_sent_bytes;
+	struct buf incoming;
+	struct list replay; /* struct rs_replay */
+	size_t replay_bytes;
+
+	/* Writes of the epoch. */
+	uint64_t delivered;
+	uint64_t applied;
+	bool confirm_wanted;
+
+	struct list pending; /* struct rs_pending, by ticket */
+	size_t n_pending;
+	size_t pending_bytes;
+	uint64_t last_ticket;
+};
+
+/* rs.c */
+void rs_enter(struct rs *rs, enum rs_mode mode);
+/* Somebody we wait for made progress. */
+void rs_arm(struct rs *rs);
+void rs_send(struct rs *rs, const struct rs_msg *msg);
+struct rs_member *rs_member_find(const struct rs *rs, uint32_t id);
+struct rs_peer *rs_peer_find(const struct rs *rs, uint32_t id);
+/* The epoch is over, for all of its members. */
+void rs_epoch_leave(struct rs *rs);
+/* Only this member cannot go on in it (no memory, a store that does not fit its digest): it stops
+ * answering and asks for a sync after a while. */
+void rs_withdraw(struct rs *rs);
+
+/* rs_sync.c */
+void rs_start_sync(struct rs *rs);
+void rs_ask_sync(struct rs *rs);
+bool rs_is_waiting(const struct rs *rs);
+void rs_silence(struct rs *rs);
+void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+
+/* rs_update.c */
+void rs_handover_reset(struct rs *rs);
+void rs_handover_start(struct rs *rs);
+void rs_on_update(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+void rs_on_update_complete(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+void rs_replay_add(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+
+/* rs_write.c */
+void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+void rs_on_ack(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write);
+/* The epoch's store is ours: take its generation, let writes flow. */
+void rs_become_synced(struct rs *rs);
+/* The epoch ended: what is applied here waits for the next decision. */
+void rs_pending_carry(struct rs *rs);
+/* End all pending writes that are in one of the states of `mask` (1 << state). */
+void rs_pending_fail(struct rs *rs, unsigned mask, int error);
+void rs_pending_send(struct rs *rs);
+void rs_pending_confirm(struct rs *rs);
+bool rs_pending_is_unconfirmed(const struct rs *rs);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rs_proto.h - the replicated store on the wire: what the members of the CPG group send each other.
+ *
+ * Integers are little-endian, every struct is packed by natural alignment, reserved fields are
+ * zero. Every message begins with struct rs_wire_header. Messages of the write family (WRITE, ACK)
+ * and of the sync family carry the epoch they belong to; what each of them means is in rs.h.
+ */
+#ifndef VIADUCT_CLUSTER_RS_PROTO_H
+#define VIADUCT_CLUSTER_RS_PROTO_H
+
+#include "base/err.h"
+
+#define RS_WIRE_MAGIC   0x53525456U /* "VTRS" */
+#define RS_WIRE_VERSION 1
+
+#define RS_MAX_MEMBERS     32
+#define RS_KEY_MAX_LEN     255
+#define RS_VALUE_MAX_BYTES 65536
+#define RS_CHUNK_MAX_BYTES 32768
+#define RS_DIGEST_BYTES    32
+
+/* The snapshot that UPDATE messages carry, and with it the store, is never larger. */
+#define RS_STORE_MAX_BYTES (64U << 20)
+/* Generations stay below this, so that they fit in a key's version beside the position (rs.h). */
+#define RS_MAX_GENERATION 0x7fffffffULL
+
+enum rs_wire_type {
+	RS_WIRE_SYNC_REQUEST = 1,
+	RS_WIRE_SYNC_START = 2,
+	RS_WIRE_STATE = 3,
+	RS_WIRE_UPDATE = 4,
+	RS_WIRE_UPDATE_COMPLETE = 5,
+	RS_WIRE_WRITE = 6,
+	RS_WIRE_ACK = 7,
+};
+
+/* Names one sync and what follows from it: two of them never have the same three numbers. */
+struct rs_wire_epoch {
+	uint64_t generation;
+	uint32_t initiator; /* node id of the sender of SYNC_START */
+	uint32_t nonce;     /* tells apart what one initiator began with the same generation */
+};
+static_assert_size(struct rs_wire_epoch, 16);
+
+struct rs_wire_header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;
+	struct rs_wire_epoch epoch;
+};
+static_assert_size(struct rs_wire_header, 24);
+static_assert_offset(struct rs_wire_header, epoch, 8);
+
+/* SYNC_REQUEST: the header alone. The epoch is the one the sender wants to see replaced. */
+
+/* Followed by n_participants node ids (uint32_t), ascending. */
+struct rs_wire_sync_start {
+	struct rs_wire_header header;
+	uint32_t n_participants;
+	uint32_t reserved;
+};
+static_assert_size(struct rs_wire_sync_start, 32);
+
+enum {
+	RS_STATE_ACCEPTED = 1, /* the generation was news to the sender, who now promises it */
+	RS_STATE_QUORATE = 2,  /* corosync tells the sender that there is quorum */
+};
+
+struct rs_wire_state {
+	struct rs_wire_header header;
+	uint64_t promised;   /* highest generation the sender ever accepted */
+	uint64_t generation; /* the quorate epoch whose content the sender has */
+	uint64_t version;    /* of the last write in it */
+	uint32_t flags;
+	uint32_t votes;        /* the sender's own */
+	uint32_t quorum_votes; /* how many are needed */
+	uint32_t device_votes; /* what a quorum device adds */
+	uint8_t digest[RS_DIGEST_BYTES];
+};
+static_assert_size(struct rs_wire_state, 96);
+static_assert_offset(struct rs_wire_state, promised, 24);
+static_assert_offset(struct rs_wire_state, flags, 48);
+static_assert_offset(struct rs_wire_state, digest, 64);
+
+/* Followed by size_bytes bytes of the leader's snapshot, from offset on. */
+struct rs_wire_update {
+	struct rs_wire_header header;
+	uint32_t offset_bytes;
+	uint32_t size_bytes;
+	uint32_t total_bytes;
+	uint32_t reserved;
+};
+static_assert_size(struct rs_wire_update, 40);
+
+struct rs_wire_update_complete {
+	struct rs_wire_header header;
+	uint32_t total_bytes;
+	uint32_t n_keys;
+	uint8_t digest[RS_DIGEST_BYTES];
+};
+static_assert_size(struct rs_wire_update_complete, 64);
+static_assert_offset(struct rs_wire_update_complete, digest, 32);
+
+enum {
+	RS_WRITE_DELETE = 1,
+};
+
+/* Followed by the key (key_len bytes) and the value (value_bytes bytes of JSON, none for a delete).
+ */
+struct rs_wire_write {
+	struct rs_wire_header header;
+	uint64_t ticket;   /* the sender's counter */
+	uint64_t expected; /* version of the key; 0 absent, all ones any */
+	uint16_t key_len;
+	uint16_t flags;
+	uint32_t value_bytes;
+};
+static_assert_size(struct rs_wire_write, 48);
+static_assert_offset(struct rs_wire_write, ticket, 24);
+static_assert_offset(struct rs_wire_write, key_len, 40);
+
+struct rs_wire_ack {
+	struct rs_wire_header header;
+	uint64_t position; /* the sender has applied that many writes of the epoch */
+};
+static_assert_size(struct rs_wire_ack, 32);
+
+#define RS_WIRE_MAX_BYTES (sizeof(struct rs_wire_write) + RS_KEY_MAX_LEN + RS_VALUE_MAX_BYTES)
+
+/* The snapshot: entries in order of keys, each this followed by key and value. */
+struct rs_wire_entry {
+	uint64_t version;
+	uint32_t value_bytes;
+	uint16_t key_len;
+	uint16_t reserved;
+};
+static_assert_size(struct rs_wire_entry, 16);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who takes part, and with which store: from a membership change to the decision.
+ */
+#include "cluster/rs_core.h"
+
+/* Of the members as we see them; others may see it otherwise for a while (silence), and then the
+ * last SYNC_START delivered is the one that counts. */
+static uint32_t coordinator(const struct rs *rs)
+{
+	for (size_t i = 0; i < rs->n_members; i++) {
+		if (!rs->members[i].is_silent)
+			return rs->members[i].id;
+	}
+	return 0;
+}
+
+void rs_start_sync(struct rs *rs)
+{
+	struct rs_msg msg = {.type = RS_WIRE_SYNC_START};
+
+	if (rs->start_pending)
+		return;
+	rs->proposed = MAX(rs->proposed, rs->meta.promised) + 1;
+	if (rs->proposed > RS_MAX_GENERATION)
+		return;
+	msg.epoch = (struct rs_epoch){
+		.generation = rs->proposed,
+		.initiator = rs->local_id,
+		.nonce = rs->nonce++,
+	};
+	for (size_t i = 0; i < rs->n_members; i++) {
+		if (!rs->members[i].is_silent)
+			msg.sync_start.participants[msg.sync_start.n_participants++] =
+				rs->members[i].id;
+	}
+	rs->start_pending = true;
+	rs_send(rs, &msg);
+}
+
+void rs_ask_sync(struct rs *rs)
+{
+	if (coordinator(rs) == rs->local_id) {
+		rs_start_sync(rs);
+		return;
+	}
+	rs->asked = true;
+	/* After a membership change nobody has to be told. */
+	if (rs->epoch.generation)
+		rs_send(rs, &(struct rs_msg){.type = RS_WIRE_SYNC_REQUEST, .epoch = rs->epoch});
+}
+
+void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
+{
+	(void)sender;
+	/* Of an earlier epoch: its sender has been, or will be, served by a later SYNC_START. */
+	if (!rs_epoch_equal(&msg->epoch, &rs->epoch))
+		rs->stats.n_ignored++;
+	else if (coordinator(rs) == rs->local_id)
+		rs_start_sync(rs);
+}
+
+static void send_state(struct rs *rs, bool accepted)
+{
+	struct rs_msg msg = {.type = RS_WIRE_STATE,
+		.epoch = rs->epoch,
+		.state = {
+			.promised = rs->meta.promised,
+			.generation = rs->meta.generation,
+			.version = rs->meta.version,
+			.accepted = accepted,
+			.quorate = rs->votes.quorate,
+			.votes = rs->votes.votes,
+			.quorum_votes = rs->votes.quorum_votes,
+			.device_votes = rs->votes.device_votes,
+		}};
+
+	if (rs_digest(rs, msg.state.digest) < 0) {
+		rs_withdraw(rs);
+		return;
+	}
+	rs->votes_sent = rs->votes;
+	rs_send(rs, &msg);
+}
+
+static bool participants_are_members(const struct rs *rs, const struct rs_sync_start *start)
+{
+	for (uint32_t i = 0; i < start->n_participants; i++) {
+		if (!rs_member_find(rs, start->participants[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The promise has to be on the disk before anybody hears of it. */
+static bool accept(struct rs *rs, uint64_t generation, int *ret_error)
+{
+	struct rs_meta meta = rs->meta;
+
+	*ret_error = 0;
+	if (generation <= meta.promised)
+		return false;
+	meta.promised = generation;
+	*ret_error = rs->ops->save_meta(&meta, rs->data);
+	if (*ret_error < 0)
+		return false;
+	rs->meta = meta;
+	return true;
+}
+
+void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
+{
+	const struct rs_sync_start *start = &msg->sync_start;
+	bool accepted;
+	int error;
+
+	if (msg->epoch.initiator != sender || !participants_are_members(rs, start)) {
+		rs->stats.n_ignored++; /* of an earlier membership */
+		return;
+	}
+	rs->stats.n_syncs++;
+	if (sender == rs->local_id)
+		rs->start_pending = false;
+	rs_epoch_leave(rs);
+	rs_enter(rs, RS_GATHER);
+	rs->epoch = msg->epoch;
+	rs->proposed = MAX(rs->proposed, msg->epoch.generation);
+	for (uint32_t i = 0; i < start->n_participants; i++)
+		rs->peers[i] = (struct rs_peer){.id = start->participants[i]};
+	rs->n_peers = start->n_participants;
+	if (!rs_peer_find(rs, rs->local_id)) {
+		rs_ask_sync(rs);
+		return;
+	}
+	accepted = accept(rs, msg->epoch.generation, &error);
+	if (error < 0)
+		return;
+	rs_enter(rs, RS_EXCHANGE);
+	send_state(rs, accepted);
+}
+
+static bool all_states_are_here(const struct rs *rs)
+{
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		if (!rs->peers[i].has_state)
+			return false;
+	}
+	return true;
+}
+
+static bool all_have_accepted(struct rs *rs)
+{
+	bool accepted = true;
+
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		accepted = accepted && rs->peers[i].state.accepted;
+		rs->proposed = MAX(rs->proposed, rs->peers[i].state.promised);
+	}
+	return accepted;
+}
+
+static bool there_is_quorum(const struct rs *rs)
+{
+	uint64_t votes = 0, needed = 0, device_votes = 0;
+
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		const struct rs_state *state = &rs->peers[i].state;
+
+		if (!state->quorate || state->quorum_votes == 0)
+			return false;
+		votes += state->votes;
+		needed = MAX(needed, (uint64_t)state->quorum_votes);
+		device_votes = MAX(device_votes, (uint64_t)state->device_votes);
+	}
+	return votes + device_votes >= needed;
+}
+
+/* Peers ascend by id, so the first of equals is the lowest. */
+static size_t choose_leader(const struct rs *rs)
+{
+	size_t leader = 0;
+
+	for (size_t i = 1; i < rs->n_peers; i++) {
+		const struct rs_state *a = &rs->peers[i].state, *b = &rs->peers[leader].state;
+
+		if (a->generation > b->generation ||
+			(a->generation == b->generation && a->version > b->version))
+			leader = i;
+	}
+	return leader;
+}
+
+static bool has_digest_of(const struct rs_peer *a, const struct rs_peer *b)
+{
+	return memcmp(a->state.digest, b->state.digest, RS_DIGEST_BYTES) == 0;
+}
+
+/* All STATEs are here, the same ones at every participant. */
+static void decide(struct rs *rs)
+{
+	const struct rs_peer *leader;
+
+	if (!all_have_accepted(rs)) {
+		/* The initiator knows now which generation is high enough. */
+		if (rs->epoch.initiator == rs->local_id)
+			rs_start_sync(rs);
+		return;
+	}
+	if (!there_is_quorum(rs)) {
+		rs_enter(rs, RS_NO_QUORUM);
+		rs_pending_fail(rs, 1U << RS_PENDING_APPLIED, -EIO);
+		rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+		return;
+	}
+	rs->leader = choose_leader(rs);
+	leader = &rs->peers[rs->leader];
+	rs->handover_done = true;
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		if (!has_digest_of(&rs->peers[i], leader))
+			rs->handover_done = false;
+	}
+	if (has_digest_of(rs_peer_find(rs, rs->local_id), leader)) {
+		rs->meta.version = leader->state.version;
+		rs_become_synced(rs);
+		if (leader->id == rs->local_id && !rs->handover_done)
+			rs_handover_start(rs);
+	} else {
+		rs_enter(rs, RS_UPDATE);
+		rs_pending_fail(rs, 1U << RS_PENDING_APPLIED, -EIO);
+	}
+}
+
+void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
+{
+	struct rs_peer *peer = rs_peer_find(rs, sender);
+	const struct rs_state *state = &msg->state;
+	bool holds_together = state->accepted ? state->promised == msg->epoch.generation
+					      : state->promised >= msg->epoch.generation;
+
+	if (peer->has_state || !holds_together) {
+		rs->stats.n_malformed++;
+		return;
+	}
+	peer->has_state = true;
+	peer->state = *state;
+	rs_arm(rs);
+	if (all_states_are_here(rs))
+		decide(rs);
+}
+
+/* Whether we cannot go on before that member says something. */
+static bool is_awaited(const struct rs *rs, uint32_t id)
+{
+	const struct rs_peer *peer = rs_peer_find(rs, id);
+
+	if ((rs->asked || (rs->mode == RS_GATHER && rs->epoch.generation == 0)) &&
+		id == coordinator(rs))
+		return true;
+	if (rs->mode == RS_EXCHANGE && all_states_are_here(rs))
+		return id == rs->epoch.initiator; /* somebody refused: it has to start again */
+	if (rs->mode == RS_EXCHANGE)
+		return peer && !peer->has_state;
+	if (!peer || (rs->mode != RS_UPDATE && rs->mode != RS_SYNCED))
+		return false;
+	if (!rs->handover_done)
+		return id == rs->peers[rs->leader].id;
+	if (!rs_is_complete(rs))
+		return !peer->is_ready;
+	return rs_pending_is_unconfirmed(rs) && peer->confirmed < rs->applied;
+}
+
+bool rs_is_waiting(const struct rs *rs)
+{
+	if (rs->mode == RS_DOWN || rs->mode == RS_OUTDATED)
+		return false;
+	/* Having withdrawn, we wait for the time to ask again. */
+	if (rs->mode == RS_GATHER)
+		return true;
+	for (size_t i = 0; i < rs->n_members; i++) {
+		if (is_awaited(rs, rs->members[i].id))
+			return true;
+	}
+	return false;
+}
+
+void rs_silence(struct rs *rs)
+{
+	/* What holds up an exchange or a hand-over is seen by all, the coordinator included. */
+	bool only_we_know = rs->mode == RS_GATHER || rs_is_complete(rs);
+	bool awaited[RS_MAX_MEMBERS];
+
+	for (size_t i = 0; i < rs->n_members; i++)
+		awaited[i] = is_awaited(rs, rs->members[i].id);
+	for (size_t i = 0; i < rs->n_members; i++) {
+		struct rs_member *member = &rs->members[i];
+
+		if (awaited[i] && !member->is_silent && member->id != rs->local_id) {
+			member->is_silent = true;
+			rs->stats.n_silent++;
+		}
+	}
+	if (only_we_know || coordinator(rs) == rs->local_id)
+		rs_ask_sync(rs);
+	else
+		rs->asked = true;
+}

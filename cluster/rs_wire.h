@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rs_wire.h - messages of the replicated store between bytes and structs.
+ *
+ * rs_wire_parse() is the only reader of bytes that came from CPG. Whatever it lets through holds
+ * together: sizes agree with the bytes, counts are within their limits, participants ascend, keys
+ * are well-formed, reserved fields and unknown flags are zero. Whether a message makes sense now
+ * (epoch, sender, mode) is the core's to say. Pure; no allocation; parsed pointers lead into the
+ * given bytes.
+ */
+#ifndef VIADUCT_CLUSTER_RS_WIRE_H
+#define VIADUCT_CLUSTER_RS_WIRE_H
+
+#include "base/bytes.h"
+#include "cluster/rs_proto.h"
+
+struct rs_epoch {
+	uint64_t generation; /* 0: none */
+	uint32_t initiator;
+	uint32_t nonce;
+};
+
+static inline bool rs_epoch_equal(const struct rs_epoch *a, const struct rs_epoch *b)
+{
+	return a->generation == b->generation && a->initiator == b->initiator &&
+	       a->nonce == b->nonce;
+}
+
+struct rs_sync_start {
+	uint32_t n_participants;
+	uint32_t participants[RS_MAX_MEMBERS];
+};
+
+struct rs_state {
+	uint64_t promised;
+	uint64_t generation;
+	uint64_t version;
+	bool accepted;
+	bool quorate;
+	uint32_t votes;
+	uint32_t quorum_votes;
+	uint32_t device_votes;
+	uint8_t digest[RS_DIGEST_BYTES];
+};
+
+struct rs_update {
+	uint32_t offset_bytes;
+	uint32_t size_bytes;
+	uint32_t total_bytes;
+	const void *bytes;
+};
+
+struct rs_update_complete {
+	uint32_t total_bytes;
+	uint32_t n_keys;
+	uint8_t digest[RS_DIGEST_BYTES];
+};
+
+struct rs_write {
+	uint64_t ticket;
+	uint64_t expected;
+	bool is_delete;
+	uint16_t key_len;
+	uint32_t value_bytes;
+	const char *key;   /* not terminated */
+	const char *value; /* not terminated */
+};
+
+struct rs_msg {
+	enum rs_wire_type type;
+	struct rs_epoch epoch;
+	union {
+		struct rs_sync_start sync_start;
+		struct rs_state state;
+		struct rs_update update;
+		struct rs_update_complete update_complete;
+		struct rs_write write;
+		uint64_t ack_position;
+	};
+};
+
+/* 0; -EBADMSG; -EPROTONOSUPPORT: well-formed as far as the header goes, but of another version,
+ * which is then in *ret_version. */
+int rs_wire_parse(
+	const void *bytes, size_t size_bytes, struct rs_msg *ret_msg, uint16_t *ret_version);
+/* Append `msg`, which must hold together, to `out` (out->failed tells of lack of memory). */
+void rs_wire_put(struct buf *out, const struct rs_msg *msg);
+
+/* Printable ASCII, 1 to RS_KEY_MAX_LEN characters. */
+bool rs_key_is_valid(const char *key, size_t len);
+
+#endif

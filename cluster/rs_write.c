@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes: requested here, sent, applied in the order of delivery, confirmed by all, reported.
+ *
+ * The list of pending writes is in the order of requests, which is the order of sending, of
+ * delivery and of confirmation; so applied ones come first, then sent ones, then queued ones.
+ */
+#include "cluster/rs_core.h"
+
+static bool is_writable(const struct rs *rs)
+{
+	return rs->votes.quorate && rs->mode != RS_DOWN && rs->mode != RS_NO_QUORUM &&
+	       rs->mode != RS_OUTDATED;
+}
+
+int rs_write(struct rs *rs, const char *key, uint64_t expected, const char *value,
+	size_t value_bytes, rs_done_fn done, void *data, uint64_t now_ns)
+{
+	size_t key_len = strlen(key);
+	struct rs_pending *pending;
+
+	if (!rs_key_is_valid(key, key_len) || (value && value_bytes == 0))
+		return -EINVAL;
+	if (value_bytes > RS_VALUE_MAX_BYTES)
+		return -EMSGSIZE;
+	if (!is_writable(rs))
+		return -EHOSTDOWN;
+	if (rs->n_pending >= RS_MAX_WRITES ||
+		rs->pending_bytes + key_len + value_bytes > RS_MAX_WRITES_BYTES)
+		return -ENOBUFS;
+	pending = malloc(sizeof(*pending) + key_len + value_bytes);
+	if (!pending)
+		return -ENOMEM;
+	*pending = (struct rs_pending){
+		.state = RS_PENDING_QUEUED,
+		.ticket = ++rs->last_ticket,
+		.expected = expected,
+		.is_delete = !value,
+		.key_len = (uint16_t)key_len,
+		.value_bytes = value ? (uint32_t)value_bytes : 0,
+		.done = done,
+		.data = data,
+	};
+	memcpy(pending->bytes, key, key_len);
+	if (value)
+		memcpy(pending->bytes + key_len, value, value_bytes);
+	list_append(&rs->pending, &pending->siblings);
+	rs->n_pending++;
+	rs->pending_bytes += key_len + pending->value_bytes;
+	rs->now_ns = now_ns;
+	rs_pending_send(rs);
+	return 0;
+}
+
+static void report(struct rs *rs, struct rs_pending *pending, int error)
+{
+	list_remove(&pending->siblings);
+	rs->n_pending--;
+	rs->pending_bytes -= pending->key_len + pending->value_bytes;
+	if (pending->done)
+		pending->done(error, pending->version, pending->data);
+	free(pending);
+}
+
+static struct rs_pending *find_state(struct rs *rs, unsigned mask)
+{
+	struct rs_pending *pending;
+
+	list_for_each(pending, &rs->pending, siblings) {
+		if (mask & 1U << pending->state)
+			return pending;
+	}
+	return NULL;
+}
+
+static struct rs_pending *find_ticket(struct rs *rs, uint64_t ticket)
+{
+	struct rs_pending *pending;
+
+	list_for_each(pending, &rs->pending, siblings) {
+		if (pending->ticket == ticket && pending->state == RS_PENDING_SENT)
+			return pending;
+	}
+	return NULL;
+}
+
+void rs_pending_fail(struct rs *rs, unsigned mask, int error)
+{
+	struct rs_pending *pending;
+
+	/* From the start each time: callbacks may add to the list. */
+	while ((pending = find_state(rs, mask))) {
+		pending->version = 0;
+		report(rs, pending, error);
+	}
+}
+
+void rs_pending_carry(struct rs *rs)
+{
+	struct rs_pending *pending;
+
+	list_for_each(pending, &rs->pending, siblings) {
+		if (pending->state == RS_PENDING_APPLIED)
+			pending->position = 0;
+	}
+}
+
+bool rs_pending_is_unconfirmed(const struct rs *rs)
+{
+	const struct rs_pending *first;
+
+	if (list_empty(&rs->pending))
+		return false;
+	first = list_entry(rs->pending.next, struct rs_pending, siblings);
+	return first->state == RS_PENDING_APPLIED;
+}
+
+void rs_pending_send(struct rs *rs)
+{
+	struct rs_pending *pending;
+
+	/* Delivered too late, the rest would not be applied by anybody. */
+	if (rs->mode != RS_SYNCED || !rs->votes.quorate || rs->delivered >= rs->max_position)
+		return;
+	list_for_each(pending, &rs->pending, siblings) {
+		struct rs_msg msg = {.type = RS_WIRE_WRITE,
+			.epoch = rs->epoch,
+			.write = {
+				.ticket = pending->ticket,
+				.expected = pending->expected,
+				.is_delete = pending->is_delete,
+				.key_len = pending->key_len,
+				.value_bytes = pending->value_bytes,
+				.key = pending->bytes,
+				.value = pending->bytes + pending->key_len,
+			}};
+
+		if (pending->state != RS_PENDING_QUEUED)
+			continue;
+		pending->state = RS_PENDING_SENT;
+		rs_send(rs, &msg);
+	}
+}
+
+void rs_pending_confirm(struct rs *rs)
+{
+	uint64_t confirmed = UINT64_MAX;
+	struct rs_pending *first;
+
+	if (!rs_is_complete(rs))
+		return;
+	for (size_t i = 0; i < rs->n_peers; i++)
+		confirmed = MIN(confirmed, rs->peers[i].confirmed);
+	while (rs_pending_is_unconfirmed(rs)) {
+		first = list_entry(rs->pending.next, struct rs_pending, siblings);
+		if (first->position > confirmed)
+			break;
+		rs_arm(rs);
+		report(rs, first, first->error);
+	}
+}
+
+void rs_become_synced(struct rs *rs)
+{
+	struct rs_peer *self = rs_peer_find(rs, rs->local_id);
+
+	rs->meta.generation = rs->epoch.generation;
+	self->is_ready = true;
+	rs->confirm_wanted = rs->n_peers > 1;
+	rs_enter(rs, RS_SYNCED);
+	rs_pending_send(rs);
+}
+
+static uint64_t make_version(const struct rs *rs, uint32_t sender)
+{
+	uint64_t index = (uint64_t)(rs_peer_find(rs, sender) - rs->peers);
+
+	return rs->epoch.generation << 32 | rs->applied << 5 | index;
+}
+
+static int change_store(
+	struct rs *rs, const char *key, const struct rs_write *write, uint64_t version)
+{
+	if (write->is_delete)
+		return store_delete(rs->store, key);
+	return store_put(rs->store, key, write->key_len, write->value, write->value_bytes, version);
+}
+
+/* The same at every member: it depends on the store, the message and its place in the order. The
+ * version that the writer is told goes to *ret_version. */
+static int apply_write(
+	struct rs *rs, uint32_t sender, const struct rs_write *write, uint64_t *ret_version)
+{
+	char key[RS_KEY_MAX_LEN + 1];
+	const struct store_entry *entry;
+	uint64_t version;
+	int r;
+
+	memcpy(key, write->key, write->key_len);
+	key[write->key_len] = '\0';
+	entry = store_find(rs->store, key);
+	*ret_version = entry ? entry->version : 0;
+	if (write->expected != RS_ANY_VERSION && write->expected != *ret_version)
+		return -ESTALE;
+	if (write->is_delete && !entry)
+		return 0;
+	version = make_version(rs, sender);
+	r = change_store(rs, key, write, version);
+	if (r < 0)
+		return r;
+	*ret_version = write->is_delete ? 0 : version;
+	rs->meta.version = version;
+	entry = write->is_delete ? NULL : store_find(rs->store, key);
+	rs->ops->save_entry(key, entry, rs->data);
+	rs->ops->applied(key, entry, version, rs->data);
+	return 0;
+}
+
+void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write)
+{
+	struct rs_pending *pending;
+	uint64_t version;
+	int error;
+
+	rs->applied++;
+	rs->stats.n_applied++;
+	error = apply_write(rs, sender, write, &version);
+	if (error == -ENOMEM) {
+		rs_withdraw(rs); /* others will have applied it */
+		return;
+	}
+	if (sender != rs->local_id) {
+		rs->confirm_wanted = true;
+		return;
+	}
+	pending = find_ticket(rs, write->ticket);
+	if (!pending)
+		return;
+	pending->state = RS_PENDING_APPLIED;
+	pending->error = error;
+	pending->version = version;
+	pending->position = rs->applied;
+}
+
+/* An own write came back after its epoch: nobody in this membership has applied it. */
+static void take_back(struct rs *rs, uint64_t ticket)
+{
+	struct rs_pending *pending = find_ticket(rs, ticket);
+
+	if (!pending)
+		return;
+	pending->state = RS_PENDING_QUEUED;
+	rs->stats.n_void++;
+	if (is_writable(rs))
+		rs_pending_send(rs);
+	else
+		rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+}
+
+void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
+{
+	bool is_current = rs_epoch_equal(&msg->epoch, &rs->epoch) && rs_peer_find(rs, sender) &&
+			  (rs->mode == RS_SYNCED || rs->mode == RS_UPDATE) &&
+			  rs->delivered < rs->max_position;
+
+	if (!is_current) {
+		if (sender == rs->local_id)
+			take_back(rs, msg->write.ticket);
+		else
+			rs->stats.n_ignored++;
+		return;
+	}
+	rs->delivered++;
+	if (rs->mode == RS_UPDATE)
+		rs_replay_add(rs, sender, msg);
+	else
+		rs_apply(rs, sender, &msg->write);
+	/* No more versions in this epoch; the next one has new ones. */
+	if (rs->delivered == rs->max_position)
+		rs_ask_sync(rs);
+}
+
+void rs_saved(struct rs *rs)
+{
+	if (rs->mode != RS_SYNCED)
+		return;
+	rs_peer_find(rs, rs->local_id)->confirmed = rs->applied;
+	rs_pending_confirm(rs);
+}
+
+void rs_on_ack(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
+{
+	struct rs_peer *peer = rs_peer_find(rs, sender);
+
+	if (sender == rs->local_id)
+		return;
+	/* Nobody has applied what was not delivered here, and nobody takes back a confirmation. */
+	if (msg->ack_position > rs->delivered || msg->ack_position < peer->confirmed) {
+		rs->stats.n_malformed++;
+		return;
+	}
+	peer->confirmed = msg->ack_position;
+	if (!peer->is_ready) {
+		peer->is_ready = true;
+		rs_arm(rs);
+		rs->ops->changed(rs->data);
+	}
+	rs_pending_confirm(rs);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster/store.h"
+#include "cluster/rs_wire.h"
+#include "cluster/sha256.h"
+
+_Static_assert(SHA256_BYTES == RS_DIGEST_BYTES, "the digest is a SHA-256");
+
+struct store {
+	struct store_entry **entries; /* ascending by key */
+	size_t n_entries;
+	size_t capacity;
+	size_t snapshot_bytes;
+
+	struct sha256 *sha;
+	bool digest_is_valid;
+	uint8_t digest[RS_DIGEST_BYTES];
+};
+
+int store_new(struct store **ret_store)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	int r;
+
+	if (!store)
+		return -ENOMEM;
+	r = sha256_new(&store->sha);
+	if (r < 0) {
+		free(store);
+		return r;
+	}
+	*ret_store = store;
+	return 0;
+}
+
+static void entry_free(struct store_entry *entry)
+{
+	if (!entry)
+		return;
+	json_unref((struct json *)entry->json);
+	free(entry);
+}
+
+void store_free(struct store *store)
+{
+	if (!store)
+		return;
+	for (size_t i = 0; i < store->n_entries; i++)
+		entry_free(store->entries[i]);
+	free(store->entries);
+	sha256_free(store->sha);
+	free(store);
+}
+
+size_t store_n_keys(const struct store *store)
+{
+	return store->n_entries;
+}
+
+size_t store_lower_bound(const struct store *store, const char *key)
+{
+	size_t low = 0, high = store->n_entries;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(store->entries[middle]->key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct store_entry *store_at(const struct store *store, size_t index)
+{
+	return index < store->n_entries ? store->entries[index] : NULL;
+}
+
+static bool key_is_at(const struct store *store, size_t index, const char *key)
+{
+	return index < store->n_entries && strcmp(store->entries[index]->key, key) == 0;
+}
+
+const struct store_entry *store_find(const struct store *store, const char *key)
+{
+	size_t index = store_lower_bound(store, key);
+
+	return key_is_at(store, index, key) ? store->entries[index] : NULL;
+}
+
+static size_t entry_snapshot_bytes(const struct store_entry *entry)
+{
+	return sizeof(struct rs_wire_entry) + entry->key_len + entry->value_bytes;
+}
+
+static int entry_new(const char *key, size_t key_len, const char *value, size_t value_bytes,
+	uint64_t version, struct store_entry **ret_entry)
+{
+	struct store_entry *entry;
+	struct json *json;
+	char *text;
+	int r;
+
+	if (!rs_key_is_valid(key, key_len) || version == 0)
+		return -EINVAL;
+	if (value_bytes > RS_VALUE_MAX_BYTES)
+		return -EMSGSIZE;
+	r = json_parse(value, value_bytes, &json);
+	if (r < 0)
+		return r;
+	entry = malloc(sizeof(*entry) + key_len + 1 + value_bytes);
+	if (!entry) {
+		json_unref(json);
+		return -ENOMEM;
+	}
+	text = entry->key + key_len + 1;
+	*entry = (struct store_entry){
+		.version = version,
+		.json = json,
+		.value = text,
+		.value_bytes = (uint32_t)value_bytes,
+		.key_len = (uint16_t)key_len,
+	};
+	memcpy(entry->key, key, key_len);
+	entry->key[key_len] = '\0';
+	memcpy(text, value, value_bytes);
+	*ret_entry = entry;
+	return 0;
+}
+
+static int insert_at(struct store *store, size_t index, struct store_entry *entry)
+{
+	size_t capacity = MAX(store->capacity * 2, (size_t)64);
+	struct store_entry **entries;
+
+	if (store->n_entries >= STORE_MAX_KEYS)
+		return -ENOSPC;
+	if (store->n_entries == store->capacity) {
+		entries = reallocarray(store->entries, capacity, sizeof(struct store_entry *));
+		if (!entries)
+			return -ENOMEM;
+		store->entries = entries;
+		store->capacity = capacity;
+	}
+	memmove(&store->entries[index + 1], &store->entries[index],
+		(store->n_entries - index) * sizeof(struct store_entry *));
+	store->entries[index] = entry;
+	store->n_entries++;
+	return 0;
+}
+
+int store_put(struct store *store, const char *key, size_t key_len, const char *value,
+	size_t value_bytes, uint64_t version)
+{
+	struct store_entry *entry, *old;
+	size_t index, old_bytes;
+	int r;
+
+	r = entry_new(key, key_len, value, value_bytes, version, &entry);
+	if (r < 0)
+		return r;
+	index = store_lower_bound(store, entry->key);
+	old = key_is_at(store, index, entry->key) ? store->entries[index] : NULL;
+	old_bytes = old ? entry_snapshot_bytes(old) : 0;
+	if (store->snapshot_bytes - old_bytes + entry_snapshot_bytes(entry) > RS_STORE_MAX_BYTES)
+		r = -ENOSPC;
+	else if (old)
+		store->entries[index] = entry;
+	else
+		r = insert_at(store, index, entry);
+	if (r < 0) {
+		entry_free(entry);
+		return r;
+	}
+	store->snapshot_bytes += entry_snapshot_bytes(entry) - old_bytes;
+	store->digest_is_valid = false;
+	entry_free(old);
+	return 0;
+}
+
+int store_delete(struct store *store, const char *key)
+{
+	size_t index = store_lower_bound(store, key);
+	struct store_entry *entry;
+
+	if (!key_is_at(store, index, key))
+		return -ENOENT;
+	entry = store->entries[index];
+	store->n_entries--;
+	memmove(&store->entries[index], &store->entries[index + 1],
+		(store->n_entries - index) * sizeof(struct store_entry *));
+	store->snapshot_bytes -= entry_snapshot_bytes(entry);
+	store->digest_is_valid = false;
+	entry_free(entry);
+	return 0;
+}
+
+static struct rs_wire_entry entry_header(const struct store_entry *entry)
+{
+	return (struct rs_wire_entry){
+		.version = htole64(entry->version),
+		.value_bytes = htole32(entry->value_bytes),
+		.key_len = htole16(entry->key_len),
+	};
+}
+
+int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES])
+{
+	int r;
+
+	if (!store->digest_is_valid) {
+		sha256_begin(store->sha);
+		for (size_t i = 0; i < store->n_entries; i++) {
+			const struct store_entry *entry = store->entries[i];
+			struct rs_wire_entry header = entry_header(entry);
+
+			sha256_add(store->sha, &header, sizeof(header));
+			sha256_add(store->sha, entry->key, entry->key_len);
+			sha256_add(store->sha, entry->value, entry->value_bytes);
+		}
+		r = sha256_end(store->sha, store->digest);
+		if (r < 0)
+			return r;
+		store->digest_is_valid = true;
+	}
+	memcpy(ret_digest, store->digest, RS_DIGEST_BYTES);
+	return 0;
+}
+
+size_t store_snapshot_bytes(const struct store *store)
+{
+	return store->snapshot_bytes;
+}
+
+void store_snapshot(const struct store *store, struct buf *out)
+{
+	for (size_t i = 0; i < store->n_entries; i++) {
+		const struct store_entry *entry = store->entries[i];
+		struct rs_wire_entry header = entry_header(entry);
+
+		buf_bytes(out, &header, sizeof(header));
+		buf_bytes(out, entry->key, entry->key_len);
+		buf_bytes(out, entry->value, entry->value_bytes);
+	}
+}
+
+/* Whether `key` (not terminated) comes behind every key of the store. */
+static bool key_ascends(const struct store *store, const char *key, size_t key_len)
+{
+	const struct store_entry *last;
+	int order;
+
+	if (store->n_entries == 0)
+		return true;
+	last = store->entries[store->n_entries - 1];
+	order = memcmp(last->key, key, MIN((size_t)last->key_len, key_len));
+	return order < 0 || (order == 0 && last->key_len < key_len);
+}
+
+static int parse_entry(struct store *store, struct reader *in)
+{
+	uint64_t version = reader_le64(in);
+	uint32_t value_bytes = reader_le32(in);
+	uint16_t key_len = reader_le16(in);
+	uint16_t reserved = reader_le16(in);
+	const char *key = reader_take(in, key_len);
+	const char *value = reader_take(in, value_bytes);
+	int r;
+
+	if (!reader_ok(in) || reserved || !key_ascends(store, key, key_len))
+		return -EBADMSG;
+	r = store_put(store, key, key_len, value, value_bytes, version);
+	return r == 0 || r == -ENOMEM ? r : -EBADMSG;
+}
+
+int store_from_snapshot(const void *bytes, size_t size_bytes, struct store **ret_store)
+{
+	struct reader in = reader_make(bytes, size_bytes);
+	struct store *store;
+	int r;
+
+	if (size_bytes > RS_STORE_MAX_BYTES)
+		return -EBADMSG;
+	r = store_new(&store);
+	if (r < 0)
+		return r;
+	while (r == 0 && in.left_bytes > 0)
+		r = parse_entry(store, &in);
+	if (r < 0) {
+		store_free(store);
+		return r;
+	}
+	*ret_store = store;
+	return 0;
+}

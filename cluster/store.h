@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store.h - the store in memory: keys in order, each with a version and a JSON value.
+ *
+ * Nothing here decides anything: rs.c says what is written, in which order and with which version.
+ * Values are kept as the text that was written, because the digest and the copies on other nodes
+ * are made of exactly those bytes, and parsed, because that is what readers want.
+ *
+ * A snapshot is the whole store as bytes (struct rs_wire_entry); parsing one is strict, as it comes
+ * from another node. Not thread-safe. Entries are lent until the store changes.
+ */
+#ifndef VIADUCT_CLUSTER_STORE_H
+#define VIADUCT_CLUSTER_STORE_H
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "cluster/rs_proto.h"
+
+#define STORE_MAX_KEYS 65536
+
+struct store;
+
+struct store_entry {
+	uint64_t version; /* never 0 */
+	const struct json *json;
+	const char *value; /* JSON text, not terminated */
+	uint32_t value_bytes;
+	uint16_t key_len;
+	char key[]; /* terminated */
+};
+
+int store_new(struct store **ret_store);
+void store_free(struct store *store);
+
+size_t store_n_keys(const struct store *store);
+/* NULL when there is no such key. */
+const struct store_entry *store_find(const struct store *store, const char *key);
+/* The entry at `index` in order of keys, and the index of the first entry not before `key`. */
+const struct store_entry *store_at(const struct store *store, size_t index);
+size_t store_lower_bound(const struct store *store, const char *key);
+
+/* Write or replace; `version` is not 0. 0; -EBADMSG: the value is not JSON; -EINVAL: no such keys;
+ * -EMSGSIZE: value too large; -ENOSPC: the store is full (STORE_MAX_KEYS, RS_STORE_MAX_BYTES);
+ * -ENOMEM. All but the last depend on nothing but the arguments and the store's content. */
+int store_put(struct store *store, const char *key, size_t key_len, const char *value,
+	size_t value_bytes, uint64_t version);
+int store_delete(struct store *store, const char *key); /* -ENOENT */
+
+/* SHA-256 over the snapshot; remembered until the store changes. */
+int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES]);
+
+/* Appends store_snapshot_bytes() bytes. */
+void store_snapshot(const struct store *store, struct buf *out);
+size_t store_snapshot_bytes(const struct store *store);
+/* -EBADMSG for anything store_snapshot() would not have written. */
+int store_from_snapshot(const void *bytes, size_t size_bytes, struct store **ret_store);
+
+#endif
