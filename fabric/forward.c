@@ -37,7 +37,7 @@ static enum drop classify(const struct fwd_port *port, const struct fwd_key *key
 		return DROP_TAGGED;
 	if (vid == 0)
 		vid = port->vlan.pvid;
-	else if (vid > VLAN_VID_MAX || !vlan_carries(&port->vlan, vid))
+	else if (!vlan_carries(&port->vlan, vid))
 		return DROP_VLAN;
 	*ret_vid = vid;
 	return DROP_NONE;
