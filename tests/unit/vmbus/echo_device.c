@@ -102,6 +102,7 @@ static bool echo_work(void *device, struct vmbus_channel *channel)
 			count(&echo->n_broken);
 		if (err)
 			return more && err == -EAGAIN;
+		count(&echo->n_taken);
 		if (!echo->packet.completion_requested)
 			continue;
 		take_bytes(echo, channel);

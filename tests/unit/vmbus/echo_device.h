@@ -14,7 +14,7 @@ struct echo_device {
 	int refuse_open;
 
 	/* Atomic: the test looks at these while the worker runs. */
-	unsigned n_open, n_close, n_gpadl_gone, n_work, n_broken, n_echoed;
+	unsigned n_open, n_close, n_gpadl_gone, n_work, n_broken, n_taken, n_echoed;
 	uint32_t last_gpadl_gone;
 	uint64_t flood_end; /* send packets numbered below this */
 	uint64_t flood_next;

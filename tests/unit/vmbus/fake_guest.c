@@ -52,6 +52,10 @@ static void on_signal(void *host, uint32_t vp_index, uint32_t relid)
 	pthread_mutex_lock(&guest->lock);
 	guest->flags[vp_index][relid / 64] |= 1ULL << relid % 64;
 	guest->n_signals[vp_index]++;
+	if (guest->next_signal) {
+		guest->next_signal(guest->next_signal_data);
+		guest->next_signal = NULL;
+	}
 	pthread_cond_broadcast(&guest->changed);
 	pthread_mutex_unlock(&guest->lock);
 }
@@ -365,7 +369,7 @@ bool fake_channel_try_send(struct fake_channel *channel, uint16_t type, uint64_t
 {
 	struct vmbus_packet_descriptor descriptor = {
 		.type = type,
-		.flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
+		.flags = channel->no_completions ? 0 : VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
 		.transaction_id = transaction_id,
 	};
 	bool signal;

@@ -40,6 +40,9 @@ struct fake_guest {
 	bool deaf; /* the host cannot post at all */
 	uint64_t flags[FAKE_N_VPS][(VMBUS_MAX_RELID + 64) / 64];
 	unsigned n_signals[FAKE_N_VPS];
+	/* Called once by the next signal, on the worker, and then forgotten. */
+	void (*next_signal)(void *data);
+	void *next_signal_data;
 	struct fake_doorbell doorbells[FAKE_MAX_DOORBELLS];
 };
 
@@ -74,6 +77,7 @@ struct fake_channel {
 	uint32_t gpadl_id;
 	uint32_t target_vp;
 	uint32_t n_ring_pages; /* each way */
+	bool no_completions;   /* send packets that do not ask for one */
 	struct guest_ring to_host, from_host;
 };
 
@@ -94,8 +98,7 @@ void fake_channel_close(struct fake_channel *channel);
 /* False: no room now. Rings the doorbell when the rules say so. */
 bool fake_channel_try_send(struct fake_channel *channel, uint16_t type, uint64_t transaction_id,
 	const void *header, size_t header_bytes, const void *payload, size_t payload_bytes);
-/* Send a packet that asks for its completion, waiting for room as a guest does that sets
- * pending_send_sz. */
+/* Send, waiting for room as a guest does that sets pending_send_sz. */
 void fake_channel_send(struct fake_channel *channel, uint64_t transaction_id, const void *payload,
 	size_t payload_bytes);
 /* 0: nothing there. */

@@ -95,6 +95,12 @@ static void echo_one(struct rig *rig, uint64_t id)
 	expect_echo(rig, id, payload, sizeof(payload));
 }
 
+/* It asks for signals only when it has done and signalled everything. */
+static bool host_sleeps(struct rig *rig)
+{
+	return ring_get(&rig->channel.to_host, interrupt_mask) == 0;
+}
+
 static void test_echo(void **state)
 {
 	struct rig *rig = *state;
@@ -164,6 +170,21 @@ static void test_smallest_ring(void **state)
 	assert_int_equal(fake_guest_n_signals(&rig->guest, 1), 0);
 }
 
+/* The guest fills the ring, sleeps for room, and goes on when the host says so. */
+static void test_guest_waits_for_room(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t payload[700] = {0};
+	const unsigned n = 5000;
+
+	open_first(rig, &usual);
+	rig->channel.no_completions = true;
+	for (unsigned i = 0; i < n; i++)
+		fake_channel_send(&rig->channel, i, payload, 1 + i * 31 % sizeof(payload));
+	wait_until(echo_count(&rig->echo[0].n_taken) == n);
+	assert_int_equal(echo_count(&rig->echo[0].n_echoed), 0);
+}
+
 static void flood(struct rig *rig, uint64_t n)
 {
 	struct echo_device *echo = &rig->echo[0];
@@ -193,6 +214,43 @@ static void test_host_waits_for_room(void **state)
 	wait_until(ring_get(&rig->channel.from_host, pending_send_bytes) == 0);
 }
 
+static void read_everything(void *data)
+{
+	struct rig *rig = data;
+
+	ring_set(&rig->channel.from_host, read_index, 0);
+}
+
+/* Room that the guest made after the host found none, and before the host asked for it: no signal
+ * comes, so the host has to look again. */
+static void test_room_before_it_is_asked_for(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t data_bytes = 4 * VMBUS_PAGE_BYTES, packet_bytes = 16 + 8 + 8;
+	struct vmbus_packet_descriptor descriptor = {
+		.type = VMBUS_PACKET_INBAND,
+		.flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
+	};
+	uint64_t payload = 5;
+	bool signal;
+
+	open_first(rig, &usual);
+	wait_until(host_sleeps(rig));
+	/* Full as far as the host can tell; and a packet whose consumption the guest waits for, so
+	 * that it is signalled between the send that fails and the request for room. */
+	ring_set(&rig->channel.from_host, read_index, 8);
+	ring_set(&rig->channel.to_host, pending_send_bytes, data_bytes - packet_bytes);
+	pthread_mutex_lock(&rig->guest.lock);
+	rig->guest.next_signal = read_everything;
+	rig->guest.next_signal_data = rig;
+	pthread_mutex_unlock(&rig->guest.lock);
+	assert_true(guest_ring_send(
+		&rig->channel.to_host, descriptor, NULL, 0, &payload, sizeof(payload), &signal));
+	fake_channel_ring_doorbell(&rig->channel);
+	fake_channel_wait(&rig->channel);
+	expect_echo(rig, 0, &payload, sizeof(payload));
+}
+
 /* A guest that never signals room is looked at. */
 static void test_guest_without_the_feature(void **state)
 {
@@ -202,12 +260,6 @@ static void test_guest_without_the_feature(void **state)
 	ring_set(&rig->channel.from_host, feature_bits, 0);
 	ring_set(&rig->channel.to_host, feature_bits, 0);
 	flood(rig, 1000);
-}
-
-/* It asks for signals only when it has done and signalled everything. */
-static bool host_sleeps(struct rig *rig)
-{
-	return ring_get(&rig->channel.to_host, interrupt_mask) == 0;
 }
 
 /* One signal for a burst. */
@@ -569,7 +621,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pipeline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pipeline_on_scattered_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_smallest_ring, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_guest_waits_for_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host_waits_for_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room_before_it_is_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_guest_without_the_feature, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signals_are_few, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gpa_direct, setup, teardown),
