@@ -3,7 +3,7 @@
 include(${PROJECT_SOURCE_DIR}/vmbus/net.cmake)
 list(TRANSFORM NET_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/vmbus/ OUTPUT_VARIABLE net_paths)
 viaduct_module(vmbus_net_double
-    SOURCES ${net_paths} ${CMAKE_CURRENT_LIST_DIR}/net_double.c
+    SOURCES ${net_paths} ${CMAKE_CURRENT_LIST_DIR}/net_double.c ${CMAKE_CURRENT_LIST_DIR}/net_up.c
     LINK base)
 target_include_directories(vmbus_net_double PUBLIC ${CMAKE_CURRENT_LIST_DIR})
 

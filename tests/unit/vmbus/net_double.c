@@ -262,16 +262,19 @@ int vmbus_gpadl_write(
 	return 0;
 }
 
-static int read_byte(const struct vmbus_channel *channel, const struct vmbus_range *range,
-	uint32_t offset, uint8_t *ret_byte)
+/* Up to the end of the page. Returns how much, or -EFAULT. */
+static ssize_t read_page(const struct vmbus_channel *channel, const struct vmbus_range *range,
+	uint32_t offset, uint8_t *ret_data, size_t size_bytes)
 {
 	uint64_t at = (uint64_t)range->byte_offset + offset;
 	uint64_t pfn = load_le64(range->pfns + at / GPA_PAGE_SIZE * sizeof(uint64_t));
 
 	if (pfn >= NET_DOUBLE_MEMORY_BYTES / GPA_PAGE_SIZE)
 		return -EFAULT;
-	*ret_byte = channel->memory[pfn * GPA_PAGE_SIZE + at % GPA_PAGE_SIZE];
-	return 0;
+	at %= GPA_PAGE_SIZE;
+	size_bytes = MIN(size_bytes, (size_t)(GPA_PAGE_SIZE - at));
+	memcpy(ret_data, channel->memory + pfn * GPA_PAGE_SIZE + at, size_bytes);
+	return (ssize_t)size_bytes;
 }
 
 int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *ranges,
@@ -280,9 +283,15 @@ int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *r
 	uint8_t *data = ret_data;
 
 	for (unsigned i = 0; i < n_ranges && size_bytes; i++) {
-		for (; offset < ranges[i].byte_count && size_bytes; offset++, size_bytes--) {
-			if (read_byte(channel, &ranges[i], offset, data++))
-				return -EFAULT;
+		while (offset < ranges[i].byte_count && size_bytes) {
+			ssize_t n = read_page(channel, &ranges[i], offset, data,
+				MIN(size_bytes, (size_t)(ranges[i].byte_count - offset)));
+
+			if (n < 0)
+				return (int)n;
+			offset += (uint32_t)n;
+			data += n;
+			size_bytes -= (size_t)n;
 		}
 		offset -= ranges[i].byte_count;
 	}

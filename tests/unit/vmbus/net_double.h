@@ -16,7 +16,7 @@
 
 #include <limits.h>
 
-#define NET_DOUBLE_MEMORY_BYTES (1U << 20)
+#define NET_DOUBLE_MEMORY_BYTES (1U << 18)
 #define NET_DOUBLE_NO_LIMIT     UINT_MAX
 
 struct vmbus_gpadl {
