@@ -42,9 +42,10 @@ struct mig_out {
 	struct netbytes bytes_before;
 	enum out_step step;
 	struct json *report;      /* the last of viaduct-vmhost's */
-	uint64_t paused_at_ns, mute_ns, commit_ns;
+	struct json *started;     /* what the target said when the VM ran there */
+	uint64_t paused_at_ns, started_at_ns, mute_ns, commit_ns;
 	uint64_t confirm_timer;
-	bool process_done, started;
+	bool process_done;
 };
 
 /* What a call to the target still knows when the answer comes. */
@@ -85,6 +86,7 @@ static void out_free(struct mig_out *out)
 	sockets_free(out->sockets);
 	json_unref(out->options);
 	json_unref(out->report);
+	json_unref(out->started);
 	explicit_bzero(out->key, sizeof(out->key));
 	out->vp->out = NULL;
 	free(out);
@@ -284,7 +286,7 @@ static void tell_verdict(struct vmproc *vp, bool committed)
 	tell_process(vp, "mig.finish", message);
 }
 
-static struct json *full_report(struct mig_out *out, const struct json *started)
+static struct json *full_report(struct mig_out *out)
 {
 	const struct cluster_net *net = &out->nets[out->net_at];
 	struct json *report = out->report ? json_copy(out->report) : json_object_new();
@@ -304,9 +306,9 @@ static struct json *full_report(struct mig_out *out, const struct json *started)
 	}
 	json_set_int(blackout, "mute_ns", (int64_t)out->mute_ns);
 	json_set_int(blackout, "commit_ns", (int64_t)out->commit_ns);
-	json_set_int(blackout, "start_ns", json_get_int(started, "start_ns", 0));
+	json_set_int(blackout, "start_ns", json_get_int(out->started, "start_ns", 0));
 	/* From the pause to the news that the VM runs, by one clock: an upper bound. */
-	json_set_int(blackout, "total_ns", (int64_t)(clock_mono_ns() - out->paused_at_ns));
+	json_set_int(blackout, "total_ns", (int64_t)(out->started_at_ns - out->paused_at_ns));
 	return report;
 }
 
@@ -317,8 +319,9 @@ static void confirm(struct mig_out *out)
 	struct vmproc *vp = out->vp;
 	struct job *job = out->job;
 
-	if (!out->process_done || !out->started)
+	if (out->step != OUT_CONFIRM || !out->process_done || !out->started)
 		return;
+	job_update(job, "confirm", 99, full_report(out));
 	out_free(out);
 	vmproc_destroy(vp);
 	job_finish(job, JOB_DONE, API_FAILED, "");
@@ -355,6 +358,7 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 		job_update(out->job, "confirm", 99, NULL);
 		loop_timer_add(vp->svc->loop, CONFIRM_TIMEOUT_NS, on_confirm_timeout, out,
 			&out->confirm_timer);
+		confirm(out);
 		break;
 	case VERDICT_KEPT:
 		if (out->process_done) {
@@ -455,10 +459,11 @@ void mig_out_started(struct vmproc *vp, const struct json *message)
 {
 	struct mig_out *out = vp->out;
 
-	if (out->step != OUT_CONFIRM || out->started)
+	/* The news can overtake the answer to our own compare-and-set; the verdict still comes. */
+	if (out->step < OUT_FINISH || out->started)
 		return;
-	job_update(out->job, "confirm", 99, full_report(out, message));
-	out->started = true;
+	out->started = json_copy(message);
+	out->started_at_ns = clock_mono_ns();
 	confirm(out);
 }
 

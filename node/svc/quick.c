@@ -29,8 +29,8 @@ struct quick_out {
 	enum quick_step step;
 	int dir_fd;
 	bool file_exists;
-	uint64_t paused_at_ns, commit_ns;
-	struct json *saved, *loaded;
+	uint64_t paused_at_ns, started_at_ns, commit_ns;
+	struct json *saved, *loaded, *started;
 	uint64_t confirm_timer;
 };
 
@@ -69,6 +69,7 @@ static void quick_free(struct quick_out *quick)
 	close_fd(quick->dir_fd);
 	json_unref(quick->saved);
 	json_unref(quick->loaded);
+	json_unref(quick->started);
 	quick->vp->quick = NULL;
 	free(quick);
 }
@@ -180,6 +181,8 @@ static void on_confirm_timeout(void *data)
 	job_finish(job, JOB_FAILED, API_FAILED, text);
 }
 
+static void confirm(struct quick_out *quick);
+
 static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_ns)
 {
 	struct quick_out *quick = vp->quick;
@@ -192,6 +195,7 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 		job_update(job, "confirm", 99, NULL);
 		loop_timer_add(vp->svc->loop, CONFIRM_TIMEOUT_NS, on_confirm_timeout, quick,
 			&quick->confirm_timer);
+		confirm(quick);
 		break;
 	case VERDICT_KEPT:
 		fail(quick, API_FAILED, "the change of owner did not happen");
@@ -209,13 +213,13 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 	}
 }
 
-void quick_out_started(struct vmproc *vp, const struct json *message)
+static void confirm(struct quick_out *quick)
 {
-	struct quick_out *quick = vp->quick;
+	struct vmproc *vp = quick->vp;
 	struct job *job = quick->job;
 	struct json *report;
 
-	if (quick->step != QUICK_CONFIRM)
+	if (quick->step != QUICK_CONFIRM || !quick->started)
 		return;
 	report = json_object_new();
 	json_set_string(report, "volume", quick->volume);
@@ -225,12 +229,24 @@ void quick_out_started(struct vmproc *vp, const struct json *message)
 	json_set_int(report, "save_ns", json_get_int(quick->saved, "duration_ns", 0));
 	json_set_int(report, "load_ns", json_get_int(quick->loaded, "duration_ns", 0));
 	json_set_int(report, "commit_ns", (int64_t)quick->commit_ns);
-	json_set_int(report, "start_ns", json_get_int(message, "start_ns", 0));
-	json_set_int(report, "away_ns", (int64_t)(clock_mono_ns() - quick->paused_at_ns));
+	json_set_int(report, "start_ns", json_get_int(quick->started, "start_ns", 0));
+	json_set_int(report, "away_ns", (int64_t)(quick->started_at_ns - quick->paused_at_ns));
 	job_update(job, "confirm", 99, report);
 	quick_free(quick);
 	vmproc_destroy(vp);
 	job_finish(job, JOB_DONE, API_FAILED, "");
+}
+
+void quick_out_started(struct vmproc *vp, const struct json *message)
+{
+	struct quick_out *quick = vp->quick;
+
+	/* The news can overtake the answer to our own compare-and-set; the verdict still comes. */
+	if (quick->step < QUICK_COMMIT || quick->started)
+		return;
+	quick->started = json_copy(message);
+	quick->started_at_ns = clock_mono_ns();
+	confirm(quick);
 }
 
 static void on_loaded(int error, const struct json *reply, void *data)

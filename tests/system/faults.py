@@ -156,7 +156,7 @@ def begin_slow_move(lab, source="host1", target="host2"):
     def under_way():
         found = next(j for j in node.ask("job", "list")["jobs"] if j["id"] == job)
         check(found["state"] == "running", f"the move ended too early: {found}")
-        return found.get("report", {}).get("sent_bytes", 0) > 2 << 20
+        return found["phase"] == "perform" and found["percent"] >= 10
     wait_for(under_way, 20, "the pre-copy")
     return job
 
@@ -213,7 +213,8 @@ def test_source_node_dies_during_precopy(lab):
     lab.nodes["host1"].kill()
     wait_for(lambda: copies(lab, "VM1")["host2"] == 0, 20, "the target throwing its copy away")
     wait_for(lambda: view(host2, "VM1") == ("host1", "Unknown"), 20, "the state becoming unknown")
-    refused(lab, 7, "vm", "start", "VM1", node="host2")
+    refused(lab, 10, "vm", "start", "VM1", node="host2")
+    refused(lab, 7, "vm", "start", "VM1", "--node", "host2", node="host2")
     lab.nodes["host1"].restart()
     lab.wait_until_ready()
     wait_for(lambda: view(host2, "VM1") == ("host1", "Off"), 20, "the node's own word on its VM")

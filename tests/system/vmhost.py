@@ -136,7 +136,7 @@ def begin_slow_move(env, vm, target):
     vm.call("mig.out", [s.fileno() for s in out], key=key, bandwidth_bytes_per_s=4 << 20, compress=False)
     for s in out + back:
         s.close()
-    vm.wait_event(lambda m: m["op"] == "mig.progress" and m["report"]["sent_bytes"] > 1 << 20, 20)
+    vm.wait_event(lambda m: m["op"] == "mig.progress" and m["report"]["percent"] >= 10, 20)
 
 
 def check_goes_on(vm):
