@@ -23,15 +23,14 @@ struct kvm_caps {
 int kvm_check(int kvm_fd, struct kvm_caps *ret_caps, const char **ret_missing);
 
 /* The ioctl's own result, or -errno. `arg` is a pointer or a number. */
-static inline int kvm_call(int fd, unsigned long request, const void *arg)
+static inline int kvm_call(int fd, unsigned long request, void *arg)
 {
 	int r = ioctl(fd, request, arg);
 
 	return r < 0 ? -errno : r;
 }
 
-#define kvm_call_number(fd, request, number)                                                       \
-	kvm_call(fd, request, (const void *)(uintptr_t)(number))
+#define kvm_call_number(fd, request, number) kvm_call(fd, request, (void *)(uintptr_t)(number))
 
 int kvm_enable(int fd, uint32_t capability, uint64_t argument);
 

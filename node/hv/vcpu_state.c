@@ -233,7 +233,7 @@ static int restore_group(struct vp *vp, const struct group *group, struct reader
 {
 	uint32_t tag = reader_le32(in);
 	uint32_t size_bytes = reader_le32(in);
-	const void *bytes = reader_take(in, size_bytes);
+	void *bytes = (void *)reader_take(in, size_bytes); /* KVM only reads it */
 	struct reader msrs;
 
 	if (!reader_ok(in) || tag != group->tag)
