@@ -14,3 +14,8 @@ foreach(name IN ITEMS bufs offload packet ppi rndis rx segment state tx vsp netv
             LINK vmbus_net_double)
     endif()
 endforeach()
+
+# And on the real bus.
+viaduct_test(test_vmbus_net_bus
+    SOURCES test_net_bus.c fake_guest.c guest_ring.c net_frames.c
+    LINK vmbus)
