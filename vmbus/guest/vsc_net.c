@@ -201,9 +201,15 @@ static int poll_one(struct vsc_net *net)
 	struct vsc_packet packet;
 	int r;
 
-	if (!vsc_ring_has_room(&net->channel.out, answer_bytes) &&
-		!vsc_ring_want_room(&net->channel.out, answer_bytes))
-		return -EAGAIN;
+	if (!vsc_ring_has_room(&net->channel.out, answer_bytes)) {
+		net->stalled = true;
+		if (!vsc_ring_want_room(&net->channel.out, answer_bytes))
+			return -EAGAIN;
+	}
+	if (net->stalled) {
+		net->stalled = false;
+		vsc_ring_want_room(&net->channel.out, 0);
+	}
 	r = vsc_channel_receive(&net->channel, net->packet, sizeof(net->packet), &packet);
 	if (r == -EMSGSIZE)
 		net->n_errors++;
@@ -237,8 +243,8 @@ bool vsc_net_poll(struct vsc_net *net)
 	net->more = n == POLL_BUDGET;
 	if (net->more)
 		return true;
-	/* A stalled ring stays masked: room, not data, is what is waited for. */
-	if (r == -EAGAIN && vsc_ring_is_empty(&net->channel.in)) {
+	/* When stalled, the ring stays masked: room, not data, is what is waited for. */
+	if (!net->stalled) {
 		vsc_ring_mask(&net->channel.in, false);
 		net->more = !vsc_ring_is_empty(&net->channel.in);
 	}

@@ -60,6 +60,7 @@ struct vsc_net {
 	bool link_indicated; /* the host spoke of the link by itself */
 
 	bool more;         /* the last poll left work behind */
+	bool stalled;      /* no room to answer the host, who was asked to tell when there is */
 	bool broken;       /* the ring does not hold together; nothing works any more */
 	uint64_t n_errors; /* what the host sent and made no sense */
 

@@ -114,7 +114,6 @@ int vsc_ring_send(struct vsc_ring *ring, const struct vsc_packet_out *packet, bo
 	at = copy_in(ring, at, zeros, align8(body_bytes) - body_bytes);
 	at = copy_in(ring, at, &trailer, TRAILER_BYTES);
 	store(ring, WORD(write_index), at);
-	store(ring, WORD(pending_send_bytes), 0);
 	full_barrier();
 	*ret_signal =
 		load(ring, WORD(interrupt_mask)) == 0 && load(ring, WORD(read_index)) == start;

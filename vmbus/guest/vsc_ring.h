@@ -36,7 +36,8 @@ struct vsc_packet_out {
 /* Bytes that a packet takes up in a ring. */
 uint32_t vsc_ring_packet_bytes(uint32_t header_bytes, uint32_t payload_bytes);
 bool vsc_ring_has_room(const struct vsc_ring *ring, uint32_t packet_bytes);
-/* Asks to be signalled when there is more room than that. True: there is already. */
+/* Asks to be signalled when there is more room than that, whatever is sent meanwhile; 0: no more.
+ * True: there is already. */
 bool vsc_ring_want_room(struct vsc_ring *ring, uint32_t packet_bytes);
 /* 0; -EAGAIN: no room. *ret_signal: the host has to be signalled. */
 int vsc_ring_send(struct vsc_ring *ring, const struct vsc_packet_out *packet, bool *ret_signal);

@@ -320,6 +320,41 @@ static void test_no_room_to_answer(void **state)
 	assert_true(f->nic.n_transfers_completed > before);
 	poll(f);
 	assert_int_equal(f->n_received, 10);
+	assert_int_equal(f->net.channel.in.control[2], 0); /* signals are wanted again */
+}
+
+/* The room that is waited for goes to a frame of our own first: the host must tell us all the same.
+ */
+static void test_no_room_and_more_to_send(void **state)
+{
+	struct fixture *f = *state;
+	struct vsc_packet_out filler = {.type = VMBUS_PACKET_COMPLETION, .payload = ""};
+	struct vsc_packet packet;
+	uint8_t buffer[64];
+	bool signal, told = false;
+
+	f->nic.mute = true;
+	while (vsc_ring_send(&f->net.channel.out, &filler, &signal) == 0)
+		;
+	fake_nic_frame(&f->nic, "frame", 5, 0);
+	vsc_net_poll(&f->net);
+	assert_true(f->net.stalled);
+	while (!vsc_net_send(&f->net, "ours", 4)) {
+		assert_int_equal(vsc_ring_receive(&f->nic.channel->in, buffer, sizeof(buffer),
+					 &packet, &signal),
+			0);
+		told |= signal;
+	}
+	while (!told) {
+		assert_int_equal(vsc_ring_receive(&f->nic.channel->in, buffer, sizeof(buffer),
+					 &packet, &signal),
+			0);
+		told |= signal;
+	}
+	fake_host_signal(f->host, f->nic.channel);
+	vsc_net_poll(&f->net);
+	assert_int_equal(f->n_received, 1);
+	assert_false(f->net.stalled);
 }
 
 static void test_indications(void **state)
@@ -494,6 +529,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_receive, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(test_flood, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_room_to_answer, set_up_open, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_no_room_and_more_to_send, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(test_indications, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(test_link_down_at_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rescind, set_up_open, tear_down),
