@@ -3,6 +3,7 @@
  * viaduct-vswitchd - the virtual switches of a node. Started by the node service with the control
  * channel as descriptor 3; everything else comes through it (fabric/ctl.h).
  */
+#include "base/json.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "fabric/ctl.h"
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define PROGRAM    "viaduct-vswitchd"
 #define CONTROL_FD 3
@@ -44,6 +46,13 @@ static int check_control_fd(void)
 	struct stat status;
 
 	return fstat(CONTROL_FD, &status) == 0 && S_ISSOCK(status.st_mode) ? 0 : -EBADF;
+}
+
+/* Libraries that open a file when first used do it while there are files. */
+static void warm_up(void)
+{
+	tzset();
+	json_unref(json_object_new());
 }
 
 static int run(struct program *program)
@@ -80,6 +89,7 @@ int main(void)
 			CONTROL_FD);
 		return EXIT_FAILURE;
 	}
+	warm_up();
 	r = sandbox_enter(&what);
 	if (r < 0) {
 		log_error("%s failed: %s", what, strerror(-r));

@@ -93,6 +93,21 @@ static void test_flooding_port_evicts_its_own(void **state)
 	assert_int_equal(lookup(1, 1000, T0 + 20000), -ENOENT);
 }
 
+static void test_being_seen_again_saves_from_eviction(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 64; i++)
+		learn(1, i, 7, T0 + i);
+	for (unsigned i = 0; i < 64; i += 2)
+		learn(1, i, 7, T0 + 100 + i);
+	learn(1, 3, 8, T0 + 300); /* moves */
+	for (unsigned i = 0; i < 31; i++)
+		learn(1, 100 + i, 7, T0 + 400 + i);
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(lookup(1, i, T0 + 500), i == 3 ? 8 : i % 2 ? -ENOENT : 7);
+	assert_int_equal(fdb_n_learned(fdb), 64);
+}
+
 static void test_aged_go_before_young(void **state)
 {
 	uint64_t later_ns = T0 + 2 * FDB_AGE_NS;
@@ -195,6 +210,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_vlans_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ageing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flooding_port_evicts_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_being_seen_again_saves_from_eviction, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_aged_go_before_young, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pinned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_for_any_vlan, setup, teardown),
