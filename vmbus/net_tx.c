@@ -6,6 +6,9 @@
 
 #define IP_MAX_BYTES 0xFFFFU
 
+/* No TCP has a smaller MSS, though options may leave less of it. */
+#define PORT_MIN_SEGMENT_BYTES 48
+
 #define IP4_LENGTH_AT 2
 #define IP6_LENGTH_AT 4
 #define IP6_BYTES     40
@@ -242,18 +245,24 @@ static int apply_lso(struct net_tx *tx, uint32_t lso)
 	return net_segmenter_init(&tx->segmenter, tx->frame, &layers, segment_bytes, tx->mtu_bytes);
 }
 
+/* Would the port refuse this super-frame? It need not know routing headers or absurd segments. */
+static bool must_cut(const struct net_tx *tx)
+{
+	const struct net_layers *layers = &tx->segmenter.layers;
+	uint32_t need = ETH_CAP_CSUM | (layers->ipv6 ? ETH_CAP_TSO6 : ETH_CAP_TSO4);
+
+	return (tx->port->caps & need) != need || layers->routed ||
+	       tx->segmenter.segment_bytes < PORT_MIN_SEGMENT_BYTES;
+}
+
 /* Do here what the port cannot. */
 static void match_port(struct net_tx *tx)
 {
-	uint32_t caps = tx->port->caps;
-	bool ipv6 = (tx->hdr.gso_type & ~ETH_GSO_ECN) == ETH_GSO_TCPV6;
-	uint32_t need = ETH_CAP_CSUM | (ipv6 ? ETH_CAP_TSO6 : ETH_CAP_TSO4);
-
 	/* One that was begun in segments goes on in segments. */
-	tx->segmented = tx->hdr.gso_type && ((caps & need) != need || tx->n_sent);
+	tx->segmented = tx->hdr.gso_type && (must_cut(tx) || tx->n_sent);
 	if (tx->segmented) {
 		tx->hdr = (struct eth_hdr){0};
-	} else if (tx->hdr.flags & ETH_HDR_NEEDS_CSUM && !(caps & ETH_CAP_CSUM)) {
+	} else if (tx->hdr.flags & ETH_HDR_NEEDS_CSUM && !(tx->port->caps & ETH_CAP_CSUM)) {
 		net_checksum_complete(
 			tx->frame, tx->frame_bytes, tx->hdr.csum_start, tx->hdr.csum_offset);
 		tx->hdr = (struct eth_hdr){0};
