@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 
-/* Linux and Windows show it, nothing depends on it. */
+/* For the guest's information; the bound that holds is VMBUS_MAX_RANGES. */
 #define MAX_MDL_CHAIN_LENGTH 34
 
 enum {
