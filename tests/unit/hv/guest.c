@@ -52,8 +52,9 @@ void guest_vector(struct frame *frame);
 void guest_main(void);
 
 static struct gate idt[64] __attribute__((aligned(16)));
-/* Followed by an I/O permission map that lets ring 3 use every port; IOPL does not do that where
- * ring 0 is emulated. */
+/* Followed by an I/O permission map that lets ring 3 use every port: where ring 0 is emulated, IOPL
+ * 3 does not. (Under QEMU's emulated SVM it is the map that stops working once a VP was restored,
+ * so the guest has both.) */
 static uint8_t tss[TSS_BYTES + IO_MAP_BYTES] __attribute__((aligned(16)));
 static volatile uint64_t n_interrupts[64];
 static volatile uint64_t n_faults;

@@ -97,12 +97,12 @@ vector_common:
 	add	$16, %rsp
 	iretq
 
-/* guest_enter_ring3(entry): never returns; interrupts stay off. */
+/* guest_enter_ring3(entry): never returns; interrupts stay off, IOPL is 3. */
 	.globl	guest_enter_ring3
 guest_enter_ring3:
 	pushq	$SEL_USER_DATA
 	pushq	$user_stack_top - 8
-	pushq	$0x2
+	pushq	$0x3002
 	pushq	$SEL_USER_CODE
 	push	%rdi
 	iretq
