@@ -87,7 +87,7 @@ static struct ndis_offload_params params;
 
 static int set(struct net_offload *offload, uint32_t caps, size_t size_bytes)
 {
-	uint8_t *exact = malloc(size_bytes);
+	uint8_t *exact = calloc(1, size_bytes);
 	int r;
 
 	memcpy(exact, &params, MIN(size_bytes, sizeof(params)));

@@ -14,7 +14,7 @@ static struct net_layers layers;
 static int find(void)
 {
 	/* Exactly as large as it is: a read beyond is an error of its own. */
-	uint8_t *exact = malloc(frame.size_bytes ? frame.size_bytes : 1);
+	uint8_t *exact = calloc(1, frame.size_bytes ? frame.size_bytes : 1);
 	int r;
 
 	memcpy(exact, frame.bytes, frame.size_bytes);

@@ -21,7 +21,7 @@ static void entry(uint32_t size, uint32_t type, uint32_t offset, uint32_t value)
 
 static int parse(size_t bytes)
 {
-	uint8_t *exact = malloc(bytes ? bytes : 1);
+	uint8_t *exact = calloc(1, bytes ? bytes : 1);
 	int r;
 
 	memcpy(exact, list, bytes);

@@ -22,7 +22,7 @@ static size_t answer_bytes;
 
 static int handle(const void *message, size_t size_bytes)
 {
-	uint8_t *exact = malloc(size_bytes ? size_bytes : 1);
+	uint8_t *exact = calloc(1, size_bytes ? size_bytes : 1);
 	int r;
 
 	if (size_bytes)

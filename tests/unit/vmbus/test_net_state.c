@@ -83,7 +83,7 @@ static void make_target(void)
 
 static int restore_bytes(const void *bytes, size_t size_bytes, bool open)
 {
-	uint8_t *exact = malloc(size_bytes ? size_bytes : 1);
+	uint8_t *exact = calloc(1, size_bytes ? size_bytes : 1);
 	struct reader in;
 	int r;
 
