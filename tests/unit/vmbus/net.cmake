@@ -19,3 +19,10 @@ endforeach()
 viaduct_test(test_vmbus_net_bus
     SOURCES test_net_bus.c fake_guest.c guest_ring.c net_frames.c
     LINK vmbus)
+
+# Against the guest library's NIC.
+if(TARGET guest_pure)
+    viaduct_test(test_vmbus_net_vsc
+        SOURCES test_net_vsc.c net_frames.c
+        LINK vmbus guest_pure)
+endif()
