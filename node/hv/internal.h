@@ -42,6 +42,9 @@ struct vp {
 	/* Under lock. */
 	enum vp_want want;
 	bool is_parked;
+
+	/* The owner's. */
+	uint32_t timer_remaining; /* of the local APIC's timer, while stopped; 0: not counting */
 };
 
 struct partition {
@@ -76,6 +79,13 @@ struct partition {
 
 /* partition.c: from a VP's thread; the first call of a run is reported, and every VP idles. */
 void partition_end(struct partition *partition, enum partition_end end, const char *text);
+
+/* lapic_timer.c: with every VP parked, and before anything else starts. */
+int lapic_timers_stop(struct partition *partition);
+int lapic_timers_start(struct partition *partition);
+/* A local APIC's state as it was when the VP stopped; and the other way round, for a restored one. */
+void lapic_timer_freeze(const struct vp *vp, struct kvm_lapic_state *lapic);
+void lapic_timer_note(struct vp *vp, const struct kvm_lapic_state *lapic);
 
 /* mem.c: RAM at 0 and, what would reach beyond 3 GiB, from 4 GiB on. */
 int mem_new(int vm_fd, uint64_t size_bytes, struct gpa_space **ret_memory);

@@ -10,7 +10,9 @@
 
 static int hv_unit_start(void *opaque)
 {
-	return tsc_start(opaque);
+	int r = lapic_timers_start(opaque);
+
+	return r < 0 ? r : tsc_start(opaque);
 }
 
 static int hv_unit_stop(void *opaque)
@@ -61,7 +63,7 @@ static int vp_unit_stop(void *opaque)
 		vp_ask_to_park(&partition->vps[i]);
 	for (unsigned i = 0; i < partition->n_vps; i++)
 		vp_wait_parked(&partition->vps[i]);
-	return 0;
+	return lapic_timers_stop(partition);
 }
 
 static int vp_unit_save(void *opaque, struct buf *out)

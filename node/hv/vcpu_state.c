@@ -36,10 +36,19 @@ static const struct {
 	{0xc0000103, 0xc0000103},
 };
 
+/* struct kvm_msrs and struct kvm_msr_list with room. */
 struct msr_batch {
-	struct kvm_msrs header;
+	uint32_t n;
+	uint32_t padding;
 	struct kvm_msr_entry entries[MSR_LIST_MAX];
 };
+static_assert_offset(struct msr_batch, entries, offsetof(struct kvm_msrs, entries));
+
+struct msr_indices {
+	uint32_t n;
+	uint32_t indices[2 * MSR_LIST_MAX];
+};
+static_assert_offset(struct msr_indices, indices, offsetof(struct kvm_msr_list, indices));
 
 static bool is_foreign(uint32_t index)
 {
@@ -62,7 +71,7 @@ static bool msr_list_has(const struct msr_list *list, uint32_t index)
 /* Some that KVM lists can be read but not written back, and some neither. */
 static void msr_list_try(struct msr_list *list, int vp_fd, uint32_t index)
 {
-	struct msr_batch one = {.header.nmsrs = 1, .entries[0].index = index};
+	struct msr_batch one = {.n = 1, .entries[0].index = index};
 
 	if (list->n < MSR_LIST_MAX && !is_foreign(index) && !msr_list_has(list, index) &&
 		kvm_call(vp_fd, KVM_GET_MSRS, &one) == 1 &&
@@ -72,16 +81,13 @@ static void msr_list_try(struct msr_list *list, int vp_fd, uint32_t index)
 
 int msr_list_init(struct msr_list *list, int kvm_fd, int vp_fd)
 {
-	struct {
-		struct kvm_msr_list header;
-		uint32_t indices[2 * MSR_LIST_MAX];
-	} known = {.header.nmsrs = 2 * MSR_LIST_MAX};
+	struct msr_indices known = {.n = 2 * MSR_LIST_MAX};
 	int r = kvm_call(kvm_fd, KVM_GET_MSR_INDEX_LIST, &known);
 
 	if (r < 0)
 		return r;
 	list->n = 0;
-	for (uint32_t i = 0; i < known.header.nmsrs; i++)
+	for (uint32_t i = 0; i < known.n; i++)
 		msr_list_try(list, vp_fd, known.indices[i]);
 	for (size_t i = 0; i < ARRAY_LEN(unlisted_msrs); i++) {
 		for (uint32_t msr = unlisted_msrs[i].first; msr <= unlisted_msrs[i].last; msr++)
@@ -93,7 +99,7 @@ int msr_list_init(struct msr_list *list, int kvm_fd, int vp_fd)
 static int save_msrs(struct vp *vp, struct buf *out)
 {
 	const struct msr_list *list = &vp->partition->msrs;
-	struct msr_batch batch = {.header.nmsrs = list->n};
+	struct msr_batch batch = {.n = list->n};
 	int n;
 
 	for (unsigned i = 0; i < list->n; i++)
@@ -111,7 +117,7 @@ static int save_msrs(struct vp *vp, struct buf *out)
 /* An MSR that refuses what it already holds (a host's constant) is fine. */
 static bool msr_holds(struct vp *vp, const struct kvm_msr_entry *wanted)
 {
-	struct msr_batch one = {.header.nmsrs = 1, .entries[0].index = wanted->index};
+	struct msr_batch one = {.n = 1, .entries[0].index = wanted->index};
 
 	return kvm_call(vp->fd, KVM_GET_MSRS, &one) == 1 && one.entries[0].data == wanted->data;
 }
@@ -131,7 +137,7 @@ static int restore_msrs(struct vp *vp, struct reader *in)
 			return -EBADMSG;
 	}
 	for (size_t done = 0; done < n;) {
-		struct msr_batch rest = {.header.nmsrs = (uint32_t)(n - done)};
+		struct msr_batch rest = {.n = (uint32_t)(n - done)};
 		int r;
 
 		memcpy(rest.entries, batch.entries + done, (n - done) * sizeof(rest.entries[0]));
@@ -206,6 +212,8 @@ static int save_group(struct vp *vp, const struct group *group, struct buf *out)
 			return -ENOMEM;
 		memset(at, 0, group_bytes(vp, group));
 		r = kvm_call(vp->fd, group_get(vp, group), at);
+		if (group->get == KVM_GET_LAPIC)
+			lapic_timer_freeze(vp, at);
 	}
 	if (r < 0)
 		return r;
@@ -244,6 +252,8 @@ static int restore_group(struct vp *vp, const struct group *group, struct reader
 	}
 	if (size_bytes != group_bytes(vp, group))
 		return -EBADMSG;
+	if (group->set == KVM_SET_LAPIC)
+		lapic_timer_note(vp, bytes);
 	/* What KVM refuses is no state that a VP can have. */
 	return kvm_call(vp->fd, group->set, bytes) < 0 ? -EBADMSG : 0;
 }

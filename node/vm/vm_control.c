@@ -50,10 +50,15 @@ static int op_info(struct vm *vm, struct vm_request *q)
 static int op_serial(struct vm *vm, struct vm_request *q)
 {
 	const char *text = json_get_string(q->message, "text", NULL);
+	int r;
 
-	if (!text || vm->state == VM_EMPTY)
+	if (!text)
 		return -EINVAL;
-	return partition_serial_input(vm->partition, text, strlen(text));
+	/* Typing interrupts the guest: not while a start puts its interrupt controllers in order. */
+	pthread_mutex_lock(&vm->lock);
+	r = partition_serial_input(vm->partition, text, strlen(text));
+	pthread_mutex_unlock(&vm->lock);
+	return r;
 }
 
 static int op_link(struct vm *vm, struct vm_request *q)

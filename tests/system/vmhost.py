@@ -115,6 +115,21 @@ def test_live_migration_keeps_memory_and_address(env):
 
 
 @with_env
+def test_idle_guest_wakes_up_again(env):
+    """A guest that sleeps until a timer fires: after a pause, after a move."""
+    vm = env.boot("VM1", "")
+    wait(lambda: "ready" in vm.serial_text(), 20, "the guest's start")
+    for _ in range(5):
+        vm.call("vm.pause")
+        vm.call("vm.start")
+        check(vm.command("status", 5).startswith("ok"), "no answer after a pause")
+    target = env.vm()
+    target.configure(None, "", MEMORY_MIB)
+    migrate(vm, target)
+    check(target.command("status", 5).startswith("ok"), "no answer after a move")
+
+
+@with_env
 def test_twelve_moves_in_a_row(env):
     vm = env.boot("VM1", WORKLOAD)
     wait(lambda: vm.field("status", "dirtied") > 4096, 30, "the workload")
