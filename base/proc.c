@@ -55,6 +55,17 @@ static int child_fds(const struct proc_spec *spec, int *error_fd)
 	return close_range((unsigned)first_free, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/* Out of the way of the child's own descriptors. */
+static int child_program_fd(const struct proc_spec *spec, int *program_fd)
+{
+	int moved = fcntl(*program_fd, F_DUPFD_CLOEXEC, PROC_FIRST_FD + (int)spec->n_fds);
+
+	if (moved < 0)
+		return -errno;
+	*program_fd = moved;
+	return 0;
+}
+
 static int child_signals(void)
 {
 	struct sigaction defaults = {.sa_handler = SIG_DFL};
@@ -89,8 +100,12 @@ static int child_follow_parent(pid_t parent)
 
 _Noreturn static void child_main(const struct proc_spec *spec, pid_t parent, int error_fd)
 {
-	int r = child_fds(spec, &error_fd);
+	/* Opened while it can be: the user that the child becomes may not reach the folder. */
+	int program = open(spec->path, O_PATH | O_CLOEXEC);
+	int r = program < 0 ? -errno : child_program_fd(spec, &program);
 
+	if (r == 0)
+		r = child_fds(spec, &error_fd);
 	if (r == 0)
 		r = child_signals();
 	if (r == 0)
@@ -100,7 +115,7 @@ _Noreturn static void child_main(const struct proc_spec *spec, pid_t parent, int
 	if (r == 0)
 		r = child_follow_parent(parent);
 	if (r == 0) {
-		execv(spec->path, (char *const *)spec->argv);
+		execveat(program, "", (char *const *)spec->argv, environ, AT_EMPTY_PATH);
 		r = -errno;
 	}
 	while (write(error_fd, &r, sizeof(r)) < 0 && errno == EINTR)
