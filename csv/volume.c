@@ -11,7 +11,7 @@
 static bool id_is_valid(const char *id)
 {
 	return strlen(id) == CSV_ID_TEXT_BYTES - 1 &&
-		strspn(id, "0123456789abcdef") == CSV_ID_TEXT_BYTES - 1;
+	       strspn(id, "0123456789abcdef") == CSV_ID_TEXT_BYTES - 1;
 }
 
 static int open_dir(const char *path)

@@ -19,7 +19,8 @@ int cmd_cluster_status(const struct ctl_args *args)
 	if (args->json)
 		return ctl_print_json(reply);
 	if (!json_get_bool(reply, "connected", false))
-		printf("corosync does not answer on this node; what follows is what was known last\n");
+		printf("corosync does not answer on this node; what follows is what was known "
+		       "last\n");
 	printf("Quorum   %s (%lld of %lld votes, %lld needed)\n",
 		json_get_bool(reply, "quorate", false) ? "yes" : "NO",
 		(long long)json_get_int(reply, "total_votes", 0),

@@ -103,8 +103,10 @@ static void print_rounds(const struct json *rounds)
 		table_cell(table, "%zu%s", i + 1, i + 1 == json_length(rounds) ? " (paused)" : "");
 		for (size_t k = 0; k < ARRAY_LEN(counts); k++)
 			table_cell(table, "%lld", (long long)json_get_int(round, counts[k], 0));
-		table_cell(table, "%s", format_bytes((uint64_t)json_get_int(round, "raw_bytes", 0)));
-		table_cell(table, "%s", format_bytes((uint64_t)json_get_int(round, "sent_bytes", 0)));
+		table_cell(
+			table, "%s", format_bytes((uint64_t)json_get_int(round, "raw_bytes", 0)));
+		table_cell(
+			table, "%s", format_bytes((uint64_t)json_get_int(round, "sent_bytes", 0)));
 		table_cell(table, "%s", format_ns((uint64_t)json_get_int(round, "duration_ns", 0)));
 	}
 	table_print(table);
@@ -128,7 +130,8 @@ static void print_live_report(const struct json *job)
 	const struct json *blackout = json_get(report, "blackout");
 	const struct json *network = json_get(report, "network");
 	const struct json *networks = json_get(report, "networks");
-	double raw = json_get_real(report, "raw_bytes", 0), sent = json_get_real(report, "sent_bytes", 0);
+	double raw = json_get_real(report, "raw_bytes", 0),
+	       sent = json_get_real(report, "sent_bytes", 0);
 
 	print_rounds(json_get(report, "rounds"));
 	printf("\nMoved     %s from %s to %s in %s\n", json_get_string(job, "vm", ""),
@@ -243,7 +246,8 @@ int cmd_quick_migrate(const struct ctl_args *args)
 
 int cmd_job_list(const struct ctl_args *args)
 {
-	static const char *const headings[] = {"Job", "Kind", "VM", "From", "To", "State", "%", "Why"};
+	static const char *const headings[] = {
+		"Job", "Kind", "VM", "From", "To", "State", "%", "Why"};
 	static const char *const keys[] = {"id", "kind", "vm", "from", "to", "state"};
 	_cleanup_json_ struct json *reply = NULL;
 	const struct json *jobs;

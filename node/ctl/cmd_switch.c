@@ -40,8 +40,10 @@ static void print_ports(const struct json *switches)
 			table_cell(table, "%s", json_get_string(port, "mac", ""));
 			table_cell(table, "%s", vlan);
 			table_cell(table, "%s", json_get_string(port, "state", ""));
-			table_cell(table, "%s", format_bytes((uint64_t)json_get_int(port, "rx_bytes", 0)));
-			table_cell(table, "%s", format_bytes((uint64_t)json_get_int(port, "tx_bytes", 0)));
+			table_cell(table, "%s",
+				format_bytes((uint64_t)json_get_int(port, "rx_bytes", 0)));
+			table_cell(table, "%s",
+				format_bytes((uint64_t)json_get_int(port, "tx_bytes", 0)));
 			table_cell(table, "%s", json_get_string(port, "reason", ""));
 		}
 	}
@@ -53,7 +55,8 @@ static void print_ports(const struct json *switches)
 
 int cmd_switch_list(const struct ctl_args *args)
 {
-	static const char *const headings[] = {"Name", "Node", "Type", "Uplink", "Logical", "Ports"};
+	static const char *const headings[] = {
+		"Name", "Node", "Type", "Uplink", "Logical", "Ports"};
 	static const char *const keys[] = {"name", "node", "type", "uplink", "logical"};
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("switch.list");

@@ -50,7 +50,8 @@ int cmd_vm_list(const struct ctl_args *args)
 		table_cell(table, "%s", json_get_string(vm, "name", ""));
 		table_cell(table, "%s", json_get_string(vm, "state", ""));
 		table_cell(table, "%s", json_get_string(vm, "node", ""));
-		table_cell(table, "%s", format_bytes((uint64_t)json_get_int(vm, "memory_bytes", 0)));
+		table_cell(
+			table, "%s", format_bytes((uint64_t)json_get_int(vm, "memory_bytes", 0)));
 		table_cell(table, "%lld", (long long)json_get_int(vm, "vps", 0));
 		table_cell(table, "%s", nic);
 		table_cell(table, "%s", json_get_string(vm, "reason", ""));
@@ -70,7 +71,8 @@ static void show_live(const struct json *live)
 	for (size_t i = 0; i < json_length(nics); i++) {
 		const struct json *nic = json_at(nics, i);
 
-		printf("  adapter %zu  NVSP %s, %s, link %s, received %s in %lld frames, sent %s in %lld\n",
+		printf("  adapter %zu  NVSP %s, %s, link %s, received %s in %lld frames, sent %s "
+		       "in %lld\n",
 			i, json_get_string(nic, "nvsp", ""),
 			json_get_bool(nic, "ready", false) ? "ready" : "not ready",
 			json_get_bool(nic, "link", false) ? "up" : "down",
@@ -98,7 +100,8 @@ int cmd_vm_show(const struct ctl_args *args)
 	nics = json_get(vm, "nics");
 	printf("Name         %s\n", json_get_string(vm, "name", ""));
 	printf("State        %s%s%s\n", json_get_string(vm, "state", ""),
-		json_get_string(vm, "reason", "")[0] ? " - " : "", json_get_string(vm, "reason", ""));
+		json_get_string(vm, "reason", "")[0] ? " - " : "",
+		json_get_string(vm, "reason", ""));
 	printf("Owner        %s, epoch %lld\n", json_get_string(vm, "node", ""),
 		(long long)json_get_int(vm, "epoch", 0));
 	printf("Memory       %s\n", format_bytes((uint64_t)json_get_int(vm, "memory_bytes", 0)));
@@ -138,7 +141,8 @@ static int nic_item(struct json *nic, const char *key, const char *value)
 	return 0;
 }
 
-/* "switch=A,vlan=2,mac=...": VLAN lists use '+' or '-' ("trunk=2-4+7"), because ',' separates items. */
+/* "switch=A,vlan=2,mac=...": VLAN lists use '+' or '-' ("trunk=2-4+7"), because ',' separates
+ * items. */
 static int parse_nic(const char *spec, struct json *nics)
 {
 	_cleanup_free_ char *copy = strdup(spec);
@@ -156,7 +160,8 @@ static int parse_nic(const char *spec, struct json *nics)
 		if (!value || nic_item(nic, item, value) < 0) {
 			json_unref(nic);
 			return ctl_fail(EXIT_USAGE,
-				"--nic '%s': '%s' is not one of switch=, vlan=, trunk=, native=, mac=, mtu=, "
+				"--nic '%s': '%s' is not one of switch=, vlan=, trunk=, native=, "
+				"mac=, mtu=, "
 				"spoofing=on",
 				spec, item);
 		}
@@ -182,7 +187,8 @@ int cmd_vm_create(const struct ctl_args *args)
 	if (ctl_parse_size(memory ? memory : "128M", &memory_bytes) < 0)
 		r = ctl_fail(EXIT_USAGE, "--memory %s is no size; say 128M or 2G", memory);
 	else if (!path)
-		r = ctl_fail(EXIT_USAGE, kernel ? "--kernel %s cannot be found" : "--kernel FILE is needed%s",
+		r = ctl_fail(EXIT_USAGE,
+			kernel ? "--kernel %s cannot be found" : "--kernel FILE is needed%s",
 			kernel ? kernel : "");
 	for (unsigned i = 0; r == EXIT_OK && (nic = ctl_option_at(args, "nic", i)); i++)
 		r = parse_nic(nic, nics);
@@ -247,8 +253,8 @@ static bool line_matches(const char *line, const char *until)
 	return false;
 }
 
-static int serial_call(const struct ctl_args *args, const char *send, int64_t after, int64_t wait_ms,
-	struct json **ret_reply)
+static int serial_call(const struct ctl_args *args, const char *send, int64_t after,
+	int64_t wait_ms, struct json **ret_reply)
 {
 	struct json *request = ctl_request("vm.serial");
 
@@ -278,7 +284,8 @@ static bool print_lines(char *pending, const char *until)
 	return matched;
 }
 
-static int serial_until(const struct ctl_args *args, const char *until, int64_t after, uint64_t end_ns)
+static int serial_until(
+	const struct ctl_args *args, const char *until, int64_t after, uint64_t end_ns)
 {
 	_cleanup_free_ char *pending = calloc(1, 1);
 

@@ -2,7 +2,8 @@
  *
  * ctl.h - the command line `viaduct`: one table of commands, one file for each noun.
  *
- * A command gets its checked arguments, asks the node service, prints, and returns an exit code. With
+ * A command gets its checked arguments, asks the node service, prints, and returns an exit code.
+ * With
  * --json it prints the service's answer as it is, for scripts.
  */
 #ifndef VIADUCT_NODE_CTL_CTL_H
@@ -47,9 +48,9 @@ struct ctl_args {
 };
 
 struct ctl_command {
-	const char *words;       /* "vm create" */
-	const char *positional;  /* "VM NODE", as the help shows it */
-	unsigned n_positional;   /* all are required */
+	const char *words;      /* "vm create" */
+	const char *positional; /* "VM NODE", as the help shows it */
+	unsigned n_positional;  /* all are required */
 	const char *help;
 	int (*run)(const struct ctl_args *args);
 	const struct ctl_option *options; /* ends with a NULL name */

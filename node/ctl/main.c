@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTION_END {NULL, NULL, NULL}
+#define OPTION_END                                                                                 \
+	{                                                                                          \
+		NULL, NULL, NULL                                                                   \
+	}
 
 static const struct ctl_option no_options[] = {OPTION_END};
 static const struct ctl_option network_set_options[] = {
@@ -73,9 +76,10 @@ static const struct ctl_command commands[] = {
 		serial_options},
 	{"cluster status", "", 0, "members, quorum, store", cmd_cluster_status, no_options},
 	{"cluster network list", "", 0, "the cluster's networks", cmd_network_list, no_options},
-	{"cluster network set", "NETWORK", 1, "change a network's role, metric, name", cmd_network_set,
-		network_set_options},
-	{"switch list", "", 0, "the virtual switches and their ports", cmd_switch_list, node_option},
+	{"cluster network set", "NETWORK", 1, "change a network's role, metric, name",
+		cmd_network_set, network_set_options},
+	{"switch list", "", 0, "the virtual switches and their ports", cmd_switch_list,
+		node_option},
 	{"switch create", "SWITCH", 1, "make a virtual switch", cmd_switch_create,
 		switch_create_options},
 	{"switch delete", "SWITCH", 1, "delete a virtual switch without VMs", cmd_switch_delete,
@@ -87,8 +91,8 @@ static const struct ctl_command commands[] = {
 	{"job cancel", "JOB", 1, "cancel a migration", cmd_job_cancel, no_options},
 };
 
-/* The names that administrators of the original know. A parameter becomes a positional argument ("1",
- * "2") or an option. */
+/* The names that administrators of the original know. A parameter becomes a positional argument
+ * ("1", "2") or an option. */
 static const struct alias {
 	const char *name;
 	const char *words;
@@ -153,8 +157,8 @@ const char *ctl_option(const struct ctl_args *args, const char *name)
 	return ctl_option_at(args, name, 0);
 }
 
-static const struct ctl_option *find_option(const struct ctl_command *command, const char *name,
-	size_t len)
+static const struct ctl_option *find_option(
+	const struct ctl_command *command, const char *name, size_t len)
 {
 	for (const struct ctl_option *o = command->options; o->name; o++) {
 		if (strlen(o->name) == len && strncmp(o->name, name, len) == 0)
@@ -164,8 +168,8 @@ static const struct ctl_option *find_option(const struct ctl_command *command, c
 }
 
 /* One "--name", "--name value" or "--name=value"; `*at` moves past it. 0 or an exit code. */
-static int parse_option(const struct ctl_command *command, int argc, char **argv, int *at,
-	struct ctl_args *args)
+static int parse_option(
+	const struct ctl_command *command, int argc, char **argv, int *at, struct ctl_args *args)
 {
 	const char *name = argv[*at] + 2;
 	const char *equals = strchr(name, '=');
@@ -182,7 +186,8 @@ static int parse_option(const struct ctl_command *command, int argc, char **argv
 			command->words, argv[*at], command->words);
 	if (option->value && !equals) {
 		if (*at + 1 >= argc)
-			return ctl_fail(EXIT_USAGE, "--%s needs a value: %s", option->name, option->value);
+			return ctl_fail(
+				EXIT_USAGE, "--%s needs a value: %s", option->name, option->value);
 		value = argv[++*at];
 	} else if (!option->value && equals) {
 		return ctl_fail(EXIT_USAGE, "--%s takes no value", option->name);
@@ -209,16 +214,17 @@ static int run_command(const struct ctl_command *command, int argc, char **argv)
 		if (strncmp(argv[i], "--", 2) == 0)
 			r = parse_option(command, argc, argv, &i, &args);
 		else if (args.n_positional == command->n_positional)
-			r = ctl_fail(EXIT_USAGE, "'%s' is one argument too many; usage: viaduct %s %s",
-				argv[i], command->words, command->positional);
+			r = ctl_fail(EXIT_USAGE,
+				"'%s' is one argument too many; usage: viaduct %s %s", argv[i],
+				command->words, command->positional);
 		else
 			args.positional[args.n_positional++] = argv[i];
 		if (r)
 			return r;
 	}
 	if (args.n_positional < command->n_positional)
-		return ctl_fail(EXIT_USAGE, "an argument is missing; usage: viaduct %s %s", command->words,
-			command->positional);
+		return ctl_fail(EXIT_USAGE, "an argument is missing; usage: viaduct %s %s",
+			command->words, command->positional);
 	return command->run(&args);
 }
 
@@ -314,7 +320,8 @@ int main(int argc, char **argv)
 		print_commands(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 ||
+		strcmp(argv[1], "-h") == 0) {
 		print_commands(stdout);
 		return EXIT_OK;
 	}
@@ -324,7 +331,8 @@ int main(int argc, char **argv)
 	}
 	command = find_command(argc - 1, argv + 1, &n_words);
 	if (!command)
-		return ctl_fail(EXIT_USAGE, "there is no command '%s%s%s'; 'viaduct --help' lists them",
-			argv[1], argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+		return ctl_fail(EXIT_USAGE,
+			"there is no command '%s%s%s'; 'viaduct --help' lists them", argv[1],
+			argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
 	return run_command(command, argc - 1 - n_words, argv + 1 + n_words);
 }

@@ -82,9 +82,9 @@ int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout
 	ipc_client_free(client);
 	if (r < 0)
 		return ctl_fail(r == -ECONNRESET ? EXIT_NO_DAEMON : EXIT_FAILED, "%s",
-			r == -ECONNRESET   ? "viaductd went away while it was asked"
-				: r == -ETIMEDOUT ? "viaductd did not answer in time"
-						  : strerror(-r));
+			r == -ECONNRESET  ? "viaductd went away while it was asked"
+			: r == -ETIMEDOUT ? "viaductd did not answer in time"
+					  : strerror(-r));
 	if (json_get_bool(reply, "ok", false)) {
 		*ret_reply = reply;
 		return EXIT_OK;

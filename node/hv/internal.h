@@ -83,7 +83,8 @@ void partition_end(struct partition *partition, enum partition_end end, const ch
 /* lapic_timer.c: with every VP parked, and before anything else starts. */
 int lapic_timers_stop(struct partition *partition);
 int lapic_timers_start(struct partition *partition);
-/* A local APIC's state as it was when the VP stopped; and the other way round, for a restored one. */
+/* A local APIC's state as it was when the VP stopped; and the other way round, for a restored one.
+ */
 void lapic_timer_freeze(const struct vp *vp, struct kvm_lapic_state *lapic);
 void lapic_timer_note(struct vp *vp, const struct kvm_lapic_state *lapic);
 

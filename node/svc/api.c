@@ -107,10 +107,11 @@ void api_fail(struct api_call *call, enum api_code code, const char *format, ...
 void api_fail_errno(struct api_call *call, int error, const char *what)
 {
 	if (error == -EHOSTDOWN)
-		api_fail(call, API_NO_QUORUM, "%s: this node has no quorum, so nothing may be changed",
-			what);
+		api_fail(call, API_NO_QUORUM,
+			"%s: this node has no quorum, so nothing may be changed", what);
 	else if (error == -ESTALE)
-		api_fail(call, API_CONFLICT, "%s: somebody else changed it meanwhile; try again", what);
+		api_fail(call, API_CONFLICT, "%s: somebody else changed it meanwhile; try again",
+			what);
 	else
 		api_fail(call, API_FAILED, "%s: %s", what, strerror(-error));
 }
@@ -120,12 +121,15 @@ bool api_needs_quorum(struct api_call *call)
 	struct cluster *cluster = call->svc->cluster;
 
 	if (!cluster_is_connected(cluster))
-		api_fail(call, API_NO_QUORUM, "corosync does not answer on this node; is it running?");
+		api_fail(call, API_NO_QUORUM,
+			"corosync does not answer on this node; is it running?");
 	else if (!cluster_is_quorate(cluster))
 		api_fail(call, API_NO_QUORUM,
-			"this node has no quorum, so nothing may be changed; see 'viaduct cluster status'");
+			"this node has no quorum, so nothing may be changed; see 'viaduct cluster "
+			"status'");
 	else if (!cluster_is_synced(cluster))
-		api_fail(call, API_NO_QUORUM, "this node is still joining the cluster; try again soon");
+		api_fail(call, API_NO_QUORUM,
+			"this node is still joining the cluster; try again soon");
 	else
 		return true;
 	return false;

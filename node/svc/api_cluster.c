@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const net_state_names[] = {"Unknown", "Unavailable", "Down", "Partitioned", "Up"};
+static const char *const net_state_names[] = {
+	"Unknown", "Unavailable", "Down", "Partitioned", "Up"};
 static const char *const interface_state_names[] = {
 	"Unknown", "Unavailable", "Failed", "Unreachable", "Up"};
 
@@ -34,8 +35,8 @@ static const char *role_name(enum cluster_net_role role)
 
 /* ---- cluster.status ---- */
 
-static int count_one(const char *key _unused_, const struct json *value, uint64_t version _unused_,
-	void *data)
+static int count_one(
+	const char *key _unused_, const struct json *value, uint64_t version _unused_, void *data)
 {
 	struct json *counts = data;
 	const char *node = json_get_string(value, "node", "");
@@ -67,10 +68,10 @@ static struct json *nodes_json(struct svc *svc)
 		json_set_int(entry, "id", nodes[i].id);
 		json_set_string(entry, "name", nodes[i].name);
 		json_set_string(entry, "state",
-			!up                          ? "Down"
-				: !nodes[i].has_service ? "NoService"
-				: !nodes[i].is_synced   ? "Joining"
-							: "Up");
+			!up                     ? "Down"
+			: !nodes[i].has_service ? "NoService"
+			: !nodes[i].is_synced   ? "Joining"
+						: "Up");
 		json_set_string(entry, "address", nodes[i].ring_addr[0]);
 		json_set_int(entry, "vms", up ? json_get_int(vms, nodes[i].name, 0) : 0);
 		json_append(list, entry);
@@ -111,14 +112,15 @@ static const char *node_name(const struct cluster_node *nodes, size_t n, uint32_
 	return "?";
 }
 
-static struct json *net_json(const struct cluster_net *net, const struct cluster_node *nodes, size_t n)
+static struct json *net_json(
+	const struct cluster_net *net, const struct cluster_node *nodes, size_t n)
 {
 	struct json *entry = json_object_new();
 	struct json *interfaces = json_array_new();
 
 	json_set_string(entry, "name", net->name);
-	json_set_string(entry, "state",
-		name_of(net_state_names, ARRAY_LEN(net_state_names), net->state));
+	json_set_string(
+		entry, "state", name_of(net_state_names, ARRAY_LEN(net_state_names), net->state));
 	json_set_string(entry, "reason", net->reason);
 	json_set_int(entry, "metric", net->metric);
 	json_set_bool(entry, "auto_metric", net->auto_metric);
@@ -183,7 +185,8 @@ static bool apply_settings(struct api_call *call, struct json *record)
 		}
 	}
 	if (role) {
-		api_fail(call, API_USAGE, "'%.40s' is no role: None, Cluster or ClusterAndClient", role);
+		api_fail(call, API_USAGE, "'%.40s' is no role: None, Cluster or ClusterAndClient",
+			role);
 		return false;
 	}
 	if (rename)
@@ -228,7 +231,8 @@ void api_network_set(struct api_call *call)
 	if (!api_needs_quorum(call))
 		return;
 	snprintf(key, sizeof(key), "net/%s", nets[at].subnet);
-	record = cluster_get(cluster, key, &old, &version) == 0 ? json_copy(old) : json_object_new();
+	record =
+		cluster_get(cluster, key, &old, &version) == 0 ? json_copy(old) : json_object_new();
 	if (!apply_settings(call, record)) {
 		json_unref(record);
 		return;
@@ -257,13 +261,15 @@ void api_switch_create(struct api_call *call)
 	if (!svc_name_is_valid(name) ||
 		(!external && strcmp(type, "internal") != 0 && strcmp(type, "private") != 0)) {
 		api_fail(call, API_USAGE,
-			"a switch needs a name (letters, digits, - _ .) and a type: external, internal or "
+			"a switch needs a name (letters, digits, - _ .) and a type: external, "
+			"internal or "
 			"private");
 		return;
 	}
 	if (external != (uplink != NULL)) {
 		api_fail(call, API_USAGE,
-			external ? "an external switch needs an uplink, the network adapter it is bound to"
+			external ? "an external switch needs an uplink, the network adapter it is "
+				   "bound to"
 				 : "only an external switch has an uplink");
 		return;
 	}
@@ -315,7 +321,8 @@ void api_switch_delete(struct api_call *call)
 
 			if (switchd_resolve(call->svc, node, reference, text, sizeof(text)) &&
 				strcmp(text, name) == 0) {
-				api_fail(call, API_CONFLICT, "switch %s is in use by %s", name, vp->name);
+				api_fail(call, API_CONFLICT, "switch %s is in use by %s", name,
+					vp->name);
 				return;
 			}
 		}
@@ -331,8 +338,8 @@ struct switch_listing {
 	const char *node;
 };
 
-static int list_switch(const char *key, const struct json *record, uint64_t version _unused_,
-	void *data)
+static int list_switch(
+	const char *key, const struct json *record, uint64_t version _unused_, void *data)
 {
 	struct switch_listing *l = data;
 	struct json *entry = json_object_new();
@@ -355,8 +362,8 @@ static int list_switch(const char *key, const struct json *record, uint64_t vers
 	return 0;
 }
 
-static void on_switches(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_switches(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct api_call *call = data;
 	struct switch_listing l = {

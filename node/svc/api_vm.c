@@ -110,8 +110,8 @@ struct listing {
 	struct json *list;
 };
 
-static int list_one(const char *key, const struct json *value _unused_, uint64_t version _unused_,
-	void *data)
+static int list_one(
+	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
 {
 	struct listing *l = data;
 	const char *name = strchr(key, '/') + 1;
@@ -141,8 +141,8 @@ static struct json *show_json(const char *name, const struct vm_view *v)
 	return j;
 }
 
-static void on_info(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_info(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct api_call *call = data;
 	const char *name = json_get_string(call->message, "vm", "");
@@ -179,8 +179,8 @@ void api_vm_show(struct api_call *call)
 
 /* ---- start ---- */
 
-static void on_vm_started(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_vm_started(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct api_call *call = data;
 	const char *name = json_get_string(call->message, "vm", "");
@@ -235,8 +235,8 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 	r = vmproc_new(call->svc, name, (struct json *)v.config, v.owner.epoch, false,
 		on_vm_prepared, call, &vp);
 	if (r < 0)
-		api_fail(call, r == -EEXIST ? API_CONFLICT : API_FAILED, "%s was not started: %s", name,
-			r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r));
+		api_fail(call, r == -EEXIST ? API_CONFLICT : API_FAILED, "%s was not started: %s",
+			name, r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r));
 	else
 		vmproc_publish(call->svc, name, v.owner.epoch, "Starting", "");
 }
@@ -274,11 +274,12 @@ void api_vm_start(struct api_call *call)
 	}
 	state = state_of(&v, &reason);
 	if (!is_off(state)) {
-		/* A dead owner may only seem dead: its VM may still write. Nothing here can know better yet. */
+		/* A dead owner may only seem dead: its VM may still write. Nothing here can know
+		 * better yet. */
 		api_fail(call, API_CONFLICT,
-			strcmp(state, "Unknown") == 0
-				? "%s belongs to %s, which is down; it starts again when that node is back"
-				: "%s is not off: it is with %s",
+			strcmp(state, "Unknown") == 0 ? "%s belongs to %s, which is down; it "
+							"starts again when that node is back"
+						      : "%s is not off: it is with %s",
 			name, v.node.id ? v.node.name : "nobody");
 		return;
 	}
@@ -289,8 +290,8 @@ void api_vm_start(struct api_call *call)
 	if (!has_room(call, name, &v))
 		return;
 	snprintf(object, sizeof(object), "vm/%s", name);
-	r = cluster_owner_cas(svc->cluster, object, &v.owner, cluster_local_id(svc->cluster), on_owned,
-		call);
+	r = cluster_owner_cas(
+		svc->cluster, object, &v.owner, cluster_local_id(svc->cluster), on_owned, call);
 	if (r < 0)
 		api_fail_errno(call, r, "the VM was not started");
 }
@@ -344,8 +345,8 @@ static void answer_serial(struct api_call *call)
 	api_reply(call, result);
 }
 
-static void on_sent(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_sent(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct api_call *call = data;
 	struct json *result;
@@ -381,8 +382,8 @@ void api_vm_serial(struct api_call *call)
 		call->after = vp->serial_end;
 		message = json_object_new();
 		json_set_string(message, "text", send);
-		if (chan_call(vp->chan, "vm.serial", message, NULL, 0, CALL_TIMEOUT_NS, on_sent, call) <
-			0)
+		if (chan_call(vp->chan, "vm.serial", message, NULL, 0, CALL_TIMEOUT_NS, on_sent,
+			    call) < 0)
 			api_fail(call, API_FAILED, "%s cannot be reached", name);
 		return;
 	}
@@ -421,8 +422,8 @@ static const char *check_migration(struct api_call *call, const char *name, cons
 	return NULL;
 }
 
-static int only_volume(const char *key, const struct json *value _unused_, uint64_t version _unused_,
-	void *data)
+static int only_volume(
+	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
 {
 	const char **name = data;
 
@@ -450,7 +451,8 @@ void api_vm_migrate(struct api_call *call)
 	if (!need_vm(call, name, &v))
 		return;
 	if (cluster_find_node(call->svc->cluster, to, &target) < 0) {
-		api_fail(call, API_NOT_FOUND, "there is no node '%.63s'; see 'viaduct cluster status'", to);
+		api_fail(call, API_NOT_FOUND,
+			"there is no node '%.63s'; see 'viaduct cluster status'", to);
 		return;
 	}
 	if (!api_needs_quorum(call) || !at_owner(call, name, &v))
@@ -465,7 +467,8 @@ void api_vm_migrate(struct api_call *call)
 		cluster_for_each(call->svc->cluster, "volume/", only_volume, &volume);
 	if (quick && !volume) {
 		api_fail(call, API_REFUSED,
-			"a quick migration needs a shared volume; make one with 'viaduct volume create'");
+			"a quick migration needs a shared volume; make one with 'viaduct volume "
+			"create'");
 		return;
 	}
 	job = job_new(call->svc, quick ? "quick-migrate" : "live-migrate", name,
@@ -476,9 +479,9 @@ void api_vm_migrate(struct api_call *call)
 	}
 	r = quick ? quick_out_start(vp, job, &target, volume) : mig_out_start(vp, job, &target, m);
 	if (r < 0) {
-		why = r == -ENETUNREACH
-			? "no cluster network may carry a migration between the two nodes and is up"
-			: strerror(-r);
+		why = r == -ENETUNREACH ? "no cluster network may carry a migration between the "
+					  "two nodes and is up"
+					: strerror(-r);
 		job_finish(job, JOB_FAILED, API_REFUSED, why);
 		api_fail(call, API_REFUSED, "%s cannot be moved to %s: %s", name, to, why);
 		return;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JOBS_KEPT       64     /* finished ones, for those who ask later */
+#define JOBS_KEPT       64 /* finished ones, for those who ask later */
 #define JOB_MAX_WAIT_MS 10000
 
 static const char *const state_names[] = {
@@ -81,8 +81,8 @@ static void forget_old_jobs(struct svc *svc)
 	}
 }
 
-struct job *job_new(struct svc *svc, const char *kind, const char *vm, const char *from,
-	const char *to)
+struct job *job_new(
+	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to)
 {
 	struct job *job = calloc(1, sizeof(*job));
 

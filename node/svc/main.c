@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that this
- * node owns, answers the command line and the other nodes.
+ * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that
+ * this node owns, answers the command line and the other nodes.
  */
 #include "node/svc/svc.h"
 
@@ -22,7 +22,8 @@
 
 /* ---- requests of other nodes ---- */
 
-static void on_started_notice(struct svc *svc, struct peer_request *request, const struct json *message)
+static void on_started_notice(
+	struct svc *svc, struct peer_request *request, const struct json *message)
 {
 	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
 
@@ -35,8 +36,8 @@ static void on_started_notice(struct svc *svc, struct peer_request *request, con
 	}
 }
 
-static void on_peer(struct peer_request *request, const char *from, const struct json *message,
-	void *data)
+static void on_peer(
+	struct peer_request *request, const char *from, const struct json *message, void *data)
 {
 	struct svc *svc = data;
 	const char *op = json_get_string(message, "op", "");
@@ -53,7 +54,8 @@ static void on_peer(struct peer_request *request, const char *from, const struct
 		if (strcmp(op, "mig.abort") == 0)
 			mig_in_abort(svc, from, message);
 		else
-			log_warning("%s asked for '%.40s', which this version does not know", from, op);
+			log_warning(
+				"%s asked for '%.40s', which this version does not know", from, op);
 		peer_reply(request, NULL);
 	}
 }
@@ -98,7 +100,8 @@ static void publish_node(struct svc *svc)
 	cluster_publish_interfaces(svc->cluster);
 }
 
-static int connect_peer(const char *key, const struct json *value, uint64_t version _unused_, void *data)
+static int connect_peer(
+	const char *key, const struct json *value, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
 	const char *name = strchr(key, '/') + 1;
@@ -126,8 +129,8 @@ static void start_peer(struct svc *svc)
 	snprintf(key_file, sizeof(key_file), "%s/peer.key", svc->options.state_dir);
 	r = peer_new(svc->loop, self.ring_addr[0], key_file, on_peer, svc, &svc->peer);
 	if (r < 0)
-		log_error("requests of other nodes cannot be taken on %s port %d: %s", self.ring_addr[0],
-			PEER_PORT, strerror(-r));
+		log_error("requests of other nodes cannot be taken on %s port %d: %s",
+			self.ring_addr[0], PEER_PORT, strerror(-r));
 	else
 		log_info("node %s (%u) takes requests on %s", name, self.id, self.ring_addr[0]);
 }
@@ -177,13 +180,13 @@ static void check_ownership(struct svc *svc, const char *name)
 	if (cluster_owner_get(svc->cluster, object, &owner) == 0 &&
 		owner.node_id == cluster_local_id(svc->cluster) && owner.epoch == vp->epoch)
 		return;
-	log_error("%s belongs to node %u with epoch %llu now; it is stopped here", name, owner.node_id,
-		(unsigned long long)owner.epoch);
+	log_error("%s belongs to node %u with epoch %llu now; it is stopped here", name,
+		owner.node_id, (unsigned long long)owner.epoch);
 	vmproc_destroy(vp);
 }
 
-static void on_store_changed(const char *key, const struct json *value, uint64_t version _unused_,
-	void *data)
+static void on_store_changed(
+	const char *key, const struct json *value, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
 
@@ -214,7 +217,8 @@ static const char usage[] =
 	"\n"
 	"  --state-dir DIR    the replicated store and this node's keys (/var/lib/viaduct)\n"
 	"  --log-dir DIR      logs of the VMs and the switch (/var/log/viaduct)\n"
-	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's folder)\n"
+	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's "
+	"folder)\n"
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
@@ -319,8 +323,8 @@ static int set_up(struct svc *svc)
 			strerror(errno));
 	r = switchd_new(svc, &svc->switchd);
 	if (r < 0) {
-		log_error("viaduct-vswitchd cannot be started from %s: %s", svc->options.libexec_dir,
-			strerror(-r));
+		log_error("viaduct-vswitchd cannot be started from %s: %s",
+			svc->options.libexec_dir, strerror(-r));
 		return r;
 	}
 	r = cluster_new(svc->loop, &config, &callbacks, svc, &svc->cluster);
@@ -331,7 +335,8 @@ static int set_up(struct svc *svc)
 	}
 	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
 	if (r < 0)
-		log_error("the control socket '%s' cannot be opened: %s; does another viaductd run?",
+		log_error(
+			"the control socket '%s' cannot be opened: %s; does another viaductd run?",
 			svc->options.ipc_name, strerror(-r));
 	return r;
 }
@@ -348,11 +353,12 @@ int main(int argc, char **argv)
 {
 	struct sysinfo host;
 	struct svc svc = {
-		.options = {
-			.state_dir = "/var/lib/viaduct",
-			.log_dir = "/var/log/viaduct",
-			.ipc_name = "viaduct",
-		},
+		.options =
+			{
+				.state_dir = "/var/lib/viaduct",
+				.log_dir = "/var/log/viaduct",
+				.ipc_name = "viaduct",
+			},
 		.kvm_fd = -1,
 	};
 	_cleanup_free_ char *folder = own_folder();
@@ -376,7 +382,8 @@ int main(int argc, char **argv)
 	on_housekeeping(&svc);
 	loop_run(svc.loop);
 
-	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by itself. */
+	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
+	 * itself. */
 	ipc_server_free(svc.ipc);
 	cluster_free(svc.cluster);
 	switchd_free(svc.switchd);

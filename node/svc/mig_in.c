@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The target's side of a migration, live or quick: an empty VM with muted ports receives its state and
- * then waits. It starts when, and only when, the owner record names this node with the epoch that was
- * announced; it is thrown away when the source aborts, or when the source is gone and the record of a
- * synced, quorate store still does not name us.
+ * The target's side of a migration, live or quick: an empty VM with muted ports receives its state
+ * and then waits. It starts when, and only when, the owner record names this node with the epoch
+ * that was announced; it is thrown away when the source aborts, or when the source is gone and the
+ * record of a synced, quorate store still does not name us.
  */
 #include "node/svc/svc.h"
 
@@ -27,7 +27,7 @@ struct mig_in {
 	size_t n_sockets;
 	uint64_t source_cpuid_digest;
 	struct sockets *sockets;
-	struct peer_request *request; /* not yet answered: prepare or load */
+	struct peer_request *request;                 /* not yet answered: prepare or load */
 	char volume[SVC_NAME_MAX_LEN + 1], file[128]; /* quick: to remove when started */
 	bool ready, committed;
 	uint64_t committed_ns;
@@ -79,8 +79,8 @@ static void on_volume_taken(int error, uint64_t version _unused_, void *data)
 		log_warning("volume %s did not change its owner: %s", volume, strerror(-error));
 }
 
-/* The volume's ownership follows the VM; the file carries the epoch in its name, so nobody's later state
- * can be meant. */
+/* The volume's ownership follows the VM; the file carries the epoch in its name, so nobody's later
+ * state can be meant. */
 static void remove_state_file(struct mig_in *in)
 {
 	char error[200];
@@ -96,8 +96,8 @@ static void remove_state_file(struct mig_in *in)
 		free(note);
 }
 
-static void on_started(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_started(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 	struct mig_in *in = vp->in;
@@ -152,8 +152,8 @@ void mig_in_owner_changed(struct vmproc *vp)
 
 /* ---- receiving ---- */
 
-static void on_receiving(int error, const struct json *reply, int *fds _unused_,
-	size_t n_fds _unused_, void *data)
+static void on_receiving(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 
@@ -174,8 +174,8 @@ static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void
 	sockets_free(take_ptr(in->sockets));
 	message = json_object_new();
 	json_set_string(message, "key", in->key);
-	r = chan_call(in->vp->chan, "mig.in", message, fds, n_fds, CALL_TIMEOUT_NS, on_receiving,
-		in->vp);
+	r = chan_call(
+		in->vp->chan, "mig.in", message, fds, n_fds, CALL_TIMEOUT_NS, on_receiving, in->vp);
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);
 	if (r < 0)
@@ -209,7 +209,8 @@ static void on_vm_prepared(struct vmproc *vp, int error, const char *text, void 
 	}
 	if (in->source_cpuid_digest != vp->cpuid_digest) {
 		discard(in, API_REFUSED,
-			"its processors look different from the source's (CPUID differs): the guest would "
+			"its processors look different from the source's (CPUID differs): the "
+			"guest would "
 			"not survive the change");
 		return;
 	}
@@ -241,8 +242,8 @@ static const char *check_room(struct svc *svc, const char *name, const struct js
 
 		if (!switchd_resolve(svc, node, reference, found, sizeof(found))) {
 			snprintf(text, size_bytes,
-				"%s has no switch called '%s', nor one with that logical name", node,
-				reference);
+				"%s has no switch called '%s', nor one with that logical name",
+				node, reference);
 			return text;
 		}
 	}
@@ -270,12 +271,12 @@ static bool source_owns(struct svc *svc, const char *name, const char *from, uin
 
 	snprintf(object, sizeof(object), "vm/%s", name);
 	return cluster_owner_get(svc->cluster, object, &owner) == 0 &&
-		cluster_find_node(svc->cluster, from, &node) == 0 && owner.node_id == node.id &&
-		owner.epoch + 1 == epoch;
+	       cluster_find_node(svc->cluster, from, &node) == 0 && owner.node_id == node.id &&
+	       owner.epoch + 1 == epoch;
 }
 
-static struct mig_in *in_new(const char *from, const struct json *message,
-	struct peer_request *request)
+static struct mig_in *in_new(
+	const char *from, const struct json *message, struct peer_request *request)
 {
 	struct mig_in *in = calloc(1, sizeof(*in));
 
@@ -287,14 +288,13 @@ static struct mig_in *in_new(const char *from, const struct json *message,
 	snprintf(in->local, sizeof(in->local), "%s", json_get_string(message, "local", ""));
 	snprintf(in->remote, sizeof(in->remote), "%s", json_get_string(message, "remote", ""));
 	in->n_sockets = (size_t)json_get_int(message, "sockets", 0);
-	in->source_cpuid_digest =
-		strtoull(json_get_string(message, "cpuid_digest", "0"), NULL, 16);
+	in->source_cpuid_digest = strtoull(json_get_string(message, "cpuid_digest", "0"), NULL, 16);
 	in->request = request;
 	return in;
 }
 
-void mig_in_prepare(struct svc *svc, struct peer_request *request, const char *from,
-	const struct json *message)
+void mig_in_prepare(
+	struct svc *svc, struct peer_request *request, const char *from, const struct json *message)
 {
 	const char *name = json_get_string(message, "vm", "");
 	uint64_t epoch = (uint64_t)json_get_int(message, "epoch", 0);
@@ -337,8 +337,8 @@ void mig_in_prepare(struct svc *svc, struct peer_request *request, const char *f
 
 /* ---- quick migration: read the file that the source wrote ---- */
 
-static void on_loaded(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_loaded(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 	struct mig_in *in = vp->in;
@@ -357,8 +357,8 @@ static void on_loaded(int error, const struct json *reply, int *fds _unused_, si
 	mig_in_owner_changed(vp);
 }
 
-void mig_in_load(struct svc *svc, struct peer_request *request, const char *from,
-	const struct json *message)
+void mig_in_load(
+	struct svc *svc, struct peer_request *request, const char *from, const struct json *message)
 {
 	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
 	const char *volume = json_get_string(message, "volume", "");
@@ -368,7 +368,8 @@ void mig_in_load(struct svc *svc, struct peer_request *request, const char *from
 	int r;
 
 	if (!vp || !vp->in || !vp->in->quick || vp->in->request || vp->in->ready ||
-		strcmp(vp->in->from, from) != 0 || strlen(file) >= sizeof(vp->in->file) || !svc_name_is_valid(volume)) {
+		strcmp(vp->in->from, from) != 0 || strlen(file) >= sizeof(vp->in->file) ||
+		!svc_name_is_valid(volume)) {
 		refuse(request, API_CONFLICT, "no such quick migration was prepared");
 		return;
 	}
@@ -421,8 +422,8 @@ void mig_in_cluster_changed(struct vmproc *vp)
 	if (vp->in != in || in->committed || !cluster_is_synced(cluster) ||
 		!cluster_is_quorate(cluster))
 		return;
-	/* The group's membership changes in order with its messages: once the source has left it and the
-	 * store is synced, no commit of the source can still be on its way. */
+	/* The group's membership changes in order with its messages: once the source has left it
+	 * and the store is synced, no commit of the source can still be on its way. */
 	if (cluster_find_node(cluster, in->from, &source) < 0 || !source.has_service)
 		discard(in, API_UNREACHABLE, "the source left the cluster before the commit");
 }

@@ -41,8 +41,8 @@ struct mig_out {
 	struct sockets *sockets;
 	struct netbytes bytes_before;
 	enum out_step step;
-	struct json *report;      /* the last of viaduct-vmhost's */
-	struct json *started;     /* what the target said when the VM ran there */
+	struct json *report;  /* the last of viaduct-vmhost's */
+	struct json *started; /* what the target said when the VM ran there */
 	uint64_t paused_at_ns, started_at_ns, mute_ns, commit_ns;
 	uint64_t confirm_timer;
 	bool process_done;
@@ -92,7 +92,8 @@ static void out_free(struct mig_out *out)
 	free(out);
 }
 
-static void on_abort_sent(int error _unused_, const struct json *reply _unused_, void *data _unused_)
+static void on_abort_sent(
+	int error _unused_, const struct json *reply _unused_, void *data _unused_)
 {
 }
 
@@ -104,7 +105,8 @@ static void abort_target(struct mig_out *out)
 	json_set_string(message, "vm", out->vp->name);
 	json_set_int(message, "epoch", (int64_t)out->vp->epoch + 1);
 	/* The target also notices by itself, through its sockets and the owner record. */
-	peer_call(out->vp->svc->peer, out->target.name, message, CALL_TIMEOUT_NS, on_abort_sent, NULL);
+	peer_call(out->vp->svc->peer, out->target.name, message, CALL_TIMEOUT_NS, on_abort_sent,
+		NULL);
 }
 
 /* Over, and the VM stays here (if it lives). */
@@ -176,10 +178,10 @@ static void on_prepared(int error, const struct json *reply, void *data)
 	}
 	port = json_get_int(reply, "port", 0);
 	out->step = OUT_CONNECT;
-	r = port < 1 || port > 65535
-		? -EPROTO
-		: sockets_connect(out->vp->svc->loop, out->local, out->remote, (uint16_t)port,
-			  1 + out->n_channels, CONNECT_TIMEOUT_NS, on_sockets, out, &out->sockets);
+	r = port < 1 || port > 65535 ? -EPROTO
+				     : sockets_connect(out->vp->svc->loop, out->local, out->remote,
+					       (uint16_t)port, 1 + out->n_channels,
+					       CONNECT_TIMEOUT_NS, on_sockets, out, &out->sockets);
 	if (r < 0)
 		next_network(out, strerror(-r));
 }
@@ -209,16 +211,16 @@ static void try_network(struct mig_out *out)
 	json_set_string(message, "kind", "live");
 	json_set_string(message, "vm", out->vp->name);
 	json_set_int(message, "epoch", (int64_t)out->vp->epoch + 1);
-	json_set_stringf(message, "cpuid_digest", "%016llx",
-		(unsigned long long)out->vp->cpuid_digest);
+	json_set_stringf(
+		message, "cpuid_digest", "%016llx", (unsigned long long)out->vp->cpuid_digest);
 	json_set_string(message, "key", out->key);
 	json_set_string(message, "local", out->remote);
 	json_set_string(message, "remote", out->local);
 	json_set_int(message, "sockets", 1 + out->n_channels);
 	job_update(out->job, "prepare", 0, NULL);
 	if (ref)
-		r = peer_call(svc->peer, out->target.name, message, PREPARE_TIMEOUT_NS, on_prepared,
-			ref);
+		r = peer_call(
+			svc->peer, out->target.name, message, PREPARE_TIMEOUT_NS, on_prepared, ref);
 	else
 		json_unref(message);
 	if (r < 0) {
@@ -229,8 +231,8 @@ static void try_network(struct mig_out *out)
 
 /* ---- perform ---- */
 
-static void on_performing(int error, const struct json *reply, int *fds _unused_,
-	size_t n_fds _unused_, void *data)
+static void on_performing(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 
@@ -260,8 +262,8 @@ static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void
 	if (r < 0)
 		fail(out, API_FAILED, strerror(-r));
 	else
-		vmproc_publish(out->vp->svc, out->vp->name, out->vp->epoch, "Migrating",
-			out->target.name);
+		vmproc_publish(
+			out->vp->svc, out->vp->name, out->vp->epoch, "Migrating", out->target.name);
 }
 
 static void on_ignored(int error _unused_, const struct json *reply _unused_, int *fds _unused_,
@@ -413,8 +415,7 @@ static void on_ready(struct mig_out *out)
 	out->step = OUT_FINISH;
 	out->job->cancel = NULL;
 	out->paused_at_ns = paused_at(out->report);
-	if (!now_ns ||
-		cluster_find_node(out->vp->svc->cluster, out->target.name, &target) < 0 ||
+	if (!now_ns || cluster_find_node(out->vp->svc->cluster, out->target.name, &target) < 0 ||
 		!target.has_service) {
 		free(now_ns);
 		tell_verdict(out->vp, false);
@@ -489,7 +490,8 @@ void mig_out_cluster_changed(struct vmproc *vp)
 	struct cluster_node target;
 	char text[128];
 
-	if (cluster_find_node(vp->svc->cluster, out->target.name, &target) == 0 && target.has_service)
+	if (cluster_find_node(vp->svc->cluster, out->target.name, &target) == 0 &&
+		target.has_service)
 		return;
 	snprintf(text, sizeof(text), "%s left the cluster during the move", out->target.name);
 	if (out->step <= OUT_CONNECT)
@@ -549,8 +551,8 @@ int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node 
 	json_set_bool(out->options, "compress", json_get_bool(options, "compress", true));
 	vp->out = out;
 	r = make_key(out->key);
-	out->n_nets = cluster_migration_nets(svc->cluster, cluster_local_id(svc->cluster), target->id,
-		out->nets, ARRAY_LEN(out->nets));
+	out->n_nets = cluster_migration_nets(svc->cluster, cluster_local_id(svc->cluster),
+		target->id, out->nets, ARRAY_LEN(out->nets));
 	if (r == 0 && out->n_nets == 0)
 		r = -ENETUNREACH;
 	if (r < 0) {

@@ -45,8 +45,8 @@ void netbytes_snapshot(struct svc *svc, struct netbytes *ret_bytes)
 				continue;
 			snprintf(ret_bytes->nets[at].name, sizeof(ret_bytes->nets[at].name), "%s",
 				nets[i].name);
-			snprintf(ret_bytes->nets[at].ifname, sizeof(ret_bytes->nets[at].ifname), "%s",
-				nets[i].interfaces[k].ifname);
+			snprintf(ret_bytes->nets[at].ifname, sizeof(ret_bytes->nets[at].ifname),
+				"%s", nets[i].interfaces[k].ifname);
 			ret_bytes->nets[at].tx_bytes = read_tx_bytes(nets[i].interfaces[k].ifname);
 			ret_bytes->n++;
 			break;

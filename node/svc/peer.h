@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * peer.h - requests between node services: ZeroMQ ROUTER/DEALER with CURVE (peer_zmq.c is its only
- * user). A node's public key stands in the replicated store, which corosync authenticates; a key that
- * is not there is refused before a byte of a message is looked at, and a message is taken to come from
- * the node whose key signed it, whatever it says.
+ * user). A node's public key stands in the replicated store, which corosync authenticates; a key
+ * that is not there is refused before a byte of a message is looked at, and a message is taken to
+ * come from the node whose key signed it, whatever it says.
  *
  * Requests may be lost with a connection: every call has a time limit, and handlers are idempotent.
  * Nothing here blocks. Threads: the loop's.
@@ -21,8 +21,8 @@
 struct peer;
 struct peer_request; /* until peer_reply() */
 
-typedef void (*peer_handler_fn)(struct peer_request *request, const char *from,
-	const struct json *message, void *data);
+typedef void (*peer_handler_fn)(
+	struct peer_request *request, const char *from, const struct json *message, void *data);
 /* `error`: 0 with a reply; -ETIMEDOUT; -EHOSTUNREACH (node unknown). */
 typedef void (*peer_reply_fn)(int error, const struct json *reply, void *data);
 

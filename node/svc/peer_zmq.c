@@ -15,8 +15,8 @@
 #define DRAIN_BURST       64
 #define MAX_PENDING_CALLS 1024
 
-/* ZeroMQ's descriptor is edge-triggered and any send or receive may eat the edge, so ZMQ_EVENTS is read
- * again after each of them, and what is left is drained by a job of the loop. */
+/* ZeroMQ's descriptor is edge-triggered and any send or receive may eat the edge, so ZMQ_EVENTS is
+ * read again after each of them, and what is left is drained by a job of the loop. */
 struct zsock {
 	struct peer *peer;
 	void *socket;
@@ -136,7 +136,8 @@ static int zsock_new(struct peer *peer, int type, void (*drain)(struct zsock *),
 	zmq_setsockopt(zs->socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof(max_bytes));
 	if (type != ZMQ_REP) {
 		zmq_setsockopt(zs->socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof(int));
-		zmq_setsockopt(zs->socket, ZMQ_HEARTBEAT_TIMEOUT, &heartbeat_timeout_ms, sizeof(int));
+		zmq_setsockopt(
+			zs->socket, ZMQ_HEARTBEAT_TIMEOUT, &heartbeat_timeout_ms, sizeof(int));
 		zmq_setsockopt(zs->socket, ZMQ_RECONNECT_IVL, &retry_ms, sizeof(int));
 		zmq_setsockopt(zs->socket, ZMQ_RECONNECT_IVL_MAX, &retry_max_ms, sizeof(int));
 	}
@@ -217,7 +218,8 @@ static void zap_drain(struct zsock *zs)
 			node_of_key(zs->peer, frame[ZAP_KEY], size[ZAP_KEY]));
 }
 
-/* ---- messages: one JSON frame {"rid": N, "body": {...}}, behind the identity on the ROUTER ---- */
+/* ---- messages: one JSON frame {"rid": N, "body": {...}}, behind the identity on the ROUTER ----
+ */
 
 static int send_json(struct zsock *zs, const void *identity, size_t identity_bytes, uint64_t id,
 	struct json *body)
@@ -275,7 +277,8 @@ static void router_drain(struct zsock *zs)
 		zmq_msg_init(&frame[0]);
 		zmq_msg_init(&frame[1]);
 		while (more) {
-			/* Surplus frames land in the last one and spoil it: such a message is no request. */
+			/* Surplus frames land in the last one and spoil it: such a message is no
+			 * request. */
 			if (zmq_msg_recv(&frame[MIN(n, 1U)], zs->socket, ZMQ_DONTWAIT) < 0)
 				break;
 			more = zmq_msg_more(&frame[MIN(n, 1U)]);

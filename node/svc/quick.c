@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The source's side of a quick migration: the VM is paused, its state goes LZ4-compressed into a file on
- * a shared volume, the target loads it, ownership moves by the same commit as in a live migration, and
- * the target starts. Whatever fails before the commit, the VM goes on here.
+ * The source's side of a quick migration: the VM is paused, its state goes LZ4-compressed into a
+ * file on a shared volume, the target loads it, ownership moves by the same commit as in a live
+ * migration, and the target starts. Whatever fails before the commit, the VM goes on here.
  */
 #include "node/svc/svc.h"
 
@@ -85,7 +85,8 @@ static int ask_target(struct quick_out *quick, const char *op, struct json *mess
 	json_set_string(message, "vm", quick->vp->name);
 	json_set_int(message, "epoch", (int64_t)quick->vp->epoch + 1);
 	if (ref)
-		r = peer_call(quick->vp->svc->peer, quick->target.name, message, timeout_ns, fn, ref);
+		r = peer_call(
+			quick->vp->svc->peer, quick->target.name, message, timeout_ns, fn, ref);
 	else
 		json_unref(message);
 	if (r < 0)
@@ -98,8 +99,8 @@ static void on_abort_sent(int error _unused_, const struct json *reply _unused_,
 	free(data);
 }
 
-static void on_resumed(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_resumed(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 
@@ -128,8 +129,10 @@ static void fail(struct quick_out *quick, enum api_code code, const char *text)
 	quick_free(quick);
 	if (paused && vp->chan) {
 		vmproc_unmute(vp);
-		if (chan_call(vp->chan, "vm.start", NULL, NULL, 0, CALL_TIMEOUT_NS, on_resumed, vp) < 0)
-			vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed", "it could not go on");
+		if (chan_call(vp->chan, "vm.start", NULL, NULL, 0, CALL_TIMEOUT_NS, on_resumed,
+			    vp) < 0)
+			vmproc_publish(
+				vp->svc, vp->name, vp->epoch, "Failed", "it could not go on");
 	}
 	job_finish(job, code == API_CANCELLED ? JOB_CANCELLED : JOB_FAILED, code, copy);
 }
@@ -283,8 +286,8 @@ static void on_muted(struct vmproc *vp, void *data _unused_)
 		fail(quick, API_UNREACHABLE, strerror(-r));
 }
 
-static void on_saved(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_saved(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 	struct quick_out *quick = vp->quick;
@@ -306,7 +309,8 @@ void quick_out_event(struct vmproc *vp, const char *op, const struct json *messa
 {
 	if (strcmp(op, "save.progress") == 0 && vp->quick->step == QUICK_SAVE)
 		job_update(vp->quick->job, "save",
-			(unsigned)MIN(json_get_int(message, "percent", 0), (int64_t)100) * 6 / 10, NULL);
+			(unsigned)MIN(json_get_int(message, "percent", 0), (int64_t)100) * 6 / 10,
+			NULL);
 }
 
 static void save(struct quick_out *quick)
@@ -393,13 +397,14 @@ void quick_out_cluster_changed(struct vmproc *vp)
 		target.has_service)
 		return;
 	snprintf(text, sizeof(text), "%s left the cluster during the move", quick->target.name);
-	/* While viaduct-vmhost saves, its answer comes first; while the commit is under way, the verdict. */
+	/* While viaduct-vmhost saves, its answer comes first; while the commit is under way, the
+	 * verdict. */
 	if (quick->step == QUICK_PREPARE || quick->step == QUICK_LOAD)
 		fail(quick, API_UNREACHABLE, text);
 }
 
-int quick_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
-	const char *volume)
+int quick_out_start(
+	struct vmproc *vp, struct job *job, const struct cluster_node *target, const char *volume)
 {
 	struct quick_out *quick = calloc(1, sizeof(*quick));
 	struct json *message;
@@ -416,8 +421,8 @@ int quick_out_start(struct vmproc *vp, struct job *job, const struct cluster_nod
 	vp->quick = quick;
 	if (r == 0) {
 		message = json_object_new();
-		json_set_stringf(message, "cpuid_digest", "%016llx",
-			(unsigned long long)vp->cpuid_digest);
+		json_set_stringf(
+			message, "cpuid_digest", "%016llx", (unsigned long long)vp->cpuid_digest);
 		r = ask_target(quick, "mig.prepare", message, PREPARE_TIMEOUT_NS, on_prepared);
 	}
 	if (r < 0)

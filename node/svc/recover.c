@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * VM processes live and die with the node service that supervises them. So what the store says of VMs
- * that ran here under a former life of the service is not true any more: it is put right once, when this
- * service has joined.
+ * VM processes live and die with the node service that supervises them. So what the store says of
+ * VMs that ran here under a former life of the service is not true any more: it is put right once,
+ * when this service has joined.
  */
 #include "node/svc/svc.h"
 
@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-static int recover_one(const char *key, const struct json *value, uint64_t version _unused_, void *data)
+static int recover_one(
+	const char *key, const struct json *value, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
 	const char *name = strchr(key, '/') + 1;

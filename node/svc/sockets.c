@@ -11,14 +11,14 @@
 
 #define SOCKETS_MAX 16
 
-/* The sockets come up one after the other, so the first one accepted is the first one connected: the
- * migration's control connection. */
+/* The sockets come up one after the other, so the first one accepted is the first one connected:
+ * the migration's control connection. */
 struct sockets {
 	struct loop *loop;
 	struct sockaddr_in local, remote;
 	bool accepting;
 	int listener;
-	int pending;          /* connecting */
+	int pending; /* connecting */
 	int fds[SOCKETS_MAX];
 	size_t n_fds, n_wanted;
 	uint64_t timer;
@@ -150,8 +150,8 @@ static int connect_next(struct sockets *s)
 	return loop_fd_add(s->loop, s->pending, POLLOUT, on_connected, s);
 }
 
-int sockets_connect(struct loop *loop, const char *local, const char *remote, uint16_t port, size_t n,
-	uint64_t timeout_ns, sockets_fn fn, void *data, struct sockets **ret_sockets)
+int sockets_connect(struct loop *loop, const char *local, const char *remote, uint16_t port,
+	size_t n, uint64_t timeout_ns, sockets_fn fn, void *data, struct sockets **ret_sockets)
 {
 	struct sockets *s;
 	int r = sockets_make(loop, local, remote, n, timeout_ns, fn, data, &s);
@@ -179,7 +179,8 @@ static void on_listener(int fd, short revents _unused_, void *data)
 
 	if (got < 0)
 		return;
-	/* The job key authenticates; the address check only keeps strangers from using up the places. */
+	/* The job key authenticates; the address check only keeps strangers from using up the
+	 * places. */
 	if (size != sizeof(from) || from.sin_addr.s_addr != s->remote.sin_addr.s_addr) {
 		close(got);
 		return;
@@ -205,7 +206,8 @@ int sockets_accept(struct loop *loop, const char *local, const char *remote, siz
 		return r;
 	s->accepting = true;
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&s->local, sizeof(s->local)) < 0 ||
+	if (s->listener < 0 ||
+		bind(s->listener, (struct sockaddr *)&s->local, sizeof(s->local)) < 0 ||
 		listen(s->listener, SOCKETS_MAX) < 0 ||
 		getsockname(s->listener, (struct sockaddr *)&bound, &size) < 0)
 		r = -errno;

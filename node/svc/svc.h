@@ -2,9 +2,9 @@
  *
  * svc.h - viaductd, the node service, as its own files see each other.
  *
- * One thread, one loop, everything asynchronous: a function that needs an answer from corosync, a peer,
- * the switch or a VM process takes a callback. Objects in use by a pending callback are found again by
- * name or held by the operation that waits; each file says how.
+ * One thread, one loop, everything asynchronous: a function that needs an answer from corosync, a
+ * peer, the switch or a VM process takes a callback. Objects in use by a pending callback are found
+ * again by name or held by the operation that waits; each file says how.
  *
  * What the service knows lives in the replicated store:
  *
@@ -34,9 +34,9 @@
 #define SVC_MAX_NICS     4
 
 struct svc_options {
-	const char *state_dir;    /* store, keys */
-	const char *log_dir;      /* logs of the children */
-	const char *libexec_dir;  /* viaduct-vmhost, viaduct-vswitchd */
+	const char *state_dir;   /* store, keys */
+	const char *log_dir;     /* logs of the children */
+	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
 	const char *ipc_name;
 	uint64_t vm_memory_bytes; /* what VMs may use on this node */
 	uid_t child_uid;          /* nobody */
@@ -48,13 +48,13 @@ struct svc {
 	struct loop *loop;
 	struct cluster *cluster;
 	struct ipc_server *ipc;
-	struct peer *peer;         /* NULL until the local node's name and address are known */
+	struct peer *peer; /* NULL until the local node's name and address are known */
 	struct switchd *switchd;
-	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
-	struct list vms;           /* struct vmproc.link: VM processes on this node */
-	struct list jobs;          /* struct job.link */
+	int kvm_fd;       /* -1: no /dev/kvm, VMs cannot run here */
+	struct list vms;  /* struct vmproc.link: VM processes on this node */
+	struct list jobs; /* struct job.link */
 	uint64_t next_job;
-	bool recovered;            /* stale states of a former life were cleaned up */
+	bool recovered; /* stale states of a former life were cleaned up */
 };
 
 bool svc_name_is_valid(const char *name);
@@ -64,12 +64,12 @@ bool svc_name_is_valid(const char *name);
 /* How a request can fail; the command line turns these into exit codes (docs/exit-codes.md). */
 enum api_code {
 	API_FAILED,
-	API_USAGE,      /* the request makes no sense */
-	API_NOT_FOUND,  /* no VM, node, switch, volume or job of that name */
-	API_NO_QUORUM,  /* nothing may be changed now */
-	API_FULL,       /* the target has no room */
-	API_CONFLICT,   /* exists already, is busy, is in the wrong state */
-	API_REFUSED,    /* a check before the operation failed */
+	API_USAGE,     /* the request makes no sense */
+	API_NOT_FOUND, /* no VM, node, switch, volume or job of that name */
+	API_NO_QUORUM, /* nothing may be changed now */
+	API_FULL,      /* the target has no room */
+	API_CONFLICT,  /* exists already, is busy, is in the wrong state */
+	API_REFUSED,   /* a check before the operation failed */
 	API_CANCELLED,
 	API_UNREACHABLE, /* the node that must do it cannot be reached */
 };
@@ -77,20 +77,20 @@ const char *api_code_name(enum api_code code);
 
 struct api_call {
 	struct svc *svc;
-	struct json *message;      /* the request, owned */
-	bool from_peer;            /* do not forward again */
-	struct ipc_request *ipc;   /* one of these two is set */
+	struct json *message;    /* the request, owned */
+	bool from_peer;          /* do not forward again */
+	struct ipc_request *ipc; /* one of these two is set */
 	struct peer_request *peer;
-	struct list link;          /* in a list of waiters */
-	uint64_t timer;            /* of a waiter */
-	uint64_t after;            /* what a waiter has seen already */
+	struct list link; /* in a list of waiters */
+	uint64_t timer;   /* of a waiter */
+	uint64_t after;   /* what a waiter has seen already */
 	void (*expired)(struct api_call *call);
 	char forwarded_to[SVC_NAME_MAX_LEN + 1];
-	void *data;                /* of the operation that answers later */
+	void *data; /* of the operation that answers later */
 };
 
-/* Park the call in `waiters` until somebody answers it, or until `wait_ms` is over: then `expired` does.
- * api_reply() and api_fail() take it off the list. */
+/* Park the call in `waiters` until somebody answers it, or until `wait_ms` is over: then `expired`
+ * does. api_reply() and api_fail() take it off the list. */
 void api_wait(struct api_call *call, struct list *waiters, int64_t wait_ms,
 	void (*expired)(struct api_call *call));
 
@@ -137,10 +137,10 @@ void switchd_free(struct switchd *switchd);
 void switchd_sync(struct switchd *switchd);
 int switchd_call(struct switchd *switchd, const char *op, struct json *message, chan_reply_fn fn,
 	void *data);
-/* The local switch a NIC's reference means: by name, else by logical name. NULL: none here. `text` has
- * room for a switch name. */
-const char *switchd_resolve(struct svc *svc, const char *node, const char *reference, char *text,
-	size_t size_bytes);
+/* The local switch a NIC's reference means: by name, else by logical name. NULL: none here. `text`
+ * has room for a switch name. */
+const char *switchd_resolve(
+	struct svc *svc, const char *node, const char *reference, char *text, size_t size_bytes);
 
 /* ---- vmproc.c: one VM process on this node ---- */
 
@@ -148,27 +148,27 @@ enum vmproc_state {
 	VMPROC_PREPARING, /* ports, process, configuration under way */
 	VMPROC_INCOMING,  /* complete, waits for state and ownership */
 	VMPROC_RUNNING,
-	VMPROC_PAUSED,    /* saved or switched over, waiting for a verdict */
-	VMPROC_FAILED,    /* the process or the guest ended */
+	VMPROC_PAUSED, /* saved or switched over, waiting for a verdict */
+	VMPROC_FAILED, /* the process or the guest ended */
 };
 
 struct vmproc {
 	struct list link;
 	struct svc *svc;
 	char name[SVC_NAME_MAX_LEN + 1];
-	struct json *config;     /* as in vm/NAME */
-	uint64_t epoch;          /* of the ownership it runs (or will run) under */
+	struct json *config; /* as in vm/NAME */
+	uint64_t epoch;      /* of the ownership it runs (or will run) under */
 	enum vmproc_state state;
 	struct proc *proc;
 	struct chan *chan;
 	uint64_t cpuid_digest;
 	uint64_t memory_bytes;
 	unsigned n_nics, n_ports; /* ports made so far */
-	struct buf serial;       /* the last of the guest's serial output */
-	uint64_t serial_end;     /* bytes ever received */
+	struct buf serial;        /* the last of the guest's serial output */
+	uint64_t serial_end;      /* bytes ever received */
 	struct list serial_waiters;
-	struct mig_out *out;     /* being moved away */
-	struct mig_in *in;       /* arriving */
+	struct mig_out *out; /* being moved away */
+	struct mig_in *in;   /* arriving */
 	struct quick_out *quick;
 	struct verdict_op *verdict;
 
@@ -177,15 +177,15 @@ struct vmproc {
 	char error[256];
 	int port_fds[3 * SVC_MAX_NICS];
 	bool incoming;
-	unsigned n_pending;      /* answers of the switch that still name this VM */
+	unsigned n_pending; /* answers of the switch that still name this VM */
 	bool dying;
 };
 
-/* Make ports (muted when incoming) and process, configure it. `prepared` follows exactly once unless the
- * VM is destroyed first. Takes a reference on `config`. */
-int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch, bool incoming,
-	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data), void *data,
-	struct vmproc **ret_vp);
+/* Make ports (muted when incoming) and process, configure it. `prepared` follows exactly once
+ * unless the VM is destroyed first. Takes a reference on `config`. */
+int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch,
+	bool incoming, void (*prepared)(struct vmproc *vp, int error, const char *text, void *data),
+	void *data, struct vmproc **ret_vp);
 struct vmproc *vmproc_find(struct svc *svc, const char *name);
 /* Start or go on; opens the ports when they were muted. `fn` as of chan_call. */
 int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data);
@@ -195,8 +195,8 @@ void vmproc_unmute(struct vmproc *vp);
 /* Kill the process, remove the ports, forget it. */
 void vmproc_destroy(struct vmproc *vp);
 /* Publish vmstate/NAME. */
-void vmproc_publish(struct svc *svc, const char *name, uint64_t epoch, const char *state,
-	const char *reason);
+void vmproc_publish(
+	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason);
 uint64_t svc_memory_free(const struct svc *svc);
 uint64_t vm_config_memory(const struct json *config);
 
@@ -216,16 +216,16 @@ struct job {
 	unsigned percent;
 	enum api_code code;
 	char error[256];
-	struct json *report;       /* NULL until there is one */
-	uint64_t sequence;         /* grows with every change */
+	struct json *report; /* NULL until there is one */
+	uint64_t sequence;   /* grows with every change */
 	uint64_t started_ns, ended_ns;
-	struct list waiters;       /* calls waiting for a change */
+	struct list waiters; /* calls waiting for a change */
 	int (*cancel)(struct job *job, void *data);
 	void *data;
 };
 
-struct job *job_new(struct svc *svc, const char *kind, const char *vm, const char *from,
-	const char *to);
+struct job *job_new(
+	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to);
 void job_update(struct job *job, const char *phase, unsigned percent, struct json *report);
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error);
 
@@ -246,8 +246,8 @@ void mig_out_cluster_changed(struct vmproc *vp);
 void mig_out_started(struct vmproc *vp, const struct json *message);
 
 /* quick.c: the source's side of a quick migration. */
-int quick_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
-	const char *volume);
+int quick_out_start(
+	struct vmproc *vp, struct job *job, const struct cluster_node *target, const char *volume);
 void quick_out_event(struct vmproc *vp, const char *op, const struct json *message);
 bool quick_out_vm_died(struct vmproc *vp);
 void quick_out_cluster_changed(struct vmproc *vp);
@@ -271,14 +271,15 @@ enum verdict {
 	VERDICT_LOST,      /* somebody else's: it must never run here again */
 };
 typedef void (*verdict_fn)(struct vmproc *vp, enum verdict verdict, uint64_t commit_ns);
-/* Move the ownership of vp's VM to `to` by one compare-and-set and find out, however long that takes,
- * who owns it then: without quorum the answer waits for quorum. `fn` exactly once, perhaps before this
- * returns, unless the VM process is destroyed. -ENOMEM: nothing happened. */
+/* Move the ownership of vp's VM to `to` by one compare-and-set and find out, however long that
+ * takes, who owns it then: without quorum the answer waits for quorum. `fn` exactly once, perhaps
+ * before this returns, unless the VM process is destroyed. -ENOMEM: nothing happened. */
 int verdict_ask(struct vmproc *vp, uint32_t to, verdict_fn fn);
 void verdict_cluster_changed(struct vmproc *vp);
 void verdict_forget(struct vmproc *vp);
 
-/* netbytes.c: bytes sent on each cluster network since a snapshot, to prove which path was taken. */
+/* netbytes.c: bytes sent on each cluster network since a snapshot, to prove which path was taken.
+ */
 struct netbytes {
 	size_t n;
 	struct {
@@ -292,18 +293,18 @@ struct json *netbytes_json(struct svc *svc, const struct netbytes *before);
 
 /* volume.c: the thin shared volume of quick migration. */
 /* The volume's directory (to close()); checks that it is the volume that the record means. */
-int volume_open(struct svc *svc, const char *name, int *ret_dir_fd, char *error,
-	size_t error_size_bytes);
+int volume_open(
+	struct svc *svc, const char *name, int *ret_dir_fd, char *error, size_t error_size_bytes);
 /* Become the node that may write the volume. */
 int volume_take(struct svc *svc, const char *name, cluster_done_fn fn, void *data);
 
 /* sockets.c: sockets between two nodes on one network. */
 struct sockets;
 typedef void (*sockets_fn)(int error, const char *text, int *fds, size_t n_fds, void *data);
-/* Connect `n` sockets from `local` to `remote`:`port`, one after the other, within `timeout_ns`. The
- * callback takes over the descriptors. */
-int sockets_connect(struct loop *loop, const char *local, const char *remote, uint16_t port, size_t n,
-	uint64_t timeout_ns, sockets_fn fn, void *data, struct sockets **ret_sockets);
+/* Connect `n` sockets from `local` to `remote`:`port`, one after the other, within `timeout_ns`.
+ * The callback takes over the descriptors. */
+int sockets_connect(struct loop *loop, const char *local, const char *remote, uint16_t port,
+	size_t n, uint64_t timeout_ns, sockets_fn fn, void *data, struct sockets **ret_sockets);
 /* Listen on `local` and take `n` connections from `remote` within `timeout_ns`. */
 int sockets_accept(struct loop *loop, const char *local, const char *remote, size_t n,
 	uint64_t timeout_ns, sockets_fn fn, void *data, uint16_t *ret_port,

@@ -58,8 +58,9 @@ static void on_exit_(struct proc *proc _unused_, int wait_status, void *data)
 	struct switchd *sw = data;
 	char text[96];
 
-	log_error("viaduct-vswitchd %s: VMs of this node have no network until they are restarted or "
-		  "moved; the switches come back in a second",
+	log_error(
+		"viaduct-vswitchd %s: VMs of this node have no network until they are restarted or "
+		"moved; the switches come back in a second",
 		proc_status_text(wait_status, text, sizeof(text)));
 	chan_free(take_ptr(sw->chan));
 	proc_free(take_ptr(sw->proc));
@@ -150,8 +151,8 @@ void switchd_free(struct switchd *sw)
 	free(sw);
 }
 
-int switchd_call(struct switchd *sw, const char *op, struct json *message, chan_reply_fn fn,
-	void *data)
+int switchd_call(
+	struct switchd *sw, const char *op, struct json *message, chan_reply_fn fn, void *data)
 {
 	if (!sw->chan) {
 		json_unref(message);
@@ -162,14 +163,13 @@ int switchd_call(struct switchd *sw, const char *op, struct json *message, chan_
 
 /* ---- switches: the store says which there are ---- */
 
-static void on_synced(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_synced(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	_cleanup_free_ char *what = data;
 
 	if (error < 0)
-		log_error("%s failed: %s", what,
-			json_get_string(reply, "error", strerror(-error)));
+		log_error("%s failed: %s", what, json_get_string(reply, "error", strerror(-error)));
 }
 
 static struct known_switch *find_known(struct switchd *sw, const char *name)
@@ -214,14 +214,15 @@ static int create_switch(struct switchd *sw, const char *name, const struct json
 	json_set_string(message, "type", type);
 	if (fd >= 0)
 		json_set_string(message, "uplink", uplink);
-	r = chan_call(sw->chan, "switch.create", message, &fd, fd >= 0, CALL_TIMEOUT_NS, on_synced,
-		what);
+	r = chan_call(
+		sw->chan, "switch.create", message, &fd, fd >= 0, CALL_TIMEOUT_NS, on_synced, what);
 	if (r < 0)
 		free(what);
 	return r;
 }
 
-static int sync_one(const char *key, const struct json *record, uint64_t version _unused_, void *data)
+static int sync_one(
+	const char *key, const struct json *record, uint64_t version _unused_, void *data)
 {
 	struct switchd *sw = data;
 	const char *name = strrchr(key, '/') + 1;
@@ -253,8 +254,8 @@ void switchd_sync(struct switchd *sw)
 			continue;
 		message = json_object_new();
 		json_set_string(message, "name", known->name);
-		if (chan_call(sw->chan, "switch.delete", message, NULL, 0, CALL_TIMEOUT_NS, on_synced,
-			    what) < 0)
+		if (chan_call(sw->chan, "switch.delete", message, NULL, 0, CALL_TIMEOUT_NS,
+			    on_synced, what) < 0)
 			free(what);
 		list_remove(&known->link);
 		free(known);
@@ -268,8 +269,8 @@ struct resolve {
 	bool by_logical, found;
 };
 
-static int resolve_one(const char *key, const struct json *record, uint64_t version _unused_,
-	void *data)
+static int resolve_one(
+	const char *key, const struct json *record, uint64_t version _unused_, void *data)
 {
 	struct resolve *r = data;
 	const char *name = strrchr(key, '/') + 1;
@@ -282,8 +283,8 @@ static int resolve_one(const char *key, const struct json *record, uint64_t vers
 	return 1;
 }
 
-const char *switchd_resolve(struct svc *svc, const char *node, const char *reference, char *text,
-	size_t size_bytes)
+const char *switchd_resolve(
+	struct svc *svc, const char *node, const char *reference, char *text, size_t size_bytes)
 {
 	struct resolve r = {.reference = reference, .text = text, .size_bytes = size_bytes};
 	char prefix[SVC_NAME_MAX_LEN + 16];

@@ -12,7 +12,8 @@ struct verdict_op {
 	uint32_t to;
 	verdict_fn fn;
 	uint64_t started_ns;
-	bool reading; /* the write's fate is unknown: the record decides, as soon as it can be trusted */
+	bool reading; /* the write's fate is unknown: the record decides, as soon as it can be
+			 trusted */
 };
 
 static void object_name(const struct vmproc *vp, char *text, size_t size_bytes)
@@ -63,8 +64,8 @@ static void on_written(int error, uint64_t version _unused_, void *data)
 		conclude(op, VERDICT_COMMITTED);
 		return;
 	}
-	log_warning("%s: the change of owner was not confirmed (%s); reading the record", op->vp->name,
-		strerror(-error));
+	log_warning("%s: the change of owner was not confirmed (%s); reading the record",
+		op->vp->name, strerror(-error));
 	op->reading = true;
 	read_record(op);
 }
@@ -79,8 +80,7 @@ int verdict_ask(struct vmproc *vp, uint32_t to, verdict_fn fn)
 
 	if (!op)
 		return -ENOMEM;
-	*op = (struct verdict_op){
-		.vp = vp, .to = to, .fn = fn, .started_ns = clock_mono_ns()};
+	*op = (struct verdict_op){.vp = vp, .to = to, .fn = fn, .started_ns = clock_mono_ns()};
 	vp->verdict = op;
 	object_name(vp, object, sizeof(object));
 	r = cluster_owner_get(svc->cluster, object, &owner);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * vm.create and vm.delete. Creating takes several writes - a MAC lease for each network adapter, the
- * configuration, the owner record - one after the other; a failure gives the leases back.
+ * vm.create and vm.delete. Creating takes several writes - a MAC lease for each network adapter,
+ * the configuration, the owner record - one after the other; a failure gives the leases back.
  */
 #include "node/svc/svc.h"
 
@@ -150,15 +150,16 @@ static const char *check_nic(const struct json *nic)
 	if (!svc_name_is_valid(json_get_string(nic, "switch", "")))
 		return "it needs the name of a switch";
 	if (strcmp(mode, "access") == 0)
-		return vid_is_valid(json_get_int(nic, "vid", 0)) ? NULL : "its VLAN must be 1 to 4094";
+		return vid_is_valid(json_get_int(nic, "vid", 0)) ? NULL
+								 : "its VLAN must be 1 to 4094";
 	if (strcmp(mode, "trunk") == 0) {
 		int64_t native = json_get_int(nic, "native", 0);
 
 		if (native != 0 && !vid_is_valid(native))
 			return "its native VLAN must be 1 to 4094";
 		return json_get_string(nic, "allowed", "")[0]
-			? NULL
-			: "a trunk needs the list of VLANs it may carry";
+			       ? NULL
+			       : "a trunk needs the list of VLANs it may carry";
 	}
 	return strcmp(mode, "untagged") == 0 ? NULL : "its mode is access, trunk or untagged";
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CALL_TIMEOUT_NS  (30 * NS_PER_SEC)
+#define CALL_TIMEOUT_NS   (30 * NS_PER_SEC)
 #define SERIAL_KEPT_BYTES 65536
 
 static void prepare_next(struct vmproc *vp);
@@ -51,8 +51,8 @@ static void on_published(int error, uint64_t version _unused_, void *data)
 		log_warning("the state of %s could not be published: %s", name, strerror(-error));
 }
 
-void vmproc_publish(struct svc *svc, const char *name, uint64_t epoch, const char *state,
-	const char *reason)
+void vmproc_publish(
+	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason)
 {
 	struct json *value = json_object_new();
 	char key[SVC_NAME_MAX_LEN + 16];
@@ -64,7 +64,8 @@ void vmproc_publish(struct svc *svc, const char *name, uint64_t epoch, const cha
 	json_set_string(value, "state", state);
 	json_set_string(value, "reason", reason ? reason : "");
 	json_set_int(value, "since", (int64_t)(clock_real_ns() / NS_PER_SEC));
-	if (!copy || cluster_cas(svc->cluster, key, CLUSTER_ANY_VERSION, value, on_published, copy) < 0)
+	if (!copy ||
+		cluster_cas(svc->cluster, key, CLUSTER_ANY_VERSION, value, on_published, copy) < 0)
 		free(copy);
 }
 
@@ -90,8 +91,8 @@ static void put_pending(struct vmproc *vp)
 		free_now(vp);
 }
 
-static void on_port_removed(int error, const struct json *reply, int *fds _unused_,
-	size_t n_fds _unused_, void *data)
+static void on_port_removed(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 
@@ -243,8 +244,8 @@ static void prepared(struct vmproc *vp, int error, const char *text)
 	fn(vp, error, text, vp->prepared_data);
 }
 
-static void on_configured(int error, const struct json *reply, int *fds _unused_,
-	size_t n_fds _unused_, void *data)
+static void on_configured(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 
@@ -367,7 +368,8 @@ static int add_port(struct vmproc *vp)
 
 	if (!switchd_resolve(vp->svc, node, reference, name, sizeof(name))) {
 		snprintf(vp->error, sizeof(vp->error),
-			"network adapter %u: %s has no switch called '%s', nor one with that logical name",
+			"network adapter %u: %s has no switch called '%s', nor one with that "
+			"logical name",
 			vp->n_ports, node, reference);
 		return -ENOENT;
 	}
@@ -411,9 +413,9 @@ static void prepare_job(void *data)
 	put_pending(vp);
 }
 
-int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch, bool incoming,
-	void (*fn)(struct vmproc *vp, int error, const char *text, void *data), void *data,
-	struct vmproc **ret_vp)
+int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch,
+	bool incoming, void (*fn)(struct vmproc *vp, int error, const char *text, void *data),
+	void *data, struct vmproc **ret_vp)
 {
 	struct vmproc *vp;
 	int r;
@@ -453,8 +455,8 @@ int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t 
 
 /* ---- running ---- */
 
-static void on_port_opened(int error, const struct json *reply, int *fds _unused_,
-	size_t n_fds _unused_, void *data)
+static void on_port_opened(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
 
@@ -505,8 +507,8 @@ static void mute_done(struct mute *mute)
 	free(mute);
 }
 
-static void on_muted(int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_,
-	void *data)
+static void on_muted(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct mute *mute = data;
 
@@ -528,7 +530,8 @@ void vmproc_mute(struct vmproc *vp, void (*fn)(struct vmproc *vp, void *data), v
 	vp->n_pending++;
 	for (unsigned i = 0; i < vp->n_ports; i++) {
 		mute->n_left++;
-		if (switchd_call(vp->svc->switchd, "port.mute", port_message(vp, i), on_muted, mute) < 0)
+		if (switchd_call(
+			    vp->svc->switchd, "port.mute", port_message(vp, i), on_muted, mute) < 0)
 			mute->n_left--;
 	}
 	mute_done(mute);

@@ -15,8 +15,8 @@ static int find(struct svc *svc, const char *name, const struct json **ret_recor
 	return cluster_get(svc->cluster, key, ret_record, &version);
 }
 
-int volume_open(struct svc *svc, const char *name, int *ret_dir_fd, char *error,
-	size_t error_size_bytes)
+int volume_open(
+	struct svc *svc, const char *name, int *ret_dir_fd, char *error, size_t error_size_bytes)
 {
 	const char *node = cluster_local_name(svc->cluster);
 	const struct json *record;
@@ -30,8 +30,8 @@ int volume_open(struct svc *svc, const char *name, int *ret_dir_fd, char *error,
 	path = json_get_string(record, "path", "");
 	r = csv_volume_open(path, json_get_string(record, "id", ""), ret_dir_fd);
 	if (r == -EMEDIUMTYPE)
-		snprintf(error, error_size_bytes, "%s: %.100s is not volume %s; is it mounted?", node, path,
-			name);
+		snprintf(error, error_size_bytes, "%s: %.100s is not volume %s; is it mounted?",
+			node, path, name);
 	else if (r < 0)
 		snprintf(error, error_size_bytes, "%s: volume %s at %.100s: %s", node, name, path,
 			strerror(-r));
@@ -103,7 +103,8 @@ struct listing {
 	struct json *list;
 };
 
-static int list_one(const char *key, const struct json *record, uint64_t version _unused_, void *data)
+static int list_one(
+	const char *key, const struct json *record, uint64_t version _unused_, void *data)
 {
 	struct listing *l = data;
 	struct json *entry = json_object_new();

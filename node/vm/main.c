@@ -2,9 +2,9 @@
  *
  * viaduct-vmhost - one virtual machine.
  *
- * Started by viaductd without privileges and with one descriptor, the control channel (3). Everything
- * else it ever uses - KVM, the kernel image, switch ports, migration sockets - arrives through that
- * channel already open. When the channel closes, so does the VM.
+ * Started by viaductd without privileges and with one descriptor, the control channel (3).
+ * Everything else it ever uses - KVM, the kernel image, switch ports, migration sockets - arrives
+ * through that channel already open. When the channel closes, so does the VM.
  */
 #include "node/vm/vm.h"
 
@@ -54,8 +54,8 @@ int main(int argc, char **argv)
 	r = serve(&vm);
 	if (r < 0)
 		log_error("cannot start: %s", strerror(-r));
-	/* The guest's memory goes with the process; freeing every part first would only add to the time
-	 * until a target may reuse the name. */
+	/* The guest's memory goes with the process; freeing every part first would only add to the
+	 * time until a target may reuse the name. */
 	log_fini();
 	return r < 0 ? 1 : 0;
 }

@@ -40,8 +40,8 @@ static uint16_t on_post_message(void *data, uint32_t connection_id, uint32_t mes
 	return vmbus_post(vm->bus, connection_id, message_type, payload, size_bytes);
 }
 
-static uint16_t on_signal_event(void *data _unused_, uint32_t connection_id _unused_,
-	uint16_t flag _unused_)
+static uint16_t on_signal_event(
+	void *data _unused_, uint32_t connection_id _unused_, uint16_t flag _unused_)
 {
 	/* Every open channel has a doorbell, so what arrives here belongs to nobody. */
 	return HV_STATUS_INVALID_CONNECTION_ID;
@@ -226,7 +226,8 @@ static int build_parts(struct vm *vm, const int *fds, const char **ret_what)
 	r = vmbus_new(partition_memory(vm->partition), &host_ops, vm, &vm->bus);
 	if (r < 0)
 		return r;
-	/* Units start in this order and stop in the reverse one: VPs run only while everything does. */
+	/* Units start in this order and stop in the reverse one: VPs run only while everything
+	 * does. */
 	r = unit_registry_new(&vm->units);
 	if (r == 0)
 		r = partition_register_hv_unit(vm->partition, vm->units);

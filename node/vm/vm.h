@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * vm.h - one virtual machine in its own process: a partition, its bus, its devices, and both ends of
- * its own migration. viaduct-vmhost is composed of the files of this folder:
+ * vm.h - one virtual machine in its own process: a partition, its bus, its devices, and both ends
+ * of its own migration. viaduct-vmhost is composed of the files of this folder:
  *
  *   vm_spec.c     what the node service asks for, validated
  *   vm.c          the composition: partition + bus + network adapters, and their life
@@ -9,9 +9,9 @@
  *   vm_migrate.c  the VM as migrate/ sees it, and migration events
  *   main.c        set up, serve
  *
- * Threads: the loop thread serves the control channel. VP threads, ring workers and migration threads
- * run beside it. `lock` serialises everything that starts, stops, saves or restores the VM, because
- * migration threads do that too; VP callbacks never take it.
+ * Threads: the loop thread serves the control channel. VP threads, ring workers and migration
+ * threads run beside it. `lock` serialises everything that starts, stops, saves or restores the VM,
+ * because migration threads do that too; VP callbacks never take it.
  */
 #ifndef VIADUCT_NODE_VM_VM_H
 #define VIADUCT_NODE_VM_VM_H
@@ -24,9 +24,9 @@
 
 #include <pthread.h>
 
-#define VM_MAX_NICS     4
-#define VM_NAME_MAX_LEN 63
-#define VM_CMDLINE_MAX_LEN 1023
+#define VM_MAX_NICS                 4
+#define VM_NAME_MAX_LEN             63
+#define VM_CMDLINE_MAX_LEN          1023
 #define VM_SERIAL_PENDING_MAX_BYTES (256U << 10)
 
 struct vm_nic_spec {
@@ -45,15 +45,15 @@ struct vm_spec {
 };
 
 /* 0, or -EINVAL with one sentence in `error`. */
-int vm_spec_parse(const struct json *message, struct vm_spec *ret_spec, char *error,
-	size_t error_size_bytes);
+int vm_spec_parse(
+	const struct json *message, struct vm_spec *ret_spec, char *error, size_t error_size_bytes);
 
 enum vm_state {
-	VM_EMPTY,    /* not configured yet */
-	VM_STOPPED,  /* complete, VPs never ran here */
+	VM_EMPTY,   /* not configured yet */
+	VM_STOPPED, /* complete, VPs never ran here */
 	VM_RUNNING,
 	VM_PAUSED,
-	VM_ENDED,    /* the guest ended or the partition failed */
+	VM_ENDED, /* the guest ended or the partition failed */
 };
 const char *vm_state_name(enum vm_state state);
 
@@ -76,8 +76,8 @@ struct vm {
 	struct mig_target *target;
 
 	pthread_mutex_t serial_lock;
-	struct buf serial;      /* under serial_lock: output not yet sent to the service */
-	bool serial_scheduled;  /* under serial_lock */
+	struct buf serial;     /* under serial_lock: output not yet sent to the service */
+	bool serial_scheduled; /* under serial_lock */
 	uint64_t serial_dropped_bytes;
 };
 
@@ -88,8 +88,8 @@ int vm_build(struct vm *vm, const struct vm_spec *spec, const int *fds, size_t n
 void vm_destroy(struct vm *vm);
 
 /* Under no lock; each takes `lock`. -EINVAL in a state where it makes no sense. */
-int vm_start(struct vm *vm);   /* STOPPED or PAUSED -> RUNNING */
-int vm_pause(struct vm *vm);   /* RUNNING -> PAUSED */
+int vm_start(struct vm *vm); /* STOPPED or PAUSED -> RUNNING */
+int vm_pause(struct vm *vm); /* RUNNING -> PAUSED */
 struct json *vm_info(struct vm *vm);
 
 /* Serve the control channel: vm_control.c. */

@@ -54,7 +54,8 @@ static int op_serial(struct vm *vm, struct vm_request *q)
 
 	if (!text)
 		return -EINVAL;
-	/* Typing interrupts the guest: not while a start puts its interrupt controllers in order. */
+	/* Typing interrupts the guest: not while a start puts its interrupt controllers in order.
+	 */
 	pthread_mutex_lock(&vm->lock);
 	r = partition_serial_input(vm->partition, text, strlen(text));
 	pthread_mutex_unlock(&vm->lock);
@@ -111,7 +112,8 @@ static void on_save_progress(unsigned percent, void *data)
 	chan_event(vm->chan, "save.progress", message, NULL, 0);
 }
 
-/* The service has nothing else to ask of a VM that is being saved or loaded, so both run right here. */
+/* The service has nothing else to ask of a VM that is being saved or loaded, so both run right
+ * here. */
 static int op_save(struct vm *vm, struct vm_request *q)
 {
 	struct mig_params params;

@@ -23,9 +23,8 @@ static int parse_mac(const char *text, uint8_t mac[ETH_ADDR_LEN])
 	unsigned b[ETH_ADDR_LEN];
 	char rest;
 
-	if (strlen(text) != 17 ||
-		sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-			&rest) != ETH_ADDR_LEN)
+	if (strlen(text) != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
+					  &b[3], &b[4], &b[5], &rest) != ETH_ADDR_LEN)
 		return -EINVAL;
 	for (unsigned i = 0; i < ETH_ADDR_LEN; i++)
 		mac[i] = (uint8_t)b[i];
@@ -37,24 +36,27 @@ static int parse_nics(const struct json *nics, struct vm_spec *spec, char *error
 	size_t n = json_length(nics);
 
 	if (n > VM_MAX_NICS)
-		return refuse(error, size_bytes, "%zu network adapters: at most %d", n, VM_MAX_NICS);
+		return refuse(
+			error, size_bytes, "%zu network adapters: at most %d", n, VM_MAX_NICS);
 	for (size_t i = 0; i < n; i++) {
 		const struct json *nic = json_at(nics, i);
 		int64_t mtu = json_get_int(nic, "mtu", 1500);
 
 		if (parse_mac(json_get_string(nic, "mac", ""), spec->nics[i].mac) < 0)
-			return refuse(error, size_bytes, "network adapter %zu has no usable MAC", i);
+			return refuse(
+				error, size_bytes, "network adapter %zu has no usable MAC", i);
 		if (mtu < 576 || mtu > 9000)
-			return refuse(error, size_bytes, "network adapter %zu: MTU %lld is not in 576..9000",
-				i, (long long)mtu);
+			return refuse(error, size_bytes,
+				"network adapter %zu: MTU %lld is not in 576..9000", i,
+				(long long)mtu);
 		spec->nics[i].mtu_bytes = (uint32_t)mtu;
 	}
 	spec->n_nics = (unsigned)n;
 	return 0;
 }
 
-int vm_spec_parse(const struct json *message, struct vm_spec *ret_spec, char *error,
-	size_t error_size_bytes)
+int vm_spec_parse(
+	const struct json *message, struct vm_spec *ret_spec, char *error, size_t error_size_bytes)
 {
 	struct vm_spec spec = {0};
 	const char *name = json_get_string(message, "name", "");
@@ -70,12 +72,14 @@ int vm_spec_parse(const struct json *message, struct vm_spec *ret_spec, char *er
 		return refuse(error, error_size_bytes, "the command line is over %d characters",
 			VM_CMDLINE_MAX_LEN);
 	if (n_vps < 1 || n_vps > PARTITION_MAX_VPS)
-		return refuse(error, error_size_bytes, "%lld virtual processors: 1 to %d are possible",
-			(long long)n_vps, PARTITION_MAX_VPS);
-	if (memory < (int64_t)PARTITION_MIN_RAM_BYTES || memory > (int64_t)PARTITION_MAX_RAM_BYTES ||
-		memory % (2 << 20))
 		return refuse(error, error_size_bytes,
-			"%lld bytes of memory: a multiple of 2 MiB from 16 MiB to 256 GiB is needed",
+			"%lld virtual processors: 1 to %d are possible", (long long)n_vps,
+			PARTITION_MAX_VPS);
+	if (memory < (int64_t)PARTITION_MIN_RAM_BYTES ||
+		memory > (int64_t)PARTITION_MAX_RAM_BYTES || memory % (2 << 20))
+		return refuse(error, error_size_bytes,
+			"%lld bytes of memory: a multiple of 2 MiB from 16 MiB to 256 GiB is "
+			"needed",
 			(long long)memory);
 	r = parse_nics(json_get(message, "nics"), &spec, error, error_size_bytes);
 	if (r < 0)

@@ -70,14 +70,16 @@ static void another_volume_in_its_place_is_refused(void **state)
 static void broken_labels_are_refused(void **state)
 {
 	static const char *const labels[] = {"", "\n", "0011", "00112233445566778899AABBCCDDEEFF\n",
-		"00112233445566778899aabbccddeeff00112233\n", "../../../../../../etc/passwd00000\n"};
+		"00112233445566778899aabbccddeeff00112233\n",
+		"../../../../../../etc/passwd00000\n"};
 	int dir;
 
 	for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
 		put_file(*state, CSV_LABEL_FILE, labels[i]);
 		if (strlen(labels[i]) > 33) /* a longer text with the id in front is not the id */
 			assert_int_not_equal(
-				csv_volume_open(*state, "00112233445566778899aabbccddeef", &dir), 0);
+				csv_volume_open(*state, "00112233445566778899aabbccddeef", &dir),
+				0);
 		else
 			assert_int_equal(csv_volume_open(*state, labels[i], &dir), -EMEDIUMTYPE);
 	}
@@ -145,7 +147,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(broken_labels_are_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 			a_label_that_is_a_link_is_not_followed, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(saved_states_carry_their_epoch, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			saved_states_carry_their_epoch, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(unsafe_names_are_refused, make_dir, remove_dir),
 	};
 

@@ -36,8 +36,8 @@ const struct json *fake_stored(const char *key)
 	return e ? e->value : NULL;
 }
 
-int cluster_get(const struct cluster *cluster _unused_, const char *key, const struct json **ret_value,
-	uint64_t *ret_version)
+int cluster_get(const struct cluster *cluster _unused_, const char *key,
+	const struct json **ret_value, uint64_t *ret_version)
 {
 	struct entry *e = find(key);
 
@@ -49,7 +49,8 @@ int cluster_get(const struct cluster *cluster _unused_, const char *key, const s
 }
 
 int cluster_for_each(const struct cluster *cluster _unused_, const char *prefix,
-	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data), void *data)
+	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data),
+	void *data)
 {
 	for (size_t i = 0; i < MAX_KEYS; i++) {
 		int r = 0;
@@ -62,8 +63,8 @@ int cluster_for_each(const struct cluster *cluster _unused_, const char *prefix,
 	return 0;
 }
 
-int cluster_cas(struct cluster *cluster _unused_, const char *key, uint64_t expected, struct json *value,
-	cluster_done_fn done, void *data)
+int cluster_cas(struct cluster *cluster _unused_, const char *key, uint64_t expected,
+	struct json *value, cluster_done_fn done, void *data)
 {
 	struct entry *e = find(key);
 
@@ -90,7 +91,8 @@ int cluster_cas(struct cluster *cluster _unused_, const char *key, uint64_t expe
 	return 0;
 }
 
-int cluster_owner_get(const struct cluster *cluster, const char *object, struct cluster_owner *ret_owner)
+int cluster_owner_get(
+	const struct cluster *cluster, const char *object, struct cluster_owner *ret_owner)
 {
 	char key[128];
 	const struct json *value;
@@ -105,8 +107,8 @@ int cluster_owner_get(const struct cluster *cluster, const char *object, struct 
 	return 0;
 }
 
-int cluster_owner_cas(struct cluster *cluster, const char *object, const struct cluster_owner *expected,
-	uint32_t node_id, cluster_done_fn done, void *data)
+int cluster_owner_cas(struct cluster *cluster, const char *object,
+	const struct cluster_owner *expected, uint32_t node_id, cluster_done_fn done, void *data)
 {
 	struct json *value = json_object_new();
 	char key[128];
@@ -117,8 +119,8 @@ int cluster_owner_cas(struct cluster *cluster, const char *object, const struct 
 	return cluster_cas(cluster, key, expected->version, value, done, data);
 }
 
-int cluster_mac_lease(struct cluster *cluster _unused_, const char *owner _unused_, const char *wanted,
-	cluster_mac_fn done, void *data)
+int cluster_mac_lease(struct cluster *cluster _unused_, const char *owner _unused_,
+	const char *wanted, cluster_mac_fn done, void *data)
 {
 	char mac[18];
 
@@ -162,7 +164,8 @@ const char *cluster_local_name(const struct cluster *cluster _unused_)
 	return "host1";
 }
 
-size_t cluster_nodes(const struct cluster *cluster _unused_, struct cluster_node *ret_nodes, size_t max)
+size_t cluster_nodes(
+	const struct cluster *cluster _unused_, struct cluster_node *ret_nodes, size_t max)
 {
 	size_t n = MIN(max, (size_t)2);
 
@@ -175,7 +178,8 @@ size_t cluster_nodes(const struct cluster *cluster _unused_, struct cluster_node
 	return n;
 }
 
-int cluster_find_node(const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
+int cluster_find_node(
+	const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
 {
 	struct cluster_node nodes[2];
 
@@ -194,7 +198,8 @@ void cluster_get_status(const struct cluster *cluster _unused_, struct cluster_s
 	memset(ret_status, 0, sizeof(*ret_status));
 }
 
-size_t cluster_nets(const struct cluster *cluster _unused_, struct cluster_net *ret_nets, size_t max)
+size_t cluster_nets(
+	const struct cluster *cluster _unused_, struct cluster_net *ret_nets, size_t max)
 {
 	if (max < 1)
 		return 0;
@@ -213,8 +218,8 @@ int switchd_call(struct switchd *switchd _unused_, const char *op _unused_, stru
 	return -ENOTCONN;
 }
 
-const char *switchd_resolve(struct svc *svc _unused_, const char *node _unused_, const char *reference,
-	char *text, size_t size_bytes)
+const char *switchd_resolve(struct svc *svc _unused_, const char *node _unused_,
+	const char *reference, char *text, size_t size_bytes)
 {
 	snprintf(text, size_bytes, "%s", reference);
 	return text;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * fake_svc.h - everything around the service's requests, in memory: a store, two nodes (this one, "host1",
- * and "host2"), a switch process and VM processes that never are, and the last answer given.
+ * fake_svc.h - everything around the service's requests, in memory: a store, two nodes (this one,
+ * "host1", and "host2"), a switch process and VM processes that never are, and the last answer
+ * given.
  */
 #ifndef VIADUCT_TESTS_FAKE_SVC_H
 #define VIADUCT_TESTS_FAKE_SVC_H
@@ -11,9 +12,9 @@
 struct fake {
 	struct svc svc;
 	bool quorate;
-	struct json *answer;    /* of the last request; NULL while it waits */
-	char forwarded[64];     /* the node that the last request was sent on to */
-	unsigned n_started;     /* VM processes asked for */
+	struct json *answer; /* of the last request; NULL while it waits */
+	char forwarded[64];  /* the node that the last request was sent on to */
+	unsigned n_started;  /* VM processes asked for */
 };
 
 extern struct fake fake;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define CREATE                                                                                     \
-	"{\"op\":\"vm.create\",\"name\":\"VM1\",\"kernel\":\"/k\",\"memory_bytes\":67108864,"       \
+	"{\"op\":\"vm.create\",\"name\":\"VM1\",\"kernel\":\"/k\",\"memory_bytes\":67108864,"      \
 	"\"nics\":[{\"switch\":\"A\",\"mode\":\"access\",\"vid\":2}]}"
 
 static int set_up(void **state _unused_)
@@ -25,7 +25,8 @@ static int tear_down(void **state _unused_)
 static void nonsense_is_refused(void **state _unused_)
 {
 	static const char *const requests[] = {"{}", "{\"op\":7}", "{\"op\":null}", "{\"op\":\"\"}",
-		"{\"op\":\"vm.\"}", "{\"op\":\"vm.listx\"}", "{\"op\":[\"vm.list\"]}", "[\"vm.list\"]"};
+		"{\"op\":\"vm.\"}", "{\"op\":\"vm.listx\"}", "{\"op\":[\"vm.list\"]}",
+		"[\"vm.list\"]"};
 
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++)
 		assert_string_equal(fake_ask(requests[i]), "usage");
@@ -36,7 +37,8 @@ static void a_vm_is_made_with_a_lease_and_an_owner(void **state _unused_)
 	const struct json *owner;
 
 	assert_string_equal(fake_ask(CREATE), "ok");
-	assert_string_equal(json_get_string(json_at(json_get(fake_stored("vm/VM1"), "nics"), 0), "mac", ""),
+	assert_string_equal(
+		json_get_string(json_at(json_get(fake_stored("vm/VM1"), "nics"), 0), "mac", ""),
 		"00:15:5d:00:00:01");
 	owner = fake_stored("owner/vm/VM1");
 	assert_int_equal(json_get_int(owner, "node", 0), 1);
@@ -49,20 +51,36 @@ static void every_wrong_field_of_a_vm_is_refused(void **state _unused_)
 	static const struct {
 		const char *key, *value;
 	} wrong[] = {
-		{"name", "\"\""}, {"name", "\"../x\""}, {"name", "\"a b\""}, {"name", "7"},
-		{"name", "\"-x\""}, {"name", "null"}, {"kernel", "\"relative\""}, {"kernel", "7"},
-		{"memory_bytes", "0"}, {"memory_bytes", "-67108864"}, {"memory_bytes", "67108865"},
-		{"memory_bytes", "9223372036854775807"}, {"memory_bytes", "\"64M\""}, {"vps", "0"},
-		{"vps", "-1"}, {"vps", "65"}, {"nics", "[{}]"}, {"nics", "[7]"},
-		{"nics", "[{\"switch\":\"\"}]"}, {"nics", "[{\"switch\":\"a/b\"}]"},
+		{"name", "\"\""},
+		{"name", "\"../x\""},
+		{"name", "\"a b\""},
+		{"name", "7"},
+		{"name", "\"-x\""},
+		{"name", "null"},
+		{"kernel", "\"relative\""},
+		{"kernel", "7"},
+		{"memory_bytes", "0"},
+		{"memory_bytes", "-67108864"},
+		{"memory_bytes", "67108865"},
+		{"memory_bytes", "9223372036854775807"},
+		{"memory_bytes", "\"64M\""},
+		{"vps", "0"},
+		{"vps", "-1"},
+		{"vps", "65"},
+		{"nics", "[{}]"},
+		{"nics", "[7]"},
+		{"nics", "[{\"switch\":\"\"}]"},
+		{"nics", "[{\"switch\":\"a/b\"}]"},
 		{"nics", "[{\"switch\":\"A\",\"mode\":\"magic\"}]"},
 		{"nics", "[{\"switch\":\"A\",\"mode\":\"access\"}]"},
 		{"nics", "[{\"switch\":\"A\",\"mode\":\"access\",\"vid\":0}]"},
 		{"nics", "[{\"switch\":\"A\",\"mode\":\"access\",\"vid\":4095}]"},
 		{"nics", "[{\"switch\":\"A\",\"mode\":\"access\",\"vid\":-1}]"},
 		{"nics", "[{\"switch\":\"A\",\"mode\":\"trunk\"}]"},
-		{"nics", "[{\"switch\":\"A\",\"mode\":\"trunk\",\"allowed\":\"2\",\"native\":4095}]"},
-		{"nics", "[{\"switch\":\"A\"},{\"switch\":\"A\"},{\"switch\":\"A\"},{\"switch\":\"A\"},"
+		{"nics", "[{\"switch\":\"A\",\"mode\":\"trunk\",\"allowed\":\"2\",\"native\":4095}"
+			 "]"},
+		{"nics", "[{\"switch\":\"A\"},{\"switch\":\"A\"},{\"switch\":\"A\"},{\"switch\":"
+			 "\"A\"},"
 			 "{\"switch\":\"A\"}]"},
 	};
 
@@ -72,7 +90,8 @@ static void every_wrong_field_of_a_vm_is_refused(void **state _unused_)
 		int n = snprintf(text, sizeof(text), "{\"v\":%s}", wrong[i].value);
 
 		assert_int_equal(json_parse(text, (size_t)n, &parsed), 0);
-		if (strcmp(fake_ask_with(CREATE, wrong[i].key, json_copy(json_get(parsed, "v"))), "usage"))
+		if (strcmp(fake_ask_with(CREATE, wrong[i].key, json_copy(json_get(parsed, "v"))),
+			    "usage"))
 			fail_msg("taken: %s = %s", wrong[i].key, wrong[i].value);
 		json_unref(parsed);
 		assert_null(fake_stored("vm/VM1"));
@@ -87,17 +106,25 @@ static void oversized_texts_are_refused(void **state _unused_)
 	text[sizeof(text) - 1] = '\0';
 	assert_string_equal(fake_ask_with(CREATE, "cmdline", json_string_new(text)), "usage");
 	assert_string_equal(fake_ask_with(CREATE, "name", json_string_new(text)), "usage");
-	assert_string_equal(fake_ask_with("{\"op\":\"vm.show\"}", "vm", json_string_new(text)), "not-found");
-	assert_string_equal(fake_ask_with("{\"op\":\"vm.delete\"}", "vm", json_string_new(text)), "not-found");
-	assert_string_equal(fake_ask_with("{\"op\":\"switch.delete\"}", "name", json_string_new(text)), "not-found");
 	assert_string_equal(
-		fake_ask_with("{\"op\":\"switch.create\",\"type\":\"private\"}", "name", json_string_new(text)),
-		"usage");
-	assert_string_equal(fake_ask_with("{\"op\":\"switch.create\",\"type\":\"private\",\"name\":\"s\"}",
-				    "node", json_string_new(text)),
+		fake_ask_with("{\"op\":\"vm.show\"}", "vm", json_string_new(text)), "not-found");
+	assert_string_equal(
+		fake_ask_with("{\"op\":\"vm.delete\"}", "vm", json_string_new(text)), "not-found");
+	assert_string_equal(
+		fake_ask_with("{\"op\":\"switch.delete\"}", "name", json_string_new(text)),
 		"not-found");
-	assert_string_equal(fake_ask_with("{\"op\":\"network.set\"}", "name", json_string_new(text)), "not-found");
-	assert_string_equal(fake_ask_with("{\"op\":\"job.show\"}", "id", json_string_new(text)), "not-found");
+	assert_string_equal(fake_ask_with("{\"op\":\"switch.create\",\"type\":\"private\"}", "name",
+				    json_string_new(text)),
+		"usage");
+	assert_string_equal(
+		fake_ask_with("{\"op\":\"switch.create\",\"type\":\"private\",\"name\":\"s\"}",
+			"node", json_string_new(text)),
+		"not-found");
+	assert_string_equal(
+		fake_ask_with("{\"op\":\"network.set\"}", "name", json_string_new(text)),
+		"not-found");
+	assert_string_equal(
+		fake_ask_with("{\"op\":\"job.show\"}", "id", json_string_new(text)), "not-found");
 }
 
 static void a_mac_of_somebody_else_is_refused(void **state _unused_)
@@ -112,12 +139,19 @@ static void a_mac_of_somebody_else_is_refused(void **state _unused_)
 static void unknown_names_are_not_found(void **state _unused_)
 {
 	static const char *const requests[] = {
-		"{\"op\":\"vm.show\",\"vm\":\"x\"}", "{\"op\":\"vm.start\",\"vm\":\"x\"}",
-		"{\"op\":\"vm.stop\",\"vm\":\"x\"}", "{\"op\":\"vm.delete\",\"vm\":\"x\"}",
-		"{\"op\":\"vm.serial\",\"vm\":\"x\"}", "{\"op\":\"vm.migrate\",\"vm\":\"x\",\"node\":\"host2\"}",
-		"{\"op\":\"switch.delete\",\"name\":\"x\"}", "{\"op\":\"network.set\",\"name\":\"x\"}",
-		"{\"op\":\"job.show\",\"id\":\"host1-1\"}", "{\"op\":\"job.cancel\",\"id\":\"\"}",
-		"{\"op\":\"job.show\",\"id\":\"nowhere-1\"}", "{\"op\":\"vm.show\"}", "{\"op\":\"vm.show\",\"vm\":7}",
+		"{\"op\":\"vm.show\",\"vm\":\"x\"}",
+		"{\"op\":\"vm.start\",\"vm\":\"x\"}",
+		"{\"op\":\"vm.stop\",\"vm\":\"x\"}",
+		"{\"op\":\"vm.delete\",\"vm\":\"x\"}",
+		"{\"op\":\"vm.serial\",\"vm\":\"x\"}",
+		"{\"op\":\"vm.migrate\",\"vm\":\"x\",\"node\":\"host2\"}",
+		"{\"op\":\"switch.delete\",\"name\":\"x\"}",
+		"{\"op\":\"network.set\",\"name\":\"x\"}",
+		"{\"op\":\"job.show\",\"id\":\"host1-1\"}",
+		"{\"op\":\"job.cancel\",\"id\":\"\"}",
+		"{\"op\":\"job.show\",\"id\":\"nowhere-1\"}",
+		"{\"op\":\"vm.show\"}",
+		"{\"op\":\"vm.show\",\"vm\":7}",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
@@ -136,9 +170,11 @@ static void without_quorum_nothing_changes(void **state _unused_)
 	assert_string_equal(
 		fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"host2\"}"), "no-quorum");
 	assert_string_equal(
-		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"private\"}"), "no-quorum");
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"private\"}"),
+		"no-quorum");
 	assert_string_equal(
-		fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"metric\":7}"), "no-quorum");
+		fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"metric\":7}"),
+		"no-quorum");
 	assert_null(fake_stored("vm/VM2"));
 	assert_non_null(fake_stored("vm/VM1"));
 	/* Reading works. */
@@ -149,17 +185,23 @@ static void without_quorum_nothing_changes(void **state _unused_)
 static void switches_are_checked(void **state _unused_)
 {
 	assert_string_equal(
-		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\"}"), "usage");
-	assert_string_equal(fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"private\","
-				     "\"uplink\":\"eth0\"}"),
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\"}"),
 		"usage");
-	assert_string_equal(fake_ask("{\"op\":\"switch.create\",\"name\":\"s/t\",\"type\":\"private\"}"), "usage");
-	assert_string_equal(fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
-				     "\"uplink\":\"eth0\",\"logical\":\"l\",\"node\":\"host2\"}"),
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"private\","
+			 "\"uplink\":\"eth0\"}"),
+		"usage");
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s/t\",\"type\":\"private\"}"),
+		"usage");
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
+			 "\"uplink\":\"eth0\",\"logical\":\"l\",\"node\":\"host2\"}"),
 		"ok");
 	assert_string_equal(json_get_string(fake_stored("switch/host2/s"), "logical", ""), "l");
-	assert_string_equal(fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
-				     "\"uplink\":\"eth0\",\"node\":\"host2\"}"),
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
+			 "\"uplink\":\"eth0\",\"node\":\"host2\"}"),
 		"conflict");
 }
 
@@ -177,21 +219,30 @@ static void network_settings_are_checked(void **state _unused_)
 		if (strcmp(fake_ask(wrong[i]), "usage"))
 			fail_msg("taken: %s", wrong[i]);
 	}
-	assert_string_equal(fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"rename\":\"Migration\","
+	assert_string_equal(fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/"
+				     "24\",\"rename\":\"Migration\","
 				     "\"role\":\"Cluster\",\"metric\":500,\"migration_order\":1}"),
 		"ok");
-	assert_int_equal(json_get_int(fake_stored("net/10.10.3.0/24"), "role", 0), CLUSTER_ROLE_CLUSTER);
-	assert_string_equal(fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"auto_metric\":true}"), "ok");
+	assert_int_equal(
+		json_get_int(fake_stored("net/10.10.3.0/24"), "role", 0), CLUSTER_ROLE_CLUSTER);
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"auto_metric\":true}"),
+		"ok");
 	assert_null(json_get(fake_stored("net/10.10.3.0/24"), "metric"));
-	assert_string_equal(json_get_string(fake_stored("net/10.10.3.0/24"), "name", ""), "Migration");
+	assert_string_equal(
+		json_get_string(fake_stored("net/10.10.3.0/24"), "name", ""), "Migration");
 }
 
 static void volumes_are_checked(void **state _unused_)
 {
-	assert_string_equal(fake_ask("{\"op\":\"volume.create\",\"name\":\"v\",\"path\":\"relative\"}"), "usage");
-	assert_string_equal(fake_ask("{\"op\":\"volume.create\",\"name\":\"v/w\",\"path\":\"/x\"}"), "usage");
 	assert_string_equal(
-		fake_ask("{\"op\":\"volume.create\",\"name\":\"v\",\"path\":\"/nonexistent/x\"}"), "refused");
+		fake_ask("{\"op\":\"volume.create\",\"name\":\"v\",\"path\":\"relative\"}"),
+		"usage");
+	assert_string_equal(
+		fake_ask("{\"op\":\"volume.create\",\"name\":\"v/w\",\"path\":\"/x\"}"), "usage");
+	assert_string_equal(
+		fake_ask("{\"op\":\"volume.create\",\"name\":\"v\",\"path\":\"/nonexistent/x\"}"),
+		"refused");
 }
 
 static void a_full_node_refuses(void **state _unused_)
@@ -207,7 +258,8 @@ static void a_full_node_refuses(void **state _unused_)
 static void a_start_takes_a_new_epoch(void **state _unused_)
 {
 	assert_string_equal(fake_ask(CREATE), "ok");
-	assert_string_equal(fake_ask("{\"op\":\"vm.start\",\"vm\":\"VM1\"}"), "failed"); /* no KVM here */
+	assert_string_equal(
+		fake_ask("{\"op\":\"vm.start\",\"vm\":\"VM1\"}"), "failed"); /* no KVM here */
 	assert_int_equal(fake.n_started, 1);
 	assert_int_equal(json_get_int(fake_stored("owner/vm/VM1"), "epoch", 0), 2);
 }
@@ -219,7 +271,8 @@ static void requests_go_to_the_node_that_must_answer(void **state _unused_)
 	assert_string_equal(fake.forwarded, "host2");
 	assert_string_equal(fake_ask("{\"op\":\"vm.stop\",\"vm\":\"VM1\"}"), "ok");
 	assert_string_equal(fake.forwarded, "host2");
-	assert_string_equal(fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"host1\"}"), "ok");
+	assert_string_equal(
+		fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"host1\"}"), "ok");
 	assert_string_equal(fake.forwarded, "host2");
 	assert_string_equal(fake_ask("{\"op\":\"job.show\",\"id\":\"host2-7\"}"), "ok");
 	assert_string_equal(fake.forwarded, "host2");
@@ -230,8 +283,10 @@ static void requests_go_to_the_node_that_must_answer(void **state _unused_)
 static void only_a_running_vm_moves(void **state _unused_)
 {
 	assert_string_equal(fake_ask(CREATE), "ok");
-	assert_string_equal(fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"host2\"}"), "conflict");
-	assert_string_equal(fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"nowhere\"}"), "not-found");
+	assert_string_equal(
+		fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"host2\"}"), "conflict");
+	assert_string_equal(fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\",\"node\":\"nowhere\"}"),
+		"not-found");
 	assert_string_equal(fake_ask("{\"op\":\"vm.migrate\",\"vm\":\"VM1\"}"), "not-found");
 }
 

@@ -16,15 +16,15 @@ struct env {
 	struct loop *loop;
 	struct peer *a, *b;
 	char directory[32];
-	char from[64];      /* who b last heard */
+	char from[64]; /* who b last heard */
 	unsigned n_heard;
-	int error;          /* of the last reply */
+	int error; /* of the last reply */
 	int64_t echoed;
-	bool answer;        /* b answers at once */
+	bool answer; /* b answers at once */
 };
 
-static void on_request(struct peer_request *request, const char *from, const struct json *message,
-	void *data)
+static void on_request(
+	struct peer_request *request, const char *from, const struct json *message, void *data)
 {
 	struct env *env = data;
 	struct json *reply = json_object_new();
@@ -156,8 +156,8 @@ static void unknown_nodes_and_bad_keys_are_refused(void **state)
 
 	assert_int_equal(ask(env, 1, NS_PER_SEC), -EHOSTUNREACH);
 	assert_int_equal(peer_set_node(env->a, "b", "127.0.0.2", "short"), -EINVAL);
-	assert_int_equal(peer_set_node(env->a, "b", "127.0.0.2",
-				 "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!~~~~"),
+	assert_int_equal(
+		peer_set_node(env->a, "b", "127.0.0.2", "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!~~~~"),
 		-EINVAL);
 	assert_int_equal(ask(env, 1, NS_PER_SEC), -EHOSTUNREACH);
 }
@@ -219,8 +219,7 @@ static void a_broken_key_file_is_refused(void **state)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(fd, "no keys\n", 8), 8);
 	close(fd);
-	assert_int_equal(
-		peer_new(env->loop, "127.0.0.3", path, on_request, env, &peer), -EBADMSG);
+	assert_int_equal(peer_new(env->loop, "127.0.0.3", path, on_request, env, &peer), -EBADMSG);
 	unlink(path);
 }
 

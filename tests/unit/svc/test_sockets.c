@@ -42,8 +42,8 @@ static void both_ends_get_the_same_sockets_in_order(void **state _unused_)
 
 	assert_int_equal(loop_new(&loop), 0);
 	a.loop = b.loop = loop;
-	assert_int_equal(sockets_accept(loop, "127.0.0.1", "127.0.0.2", 5, NS_PER_SEC, on_sockets, &a,
-				 &port, &a.sockets),
+	assert_int_equal(sockets_accept(loop, "127.0.0.1", "127.0.0.2", 5, NS_PER_SEC, on_sockets,
+				 &a, &port, &a.sockets),
 		0);
 	assert_int_equal(sockets_connect(loop, "127.0.0.2", "127.0.0.1", port, 5, NS_PER_SEC,
 				 on_sockets, &b, &b.sockets),
@@ -111,8 +111,8 @@ static void a_stranger_takes_no_place(void **state _unused_)
 
 	assert_int_equal(loop_new(&loop), 0);
 	a.loop = b.loop = stranger.loop = loop;
-	assert_int_equal(sockets_accept(loop, "127.0.0.1", "127.0.0.2", 2, 2 * NS_PER_SEC, on_sockets,
-				 &a, &port, &a.sockets),
+	assert_int_equal(sockets_accept(loop, "127.0.0.1", "127.0.0.2", 2, 2 * NS_PER_SEC,
+				 on_sockets, &a, &port, &a.sockets),
 		0);
 	assert_int_equal(sockets_connect(loop, "127.0.0.3", "127.0.0.1", port, 2, NS_PER_SEC,
 				 on_sockets, &stranger, &stranger.sockets),
@@ -147,17 +147,17 @@ static void bad_addresses_are_refused(void **state _unused_)
 	uint16_t port;
 
 	assert_int_equal(loop_new(&a.loop), 0);
-	assert_int_equal(sockets_accept(a.loop, "nonsense", "127.0.0.2", 2, NS_PER_SEC, on_sockets, &a,
-				 &port, &a.sockets),
-		-EINVAL);
-	assert_int_equal(sockets_accept(a.loop, "127.0.0.1", "", 2, NS_PER_SEC, on_sockets, &a, &port,
-				 &a.sockets),
-		-EINVAL);
-	assert_int_equal(sockets_accept(a.loop, "127.0.0.1", "127.0.0.2", 0, NS_PER_SEC, on_sockets, &a,
-				 &port, &a.sockets),
-		-EINVAL);
-	assert_int_equal(sockets_accept(a.loop, "127.0.0.1", "127.0.0.2", 17, NS_PER_SEC, on_sockets,
+	assert_int_equal(sockets_accept(a.loop, "nonsense", "127.0.0.2", 2, NS_PER_SEC, on_sockets,
 				 &a, &port, &a.sockets),
+		-EINVAL);
+	assert_int_equal(sockets_accept(a.loop, "127.0.0.1", "", 2, NS_PER_SEC, on_sockets, &a,
+				 &port, &a.sockets),
+		-EINVAL);
+	assert_int_equal(sockets_accept(a.loop, "127.0.0.1", "127.0.0.2", 0, NS_PER_SEC, on_sockets,
+				 &a, &port, &a.sockets),
+		-EINVAL);
+	assert_int_equal(sockets_accept(a.loop, "127.0.0.1", "127.0.0.2", 17, NS_PER_SEC,
+				 on_sockets, &a, &port, &a.sockets),
 		-EINVAL);
 	loop_free(a.loop);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define GOOD                                                                                       \
-	"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vps\":2,\"cmdline\":\"a=b\",\"nics\":["       \
+	"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vps\":2,\"cmdline\":\"a=b\",\"nics\":["     \
 	"{\"mac\":\"00:15:5d:00:00:01\",\"mtu\":9000},{\"mac\":\"00:15:5D:aa:BB:02\"}]}"
 
 static int parse(const char *text, struct vm_spec *ret_spec)
@@ -57,13 +57,19 @@ static void bad_requests_are_refused(void **state _unused_)
 		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vps\":65}",
 		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{}]}",
 		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[7]}",
-		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00\"}]}",
-		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:0g\"}]}",
-		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:011\"}]}",
-		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"ff:ff:ff:ff:ff:ff\"}]}",
-		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:01\","
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00\"}"
+		"]}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:"
+		"0g\"}]}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:"
+		"011\"}]}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"ff:ff:ff:ff:ff:"
+		"ff\"}]}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:"
+		"01\","
 		"\"mtu\":575}]}",
-		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:01\","
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:"
+		"01\","
 		"\"mtu\":9001}]}",
 		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{},{},{},{},{}]}",
 	};
