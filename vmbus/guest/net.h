@@ -99,11 +99,12 @@ void net_ping_send(struct net *net, uint32_t ip, uint64_t now_ns);
 
 /* --- between the files of the stack --- */
 
-/* The ones' complement sum of data, added to sum; net_checksum() folds it. */
-uint32_t net_sum(uint32_t sum, const void *data, size_t size_bytes);
-uint16_t net_checksum(uint32_t sum);
+/* The ones' complement sum of data, added to sum; inet_checksum() folds it. */
+uint32_t inet_sum(uint32_t sum, const void *data, size_t size_bytes);
+uint16_t inet_checksum(uint32_t sum);
 /* The sum over the pseudo header of UDP and TCP. */
-uint32_t net_pseudo_sum(uint32_t source, uint32_t destination, uint8_t protocol, size_t size_bytes);
+uint32_t inet_pseudo_sum(
+	uint32_t source, uint32_t destination, uint8_t protocol, size_t size_bytes);
 
 /* An IPv4 packet that passed its checks. */
 struct ipv4_packet {

@@ -14,7 +14,7 @@ static void echo_reply(struct net *net, const struct ipv4_packet *packet, uint64
 	memcpy(reply, packet->payload, packet->size_bytes);
 	reply->type = ICMP_ECHO_REPLY;
 	reply->checksum = 0;
-	reply->checksum = net_checksum(net_sum(0, reply, packet->size_bytes));
+	reply->checksum = inet_checksum(inet_sum(0, reply, packet->size_bytes));
 	ipv4_send(net, packet->source, IPV4_PROTOCOL_ICMP, packet->size_bytes, now_ns);
 }
 
@@ -24,7 +24,7 @@ void icmp_input(struct net *net, const struct ipv4_packet *packet, uint64_t now_
 	struct net_ping *ping = &net->ping;
 
 	if (packet->size_bytes < sizeof(*echo) ||
-		net_checksum(net_sum(0, packet->payload, packet->size_bytes))) {
+		inet_checksum(inet_sum(0, packet->payload, packet->size_bytes))) {
 		net->counters.malformed++;
 		return;
 	}
@@ -55,6 +55,6 @@ void net_ping_send(struct net *net, uint32_t ip, uint64_t now_ns)
 		.sequence = be16(net->ping.sequence),
 	};
 	memset(echo + 1, 'v', PING_DATA_BYTES);
-	echo->checksum = net_checksum(net_sum(0, echo, size_bytes));
+	echo->checksum = inet_checksum(inet_sum(0, echo, size_bytes));
 	ipv4_send(net, ip, IPV4_PROTOCOL_ICMP, size_bytes, now_ns);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmbus/guest/net.h"
 
-uint32_t net_sum(uint32_t sum, const void *data, size_t size_bytes)
+uint32_t inet_sum(uint32_t sum, const void *data, size_t size_bytes)
 {
 	const uint8_t *at = data;
 	uint64_t wide = sum;
@@ -26,13 +26,13 @@ uint32_t net_sum(uint32_t sum, const void *data, size_t size_bytes)
 	return (uint32_t)(wide + (wide >> 32));
 }
 
-uint16_t net_checksum(uint32_t sum)
+uint16_t inet_checksum(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t) ~(sum + (sum >> 16));
 }
 
-uint32_t net_pseudo_sum(uint32_t source, uint32_t destination, uint8_t protocol, size_t size_bytes)
+uint32_t inet_pseudo_sum(uint32_t source, uint32_t destination, uint8_t protocol, size_t size_bytes)
 {
 	struct {
 		uint32_t source, destination;
@@ -40,7 +40,7 @@ uint32_t net_pseudo_sum(uint32_t source, uint32_t destination, uint8_t protocol,
 		uint16_t length;
 	} pseudo = {be32(source), be32(destination), 0, protocol, be16((uint16_t)size_bytes)};
 
-	return net_sum(0, &pseudo, sizeof(pseudo));
+	return inet_sum(0, &pseudo, sizeof(pseudo));
 }
 
 /* The checks of the header; false when the packet is not to be believed. */
@@ -54,7 +54,7 @@ static bool header_is_sound(const struct ipv4_header *ip, size_t size_bytes, uns
 	if (header_bytes < sizeof(*ip) || be16(ip->length) < header_bytes ||
 		be16(ip->length) > size_bytes)
 		return false;
-	return checked & NET_IP_CHECKED || net_checksum(net_sum(0, ip, header_bytes)) == 0;
+	return checked & NET_IP_CHECKED || inet_checksum(inet_sum(0, ip, header_bytes)) == 0;
 }
 
 static bool is_broadcast(const struct net *net, uint32_t ip)
@@ -122,6 +122,6 @@ bool ipv4_send(
 		.source = be32(net->ip),
 		.destination = be32(to),
 	};
-	ip->checksum = net_checksum(net_sum(0, ip, sizeof(*ip)));
+	ip->checksum = inet_checksum(inet_sum(0, ip, sizeof(*ip)));
 	return arp_send(net, to, ETH_HEADER_BYTES + IPV4_HEADER_BYTES + payload_bytes, now_ns);
 }

@@ -18,8 +18,8 @@ int net_udp_send(struct net *net, uint32_t ip, uint16_t source, uint16_t destina
 		.length = be16((uint16_t)udp_bytes),
 	};
 	memcpy(udp + 1, data, size_bytes);
-	checksum = net_checksum(
-		net_sum(net_pseudo_sum(net->ip, ip, IPV4_PROTOCOL_UDP, udp_bytes), udp, udp_bytes));
+	checksum = inet_checksum(inet_sum(
+		inet_pseudo_sum(net->ip, ip, IPV4_PROTOCOL_UDP, udp_bytes), udp, udp_bytes));
 	udp->checksum = checksum ? checksum : 0xffff;
 	ipv4_send(net, ip, IPV4_PROTOCOL_UDP, udp_bytes, now_ns);
 	return 0;
@@ -37,9 +37,9 @@ void udp_input(struct net *net, const struct ipv4_packet *packet, uint64_t now_n
 		return;
 	}
 	udp_bytes = be16(udp->length);
-	sum = net_pseudo_sum(packet->source, packet->destination, IPV4_PROTOCOL_UDP, udp_bytes);
+	sum = inet_pseudo_sum(packet->source, packet->destination, IPV4_PROTOCOL_UDP, udp_bytes);
 	if (udp->checksum && !packet->transport_checked &&
-		net_checksum(net_sum(sum, udp, udp_bytes))) {
+		inet_checksum(inet_sum(sum, udp, udp_bytes))) {
 		net->counters.malformed++;
 		return;
 	}

@@ -71,8 +71,8 @@ static bool segment_parse(
 	if (header_bytes < sizeof(*tcp) || header_bytes > packet->size_bytes)
 		return false;
 	if (!packet->transport_checked &&
-		net_checksum(net_sum(net_pseudo_sum(packet->source, net->ip, IPV4_PROTOCOL_TCP,
-					     packet->size_bytes),
+		inet_checksum(inet_sum(inet_pseudo_sum(packet->source, net->ip, IPV4_PROTOCOL_TCP,
+					       packet->size_bytes),
 			packet->payload, packet->size_bytes)))
 		return false;
 	*ret_segment = (struct segment){

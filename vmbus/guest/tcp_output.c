@@ -44,8 +44,8 @@ static bool segment_finish(struct net *net, uint32_t ip, struct tcp_header heade
 	size_t size_bytes = sizeof(*tcp) + payload_bytes;
 
 	*tcp = header;
-	tcp->checksum = net_checksum(net_sum(
-		net_pseudo_sum(net->ip, ip, IPV4_PROTOCOL_TCP, size_bytes), tcp, size_bytes));
+	tcp->checksum = inet_checksum(inet_sum(
+		inet_pseudo_sum(net->ip, ip, IPV4_PROTOCOL_TCP, size_bytes), tcp, size_bytes));
 	return ipv4_send(net, ip, IPV4_PROTOCOL_TCP, size_bytes, now_ns);
 }
 

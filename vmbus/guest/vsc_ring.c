@@ -11,20 +11,16 @@ static uint32_t align8(uint32_t size_bytes)
 	return (size_bytes + 7) & ~7U;
 }
 
+/* Sequentially consistent: between publishing an index and looking at what the other side says about
+ * signals there must be a full barrier. */
 static uint32_t load(const struct vsc_ring *ring, size_t word)
 {
-	return __atomic_load_n(&ring->control[word], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&ring->control[word], __ATOMIC_SEQ_CST);
 }
 
 static void store(struct vsc_ring *ring, size_t word, uint32_t value)
 {
-	__atomic_store_n(&ring->control[word], value, __ATOMIC_RELEASE);
-}
-
-/* Between publishing an index and looking at what the other side said about signals. */
-static void full_barrier(void)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&ring->control[word], value, __ATOMIC_SEQ_CST);
 }
 
 void vsc_ring_init(struct vsc_ring *ring, void *pages, uint32_t n_pages)
@@ -88,7 +84,6 @@ bool vsc_ring_has_room(const struct vsc_ring *ring, uint32_t packet_bytes)
 bool vsc_ring_want_room(struct vsc_ring *ring, uint32_t packet_bytes)
 {
 	store(ring, WORD(pending_send_bytes), packet_bytes);
-	full_barrier();
 	return vsc_ring_has_room(ring, packet_bytes);
 }
 
@@ -114,7 +109,6 @@ int vsc_ring_send(struct vsc_ring *ring, const struct vsc_packet_out *packet, bo
 	at = copy_in(ring, at, zeros, align8(body_bytes) - body_bytes);
 	at = copy_in(ring, at, &trailer, TRAILER_BYTES);
 	store(ring, WORD(write_index), at);
-	full_barrier();
 	*ret_signal =
 		load(ring, WORD(interrupt_mask)) == 0 && load(ring, WORD(read_index)) == start;
 	return 0;
@@ -126,7 +120,6 @@ static bool consume(struct vsc_ring *ring, uint32_t read_index, uint32_t size_by
 	uint32_t write_index, pending, used_before, used_after;
 
 	store(ring, WORD(read_index), advance(ring, read_index, size_bytes));
-	full_barrier();
 	pending = load(ring, WORD(pending_send_bytes));
 	if (!pending)
 		return false;
@@ -181,7 +174,6 @@ int vsc_ring_receive(struct vsc_ring *ring, void *buffer, size_t buffer_bytes,
 void vsc_ring_mask(struct vsc_ring *ring, bool masked)
 {
 	store(ring, WORD(interrupt_mask), masked);
-	full_barrier();
 }
 
 bool vsc_ring_is_empty(const struct vsc_ring *ring)

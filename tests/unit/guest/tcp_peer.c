@@ -105,9 +105,9 @@ static size_t build(const struct sim_peer *peer, uint8_t *frame, uint32_t sequen
 	}
 	*ip = (struct ipv4_header){0x45, 0, be16((uint16_t)(sizeof(*ip) + tcp_bytes)), 0, 0, 64,
 		IPV4_PROTOCOL_TCP, 0, be32(SIM_PEER_IP), be32(SIM_GUEST_IP)};
-	ip->checksum = net_checksum(net_sum(0, ip, sizeof(*ip)));
-	tcp->checksum = net_checksum(
-		net_sum(net_pseudo_sum(SIM_PEER_IP, SIM_GUEST_IP, IPV4_PROTOCOL_TCP, tcp_bytes),
+	ip->checksum = inet_checksum(inet_sum(0, ip, sizeof(*ip)));
+	tcp->checksum = inet_checksum(
+		inet_sum(inet_pseudo_sum(SIM_PEER_IP, SIM_GUEST_IP, IPV4_PROTOCOL_TCP, tcp_bytes),
 			tcp, tcp_bytes));
 	return sizeof(*eth) + sizeof(*ip) + tcp_bytes;
 }
@@ -276,9 +276,9 @@ static void to_peers(struct sim *sim, const uint8_t *frame)
 	size_t header_bytes = (tcp->data_offset >> 4) * 4U;
 
 	assert_int_equal(ip->protocol, IPV4_PROTOCOL_TCP);
-	assert_int_equal(net_checksum(net_sum(0, ip, sizeof(*ip))), 0);
-	assert_int_equal(net_checksum(net_sum(net_pseudo_sum(SIM_GUEST_IP, SIM_PEER_IP,
-						      IPV4_PROTOCOL_TCP, tcp_bytes),
+	assert_int_equal(inet_checksum(inet_sum(0, ip, sizeof(*ip))), 0);
+	assert_int_equal(inet_checksum(inet_sum(inet_pseudo_sum(SIM_GUEST_IP, SIM_PEER_IP,
+							IPV4_PROTOCOL_TCP, tcp_bytes),
 				 tcp, tcp_bytes)),
 		0);
 	sim->n_to_peer++;

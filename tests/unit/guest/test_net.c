@@ -121,7 +121,8 @@ static void test_checksum(void **state)
 
 		for (size_t i = 0; i < n; i++)
 			data[i] = round % 10 ? (uint8_t)random() : 0xff;
-		assert_int_equal(net_checksum(net_sum(0, data, n)), be16(naive_checksum(data, n)));
+		assert_int_equal(
+			inet_checksum(inet_sum(0, data, n)), be16(naive_checksum(data, n)));
 	}
 }
 
@@ -357,7 +358,7 @@ static void test_ipv4_refuses(void **state)
 		else
 			ip->length = be16(19);
 		ip->checksum = 0;
-		ip->checksum = net_checksum(net_sum(0, ip, (ip->version_ihl & 15) * 4));
+		ip->checksum = inet_checksum(inet_sum(0, ip, (ip->version_ihl & 15) * 4));
 		deliver(&w->b, frame, size_bytes, w->now_ns);
 	}
 	memcpy(frame, good, size_bytes);
