@@ -552,6 +552,22 @@ static void a_full_port_holds_and_keeps_order(void **state)
 	assert_int_equal(rig.vsp->stats.tx_dropped, 0);
 }
 
+/* A port that died, say: the guest is not kept waiting for it. */
+static void what_the_port_refuses_is_dropped(void **state)
+{
+	const struct frame_spec spec = {.payload_bytes = 99};
+
+	(void)state;
+	rig.vsp->port.caps = ETH_CAP_CSUM; /* which it has not */
+	frame_make(&sent, &spec);
+	assert_int_equal(transmit(ppi, rig_ppi(ppi, RNDIS_PPI_CHECKSUM, checksum_wish(&spec))),
+		NVSP_STATUS_SUCCESS);
+	assert_nothing_at_port();
+	assert_int_equal(rig.vsp->stats.tx_dropped, 1);
+	assert_int_equal(transmit(NULL, 0), NVSP_STATUS_SUCCESS);
+	assert_sent_as_is();
+}
+
 static void without_a_link_frames_are_dropped(void **state)
 {
 	(void)state;
@@ -756,6 +772,7 @@ int main(void)
 		TEST(setup, contradictory_large_sends),
 		TEST(setup, frames_beyond_the_mtu),
 		TEST(setup, a_full_port_holds_and_keeps_order),
+		TEST(setup_poor, what_the_port_refuses_is_dropped),
 		TEST(setup, without_a_link_frames_are_dropped),
 		TEST(setup, no_completion_unless_wanted),
 		TEST(setup, data_waits_for_rndis),
