@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * lapic_timer.c - the local APICs' timers stand still while the partition is stopped, as its reference
- * time does (hv_time.h). KVM's go on counting; a timer that fired early by the guest's clock would wake
- * a guest that then finds nothing due and sleeps for good.
+ * lapic_timer.c - the local APICs' timers stand still while the partition is stopped, as its
+ * reference time does (hv_time.h). KVM's go on counting; a timer that fired early by the guest's
+ * clock would wake a guest that then finds nothing due and sleeps for good.
  */
 #include "node/hv/internal.h"
 
@@ -26,9 +26,8 @@ void lapic_timer_freeze(const struct vp *vp, struct kvm_lapic_state *lapic)
 
 void lapic_timer_note(struct vp *vp, const struct kvm_lapic_state *lapic)
 {
-	vp->timer_remaining = lapic_read(lapic, LAPIC_TIMER_INITIAL)
-		? lapic_read(lapic, LAPIC_TIMER_CURRENT)
-		: 0;
+	vp->timer_remaining =
+		lapic_read(lapic, LAPIC_TIMER_INITIAL) ? lapic_read(lapic, LAPIC_TIMER_CURRENT) : 0;
 }
 
 int lapic_timers_stop(struct partition *partition)
@@ -45,8 +44,9 @@ int lapic_timers_stop(struct partition *partition)
 	return 0;
 }
 
-/* The rest of the local APIC is written back as it was read: this comes before any device runs that could
- * raise an interrupt in between. A timer that was not counting, or had fired already, is left to KVM. */
+/* The rest of the local APIC is written back as it was read: this comes before any device runs that
+ * could raise an interrupt in between. A timer that was not counting, or had fired already, is left
+ * to KVM. */
 int lapic_timers_start(struct partition *partition)
 {
 	struct kvm_lapic_state lapic;
