@@ -1,8 +1,8 @@
 """A whole lab: nodes, their networks, the physical switches and servers; up, down, and back from disk."""
-import fcntl
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 
@@ -225,9 +225,11 @@ class Lab:
 
 
 def lock(directory):
-    """Only one user of a lab directory at a time; held until the process ends."""
-    path = directory.rstrip("/") + ".lock"
-    os.makedirs(os.path.dirname(path) or "/", exist_ok=True)
-    f = open(path, "w")
-    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return f
+    """Only one user of a lab directory at a time; held until the process ends. Leaves nothing behind."""
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.bind(f"\0viaduct-lab:{os.path.realpath(directory)}")
+    except OSError:
+        s.close()
+        raise BlockingIOError(f"the lab in {directory} is in use") from None
+    return s

@@ -101,6 +101,9 @@ int cmd_switch_create(const struct ctl_args *args)
 		if (ctl_option(args, options[i]))
 			json_set_string(request, options[i], ctl_option(args, options[i]));
 	}
+	if (ctl_option(args, "management"))
+		json_set_int(
+			request, "management", strtoll(ctl_option(args, "management"), NULL, 10));
 	r = ctl_call(args, request, TIMEOUT_MS, &reply);
 	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
 }

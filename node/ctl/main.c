@@ -20,6 +20,8 @@ static const struct ctl_option network_set_options[] = {
 static const struct ctl_option switch_create_options[] = {
 	{"type", "TYPE", "external, internal or private"},
 	{"uplink", "ADAPTER", "the network adapter an external switch is bound to"},
+	{"management", "VLAN",
+		"give the host an adapter in this VLAN, 0 for none (internal switches: always)"},
 	{"logical", "NAME", "what the switch is called on all nodes, for VMs that move"},
 	{"node", "NODE", "the node it is on (this one)"},
 	OPTION_END,

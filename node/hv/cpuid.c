@@ -235,17 +235,20 @@ int cpuid_build(const struct kvm_cpuid_entry2 *supported, unsigned n_supported, 
 	return 0;
 }
 
-struct kvm_cpuid_buffer {
-	struct kvm_cpuid2 header;
+/* struct kvm_cpuid2 with room. */
+struct cpuid_buffer {
+	uint32_t n;
+	uint32_t padding;
 	struct kvm_cpuid_entry2 entries[CPUID_MAX_ENTRIES];
 };
+static_assert_offset(struct cpuid_buffer, entries, offsetof(struct kvm_cpuid2, entries));
 
 int cpuid_from_kvm(int kvm_fd, unsigned n_vps, struct cpuid_table *ret_table)
 {
-	struct kvm_cpuid_buffer supported = {.header.nent = CPUID_MAX_ENTRIES};
+	struct cpuid_buffer supported = {.n = CPUID_MAX_ENTRIES};
 	int r = kvm_call(kvm_fd, KVM_GET_SUPPORTED_CPUID, &supported);
 
-	return r < 0 ? r : cpuid_build(supported.entries, supported.header.nent, n_vps, ret_table);
+	return r < 0 ? r : cpuid_build(supported.entries, supported.n, n_vps, ret_table);
 }
 
 void cpuid_for_vp(struct cpuid_table *table, uint32_t apic_id)
@@ -265,7 +268,7 @@ void cpuid_for_vp(struct cpuid_table *table, uint32_t apic_id)
 int cpuid_set(const struct cpuid_table *table, uint32_t vp_index, int vp_fd)
 {
 	struct cpuid_table copy = *table;
-	struct kvm_cpuid_buffer buffer = {.header.nent = table->n_entries};
+	struct cpuid_buffer buffer = {.n = table->n_entries};
 
 	cpuid_for_vp(&copy, vp_index);
 	memcpy(buffer.entries, copy.entries, sizeof(buffer.entries));

@@ -9,6 +9,9 @@
  */
 #include "node/hv/hv.h"
 
+/* Polling is not offered; the rest is reserved. */
+#define SINT_BITS (HV_SINT_VECTOR_MASK | HV_SINT_MASKED | HV_SINT_AUTO_EOI)
+
 static bool sint_is_masked(const struct hv_vp *vp, unsigned sint)
 {
 	return vp->sint[sint] & HV_SINT_MASKED;
@@ -152,6 +155,8 @@ uint64_t hv_synic_read(struct hv *hv _unused_, struct hv_vp *vp, uint32_t msr)
  * guest was told so (HV_HINT_DEPRECATE_AUTOEOI). */
 static bool sint_is_valid(uint64_t value)
 {
+	if (value & ~SINT_BITS)
+		return false;
 	if (value & HV_SINT_MASKED)
 		return true;
 	return !(value & HV_SINT_AUTO_EOI) && (value & HV_SINT_VECTOR_MASK) >= HV_SINT_MIN_VECTOR;
@@ -174,7 +179,7 @@ static int write_locked(struct hv *hv, struct hv_vp *vp, uint32_t msr, uint64_t 
 		r = hv_overlay_set(&vp->message_overlay, hv->memory, value, NULL);
 		break;
 	default: /* SINTs; the table lets nothing else through */
-		value &= HV_SINT_VECTOR_MASK | HV_SINT_MASKED | HV_SINT_AUTO_EOI;
+		value &= SINT_BITS;
 		r = sint_is_valid(value) ? 0 : -EPERM;
 		break;
 	}

@@ -42,7 +42,7 @@ uint64_t hv_time_at(const struct hv_time *time, uint64_t host_tsc)
 static void page_update_locked(struct hv *hv)
 {
 	uint8_t *page = hv->tsc_overlay.host;
-	uint32_t *sequence = (void *)(page + offsetof(struct hv_reference_tsc_page, sequence));
+	uint32_t *sequence = (void *)page; /* the first field */
 
 	if (!page)
 		return;

@@ -2,6 +2,7 @@
  *
  * partition.c - a partition put together and taken apart, and where its parts meet.
  */
+#include "node/hv/partition.h"
 #include "node/hv/internal.h"
 
 #define TSS_ADDR          0xfffbd000UL /* three pages that VMX without unrestricted guest needs, */

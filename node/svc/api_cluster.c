@@ -253,6 +253,7 @@ void api_switch_create(struct api_call *call)
 	const char *type = json_get_string(m, "type", "");
 	const char *uplink = json_get_string(m, "uplink", NULL);
 	bool external = strcmp(type, "external") == 0;
+	int64_t vlan = json_get_int(m, "management", -1);
 	struct cluster_node found;
 	struct json *record;
 	char key[2 * SVC_NAME_MAX_LEN + 16];
@@ -273,6 +274,13 @@ void api_switch_create(struct api_call *call)
 				 : "only an external switch has an uplink");
 		return;
 	}
+	if (json_get(m, "management") &&
+		(strcmp(type, "private") == 0 || vlan < 0 || vlan > 4094)) {
+		api_fail(call, API_USAGE,
+			"a management adapter has a VLAN of 0 (none) to 4094, and is not for "
+			"private switches");
+		return;
+	}
 	if (cluster_find_node(cluster, node, &found) < 0) {
 		api_fail(call, API_NOT_FOUND, "there is no node '%.63s'", node);
 		return;
@@ -281,6 +289,8 @@ void api_switch_create(struct api_call *call)
 		return;
 	record = json_object_new();
 	json_set_string(record, "type", type);
+	if (json_get(m, "management"))
+		json_set_int(record, "management", vlan);
 	if (external)
 		json_set_string(record, "uplink", uplink);
 	if (json_get_string(m, "logical", NULL))

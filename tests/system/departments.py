@@ -109,6 +109,24 @@ def test_quick_migration(scenario):
              "the change of the volume's owner")
 
 
+def test_internal_switch_reaches_the_host(scenario):
+    """VM, host and nobody else: an internal switch with the host's own adapter."""
+    host2 = scenario.lab.nodes["host2"]
+    host2.viaduct("switch", "create", "I", "--type", "internal")
+    host2.viaduct("vm", "create", "inner", "--kernel", scenario.kernel, "--memory", "32M", "--cmdline",
+                  "ip=10.30.0.2/24", "--nic", "switch=I")
+    host2.viaduct("vm", "start", "inner")
+    wait_for(lambda: host2.machine.run("ip", "addr", "add", "10.30.0.1/24", "dev", "vs-I", check=False)
+             .returncode == 0, 10, "the host's adapter")
+    wait_for(lambda: host2.machine.run("ping", "-c", "1", "-W", "1", "10.30.0.2", check=False).returncode == 0, 20,
+             "the host reaching the VM")
+    host2.viaduct("vm", "stop", "inner")
+    host2.viaduct("vm", "delete", "inner")
+    host2.viaduct("switch", "delete", "I")
+    wait_for(lambda: host2.machine.run("ip", "link", "show", "vs-I", check=False).returncode != 0, 10,
+             "the adapter going with its switch")
+
+
 def test_private_switch_cannot_be_left(scenario):
     done = scenario.lab.first().viaduct("live-migrate", "VM5", "host2", check=False)
     check(done.returncode == 8 and "switch" in done.stderr, f"exit {done.returncode}: {done.stderr}")

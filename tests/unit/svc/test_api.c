@@ -192,6 +192,14 @@ static void switches_are_checked(void **state _unused_)
 			 "\"uplink\":\"eth0\"}"),
 		"usage");
 	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"private\","
+			 "\"management\":2}"),
+		"usage");
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"internal\","
+			 "\"management\":4095}"),
+		"usage");
+	assert_string_equal(
 		fake_ask("{\"op\":\"switch.create\",\"name\":\"s/t\",\"type\":\"private\"}"),
 		"usage");
 	assert_string_equal(
