@@ -31,9 +31,10 @@ struct converge_sample {
 	uint64_t remaining_pages;  /* dirty now */
 	uint64_t wire_bytes_per_s; /* measured; 0 = not known yet */
 	uint32_t ratio_permille; /* bytes on the wire / bytes of pages, measured; may exceed 1000 */
-	uint64_t dirty_pages_per_s; /* measured over the last round */
-	uint64_t round_trip_ns;     /* of an empty round */
-	uint64_t fixed_ns;          /* pause, save, sweep, restore */
+	uint64_t interval_ns; /* since the dirty log was last read: the remaining pages are that old
+			       */
+	uint64_t round_trip_ns; /* of an empty round */
+	uint64_t fixed_ns;      /* pause, save, sweep, restore */
 };
 
 enum converge_verdict {
@@ -45,7 +46,8 @@ enum converge_verdict {
 /* Between calls; starts as zeros. */
 struct converge {
 	uint64_t best_pages;
-	unsigned n_stale;
+	unsigned n_stale; /* rounds since then */
+	uint64_t stale_ns;
 };
 
 enum converge_verdict converge_step(struct converge *converge, const struct converge_limits *limits,

@@ -87,6 +87,11 @@ static bool have_instruction(void)
 #define native_add_striped portable_add_striped
 #endif
 
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size_bytes)
+{
+	return ~portable_add(~crc, data, size_bytes);
+}
+
 static uint32_t add(uint32_t crc, const uint8_t *at, size_t size_bytes)
 {
 	return have_instruction() ? native_add(crc, at, size_bytes)
@@ -122,6 +127,18 @@ uint32_t crc32c_striped_end(const struct crc32c_striped *c)
 	for (size_t i = 0; i < ARRAY_LEN(c->lanes); i++)
 		store_le32(sums + i * 4, ~c->lanes[i]);
 	return crc32c(0, sums, sizeof(sums));
+}
+
+uint32_t crc32c_striped_portable(const void *data, size_t size_bytes)
+{
+	const uint8_t *at = data;
+	size_t n_stripes = size_bytes / 32;
+	struct crc32c_striped c;
+
+	crc32c_striped_init(&c);
+	portable_add_striped(c.lanes, at, n_stripes);
+	c.lanes[0] = portable_add(c.lanes[0], at + n_stripes * 32, size_bytes % 32);
+	return crc32c_striped_end(&c);
 }
 
 uint32_t crc32c_striped(const void *data, size_t size_bytes)

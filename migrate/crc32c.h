@@ -27,4 +27,8 @@ uint32_t crc32c_striped_end(const struct crc32c_striped *c);
 /* All three in one. */
 uint32_t crc32c_striped(const void *data, size_t size_bytes);
 
+/* What processors without the instruction use; here for comparison. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size_bytes);
+uint32_t crc32c_striped_portable(const void *data, size_t size_bytes);
+
 #endif

@@ -22,6 +22,9 @@ int job_params(const struct mig_params *params, unsigned n_fds, struct mig_param
 		ret_params->blackout_budget_ns = JOB_BLACKOUT_NS;
 	if (!params->blackout_limit_ns)
 		ret_params->blackout_limit_ns = JOB_BLACKOUT_LIMIT_NS;
+	if (params->bandwidth_bytes_per_s)
+		ret_params->bandwidth_bytes_per_s =
+			MAX(params->bandwidth_bytes_per_s, JOB_MIN_BANDWIDTH_BYTES_PER_S);
 	if (!params->stall_timeout_ns)
 		ret_params->stall_timeout_ns = JOB_STALL_NS;
 	return 0;
@@ -135,6 +138,15 @@ int job_fail(struct job *job, int error, const char *format, ...)
 	error = report->error;
 	job_report_end(job);
 	return error;
+}
+
+int job_fail_why(struct job *job, int error, const char *who, const char *what)
+{
+	if (error == -ECANCELED)
+		return job_fail(job, error, "cancelled");
+	if (error == -EBADMSG || error == -EACCES)
+		return job_fail(job, error, "%s%s", who, what);
+	return job_fail(job, error, "%s%s: %s", who, what, strerror(-error));
 }
 
 int job_error(struct job *job, char ret_text[160])

@@ -20,6 +20,8 @@
 #define JOB_STALL_NS          (10 * 1000000000ULL)
 #define JOB_BLACKOUT_NS       (10 * 1000000ULL)
 #define JOB_BLACKOUT_LIMIT_NS (3 * 1000000000ULL)
+/* Slower than that, a chunk takes so long that it looks like a stall. */
+#define JOB_MIN_BANDWIDTH_BYTES_PER_S (1ULL << 18)
 /* For a last frame to a peer that may not be reading any more. */
 #define JOB_PARTING_NS (1 * 1000000000ULL)
 
@@ -57,6 +59,9 @@ int job_wait(struct job *job, const struct link *control, uint64_t timeout_ns);
 
 /* Keep the first error and its text; returns the first error. */
 int job_fail(struct job *job, int error, const char *format, ...) _printf_(3, 4);
+/* The same for `what` went wrong at `who` ("source: ", or ""): adds what the error means where that
+ * is news, and says just "cancelled" for -ECANCELED. */
+int job_fail_why(struct job *job, int error, const char *who, const char *what);
 /* Copies, for callbacks. */
 int job_error(struct job *job, char ret_text[160]);
 

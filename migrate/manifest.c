@@ -13,7 +13,7 @@ bool manifest_possible(const struct manifest *ours)
 		if ((r->base.v + r->size_bytes - 1) >> GPA_PAGE_SHIFT > UINT32_MAX)
 			return false;
 	}
-	return name_len >= 1 && name_len <= MIG_MAX_NAME_LEN &&
+	return name_len >= 1 && name_len <= MIG_MAX_NAME_LEN && gpa_space_n_regions(ours->memory) &&
 	       gpa_space_size_bytes(ours->memory) >> GPA_PAGE_SHIFT <= UINT32_MAX;
 }
 

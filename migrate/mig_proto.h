@@ -39,7 +39,7 @@
 	_Static_assert(sizeof(struct type) == (size_bytes), #type " must be " #size_bytes)
 #define MIG_WIRE_AT(type, member, at)                                                              \
 	_Static_assert(offsetof(struct type, member) == (at), #type "." #member " must be "        \
-										"at " #at)
+								    "at " #at)
 
 #define MIG_PROTO_VERSION 1
 #define MIG_HELLO_MAGIC   "VDmigra\n"

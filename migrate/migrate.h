@@ -26,10 +26,8 @@
  * must not free the job themselves.
  *
  * Memory: RAM is anonymous memory or a memfd, so a page that was never touched reads as zeros; such
- * pages are not even looked at. (Back it by huge pages where possible: copying into memory that the
- * host must still fault in page by page costs more than the network does.) The target's VM has
- * never run; what its set-up wrote to RAM is found and replaced. Nobody drains the dirty marks of
- * the target's gpa_space before `ready`.
+ * pages are not even looked at. The target's VM has never run; what its set-up wrote to RAM is
+ * found and replaced. Nobody drains the dirty marks of the target's gpa_space before `ready`.
  *
  * See also: mig_proto.h for what travels, converge.h for when the source switches over.
  */
@@ -73,8 +71,9 @@ struct mig_params {
 	unsigned max_rounds;                /* 0 = MIG_MAX_ROUNDS */
 	uint64_t blackout_budget_ns;        /* wanted; 0 = 10 ms */
 	uint64_t blackout_limit_ns;         /* borne when more rounds do not help; 0 = 3 s */
-	uint64_t bandwidth_bytes_per_s;     /* 0 = unlimited; source only; lifted in the blackout */
-	uint64_t stall_timeout_ns;          /* nothing moves for so long: give up; 0 = 10 s */
+	uint64_t bandwidth_bytes_per_s; /* 0 = unlimited, at least 256 KiB/s; lifted in the blackout
+					 */
+	uint64_t stall_timeout_ns;      /* nothing moves for so long: give up; 0 = 10 s */
 	enum mig_compress compress;
 };
 
@@ -167,8 +166,14 @@ void mig_target_report(struct mig_target *target, struct mig_report *ret_report)
 void mig_target_free(struct mig_target *target);
 
 /* Quick migration: the paused VM's memory and units as one LZ4-compressed file with a checksum. The
- * file is written sequentially and synced; `params` gives name and cpuid digest. Progress through
- * `progress` (may be NULL). Loading verifies everything before the owner may start the VM. */
+ * file is written sequentially and synced; `params` gives name and cpuid digest; of the ops only
+ * memory, save and restore are called, on the caller's thread. Progress through `progress` (may be
+ * NULL).
+ *
+ * Loading verifies everything, to the last byte, before it restores the units. Errors, always with
+ * a text: -EBADMSG (damaged, truncated, or never a saved VM), -EPROTONOSUPPORT (another version),
+ * -ESTALE (another VM), -ENOTSUP (another CPU), -EMSGSIZE (other memory), and what reading and
+ * restoring may return. After an error the VM's memory is waste. */
 struct mig_file_stats {
 	uint64_t raw_bytes, file_bytes, duration_ns;
 };

@@ -52,8 +52,7 @@ static int begin(struct mig_target *t)
 	r = handshake(MIG_ROLE_TARGET, t->params.job_key, sizeof(t->params.job_key), t->links,
 		t->n_links, &why);
 	if (r < 0)
-		return job_fail(
-			&t->job, r, "%s: %s", r == -ECANCELED ? "cancelled" : why, strerror(-r));
+		return job_fail_why(&t->job, r, "", why);
 	for (unsigned i = 0; i < t->n_links; i++)
 		t->links[i].deadline_ns = 0;
 	r = decode_prepare(t->memory);
@@ -64,14 +63,14 @@ static int begin(struct mig_target *t)
 		r = recv_chan_start(&t->channels[i - 1], &t->round, &t->links[i], i, t->memory);
 	}
 	t->round_began_ns = clock_mono_ns();
-	return r < 0 ? job_fail(&t->job, r, "cannot start a channel: %s", strerror(-r)) : 0;
+	return r < 0 ? job_fail_why(&t->job, r, "", "cannot start a channel") : 0;
 }
 
 static int send_frame(struct mig_target *t, uint16_t type, const void *head, size_t head_bytes)
 {
 	int r = stream_send(&t->links[0], type, head, head_bytes, NULL, 0);
 
-	return r < 0 ? job_fail(&t->job, r, "the control connection broke: %s", strerror(-r)) : 0;
+	return r < 0 ? job_fail_why(&t->job, r, "", "the control connection broke") : 0;
 }
 
 static void note_round(struct mig_target *t, const struct decode_counts *counts)
@@ -174,7 +173,7 @@ static int serve_control(struct mig_target *t)
 	}
 	if (r == 0 || r == -EAGAIN)
 		return 0;
-	return job_fail(&t->job, r, "source: %s: %s", why, strerror(-r));
+	return job_fail_why(&t->job, r, "source: ", why);
 }
 
 /* Its ABORT, if the source is about to send one, is the better reason. */
@@ -209,7 +208,7 @@ static int serve_channels(struct mig_target *t)
 	r = recv_proto_arrived(
 		&t->proto, (uint64_t)counts.n_zero + counts.n_lz4 + counts.n_raw, &action, &why);
 	if (r < 0)
-		return job_fail(&t->job, r, "source: %s", why);
+		return job_fail_why(&t->job, r, "source: ", why);
 	return act(t, action);
 }
 

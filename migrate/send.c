@@ -22,8 +22,7 @@ static int begin_handshake(struct mig_source *s)
 	r = handshake(MIG_ROLE_SOURCE, s->params.job_key, sizeof(s->params.job_key), s->links,
 		s->n_links, &why);
 	if (r < 0)
-		return job_fail(
-			&s->job, r, "%s: %s", r == -ECANCELED ? "cancelled" : why, strerror(-r));
+		return job_fail_why(&s->job, r, "", why);
 	s->state = SEND_BEGIN;
 	for (unsigned i = 0; i < s->n_links; i++)
 		s->links[i].deadline_ns = 0;
@@ -47,7 +46,7 @@ static int begin_manifest(struct mig_source *s)
 	if (r == 0)
 		r = source_await(s, was_accepted, s->params.stall_timeout_ns);
 	s->measure.round_trip_ns = clock_mono_ns() - before_ns;
-	return r < 0 ? job_fail(&s->job, r, "cannot describe the VM: %s", strerror(-r)) : 0;
+	return r < 0 ? job_fail_why(&s->job, r, "", "cannot describe the VM") : 0;
 }
 
 static int begin_channels(struct mig_source *s)
@@ -62,7 +61,7 @@ static int begin_channels(struct mig_source *s)
 	for (unsigned i = 1; i < s->n_links && r == 0; i++)
 		r = send_chan_start(&s->channels[i - 1], &s->round, &s->pace, &s->links[i], i,
 			policies[s->params.compress]);
-	return r < 0 ? job_fail(&s->job, r, "cannot start a channel: %s", strerror(-r)) : 0;
+	return r < 0 ? job_fail_why(&s->job, r, "", "cannot start a channel") : 0;
 }
 
 /* Everything up to the moment at which the owner decides. */

@@ -65,7 +65,7 @@ static int take_frame(struct mig_source *s, const struct frame *frame)
 		i++;
 	r = frame_check(i < ARRAY_LEN(table) ? &table[i].rule : NULL, s->state, frame, &why);
 	if (r < 0)
-		return job_fail(&s->job, r, "target: %s", why);
+		return job_fail_why(&s->job, r, "target: ", why);
 	return table[i].handler(s, frame);
 }
 
@@ -83,7 +83,7 @@ static int serve(struct mig_source *s)
 	}
 	if (r == -EAGAIN)
 		return 0;
-	return job_fail(&s->job, r, "target: %s: %s", why, strerror(-r));
+	return job_fail_why(&s->job, r, "target: ", why);
 }
 
 static void tick(struct mig_source *s)
@@ -112,6 +112,7 @@ int source_await(struct mig_source *s, int (*condition)(struct mig_source *s), u
 	uint64_t until_ns = timeout_ns ? clock_mono_ns() + timeout_ns : UINT64_MAX;
 
 	for (;;) {
+		uint64_t now_ns = clock_mono_ns();
 		int r = serve(s);
 
 		if (r == 0)
@@ -119,13 +120,11 @@ int source_await(struct mig_source *s, int (*condition)(struct mig_source *s), u
 		if (r != 0)
 			return r < 0 ? r : 0;
 		tick(s);
-		if (clock_mono_ns() >= until_ns)
+		if (now_ns >= until_ns)
 			return job_fail(&s->job, -ETIMEDOUT, "the target does not answer");
-		r = job_wait(&s->job, &s->links[0], MIN(TICK_NS, until_ns - clock_mono_ns()));
-		if (r == -ECANCELED)
-			return job_fail(&s->job, r, "cancelled");
+		r = job_wait(&s->job, &s->links[0], MIN(TICK_NS, until_ns - now_ns));
 		if (r < 0 && r != -ETIMEDOUT)
-			return job_fail(&s->job, r, "cannot wait: %s", strerror(-r));
+			return job_fail_why(&s->job, r, "", "cannot wait for the target");
 	}
 }
 
@@ -134,14 +133,12 @@ int source_fail_link(struct mig_source *s, int error, const char *what)
 	uint64_t until_ns = clock_mono_ns() + (s->paused ? LAST_WORD_PAUSED_NS : LAST_WORD_NS);
 	uint64_t now_ns;
 
-	if (error == -ECANCELED)
-		return job_fail(&s->job, error, "cancelled");
 	/* serve() records the target's reason, or that there is none to come. */
 	while (error == -ECONNRESET && serve(s) == 0 && (now_ns = clock_mono_ns()) < until_ns) {
 		if (job_wait(&s->job, &s->links[0], until_ns - now_ns) == -ECANCELED)
 			break;
 	}
-	return job_fail(&s->job, error, "%s: %s", what, strerror(-error));
+	return job_fail_why(&s->job, error, "", what);
 }
 
 int source_send(struct mig_source *s, uint16_t type, const void *head, size_t head_bytes,

@@ -6,6 +6,8 @@
 
 /* Pausing, saving and restoring units: known only once it has been done. */
 #define GUESSED_STEPS_NS (2 * NS_PER_MS)
+/* Nothing moves for so long while the VM is paused: better go on here. */
+#define PAUSED_STALL_NS (4 * NS_PER_SEC)
 /* Before anything but zeros has travelled. */
 #define GUESSED_BYTES_PER_S 100000000ULL
 
@@ -25,7 +27,7 @@ static uint64_t sent_bytes(const struct mig_source *s)
 
 static int op_failed(struct mig_source *s, int error, const char *what)
 {
-	return job_fail(&s->job, error, "%s: %s", what, strerror(-error));
+	return job_fail_why(&s->job, error, "", what);
 }
 
 /* Adds what was dirtied since the last time to the round's bitmaps. */
@@ -136,8 +138,7 @@ static struct converge_sample sample(
 		.wire_bytes_per_s = m->raw_bytes ? MAX(rate, 1ULL) : GUESSED_BYTES_PER_S,
 		.ratio_permille =
 			m->raw_bytes ? (uint32_t)(m->wire_bytes * 1000 / m->raw_bytes) : 1000,
-		.dirty_pages_per_s = (uint64_t)((double)remaining_pages * (double)NS_PER_SEC /
-						(double)(interval_ns + 1)),
+		.interval_ns = interval_ns,
 		.round_trip_ns = m->round_trip_ns,
 		.fixed_ns = m->collect_ns + GUESSED_STEPS_NS,
 	};
@@ -173,7 +174,7 @@ static int judge(struct mig_source *s, enum converge_verdict *ret_verdict)
 		return 0;
 	return job_fail(&s->job, -ETIMEDOUT,
 		"the VM dirties %llu pages/s, more than travel: the blackout would be %llu ms",
-		(unsigned long long)now.dirty_pages_per_s,
+		(unsigned long long)((double)remaining * 1e9 / (double)(interval_ns + 1)),
 		(unsigned long long)(forecast_ns / NS_PER_MS));
 }
 
@@ -190,9 +191,10 @@ int source_precopy(struct mig_source *s)
 	send_round_find_untouched(&s->round);
 	while (r == 0 && verdict == CONVERGE_CONTINUE) {
 		r = send_round_live(s);
-		send_round_forget_untouched(&s->round);
-		if (r == 0)
+		if (r == 0) {
+			send_round_forget_untouched(&s->round);
 			r = judge(s, &verdict);
+		}
 	}
 	return r;
 }
@@ -282,11 +284,14 @@ static int send_rest(struct mig_source *s)
 int source_switchover(struct mig_source *s)
 {
 	struct mig_report *report;
-	uint64_t begun_ns;
+	uint64_t patience_ns = MIN(s->params.stall_timeout_ns, PAUSED_STALL_NS), begun_ns;
 	int r;
 
 	if (job_cancelled(&s->job))
 		return job_fail(&s->job, -ECANCELED, "cancelled");
+	/* From here on a target that falls silent costs the VM's time. */
+	for (unsigned i = 0; i < s->n_links; i++)
+		s->links[i].stall_ns = patience_ns;
 	s->state = SEND_SWITCHOVER;
 	job_set_phase(&s->job, MIG_PHASE_SWITCHOVER, 96);
 	r = freeze(s);
@@ -295,7 +300,7 @@ int source_switchover(struct mig_source *s)
 	if (r < 0)
 		return r;
 	begun_ns = clock_mono_ns();
-	r = source_await(s, target_is_ready, s->params.stall_timeout_ns);
+	r = source_await(s, target_is_ready, patience_ns);
 	if (r < 0)
 		return r;
 	report = job_report_begin(&s->job);

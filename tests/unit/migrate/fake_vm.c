@@ -220,6 +220,8 @@ static int op_dirty_collect(void *data, uint64_t *const *bitmaps)
 	struct fake_vm *vm = data;
 
 	assert(vm->tracking);
+	for (size_t page = 0; page < vm->hot_pages; page++)
+		bitmap_set(bitmaps[0], page);
 	return vm->fail_collect ? vm->fail_collect : collect(vm, bitmaps);
 }
 

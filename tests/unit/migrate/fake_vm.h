@@ -36,6 +36,8 @@ struct fake_vm {
 	bool runs, quit, stands;
 	uint64_t n_dirtied;
 
+	size_t hot_pages; /* the first so many are dirty whenever one looks */
+
 	/* Written by the job's thread, read after it is joined. */
 	bool tracking;
 	unsigned n_pause, n_resume, n_start, n_stop, n_save, n_restore;
