@@ -47,102 +47,99 @@ static void test_life_of_a_switch(void **state)
 	fabric_client_free(vm);
 }
 
+static const struct {
+	const char *op, *text;
+	int error;
+	const char *sentence;
+} refusals[] = {
+	{"switch.create", "{}", -EINVAL, "switch.create needs \"name\", a string"},
+	{"switch.create", "{\"name\":7,\"type\":\"private\"}", -EINVAL,
+		"switch.create: \"name\" must be a string"},
+	{"switch.create", "{\"name\":\"B\",\"type\":\"private\"}", -EEXIST,
+		"there is a switch B already"},
+	{"switch.create", "{\"name\":\"X\",\"type\":\"bridge\"}", -EINVAL,
+		"switch.create: \"type\" must be external, internal or private"},
+	{"switch.create", "{\"name\":\"X\",\"type\":\"private\",\"uplink\":\"eth1\"}", -EINVAL,
+		"switches of type private have no uplink"},
+	{"switch.create", "{\"name\":\"X\",\"type\":\"external\",\"uplink\":\"eth1\"}", -EINVAL,
+		"switch.create takes the raw socket of an external switch's uplink, but 0 "
+		"descriptors came with it"},
+	{"switch.delete", "{\"name\":\"X\"}", -ENOENT, "there is no switch X"},
+	{"switch.list", "{\"from\":-1}", -EINVAL,
+		"switch.list: \"from\" must be a whole number from 0 to 2147483647"},
+	{"port.add", "{}", -EINVAL, "port.add needs \"switch\", a string"},
+	{"port.add", "{\"switch\":\"X\",\"port\":\"p\",\"mac\":\"02:00:00:00:00:01\"}", -ENOENT,
+		"there is no switch X"},
+	{"port.add", "{\"switch\":\"B\",\"mac\":\"02:00:00:00:00:01\"}", -EINVAL,
+		"port.add needs \"port\", a string"},
+	{"port.add", "{\"switch\":\"B\",\"port\":\"\",\"mac\":\"02:00:00:00:00:01\"}", -EINVAL,
+		"a port name has 1 to 127 characters and no control characters among them"},
+	{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"02:00:00:00:00:1\"}", -EINVAL,
+		"port.add: \"mac\" must be a MAC address like 00:15:5d:00:00:01"},
+	{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"02:00:00:00:00:01:02\"}", -EINVAL,
+		"port.add: \"mac\" must be a MAC address like 00:15:5d:00:00:01"},
+	{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"\"}", -EINVAL,
+		"port.add: \"mac\" must be a MAC address like 00:15:5d:00:00:01"},
+	{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"ff:ff:ff:ff:ff:ff\"}", -EINVAL,
+		"port.add: a port cannot have the MAC address ff:ff:ff:ff:ff:ff"},
+	{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"00:00:00:00:00:00\"}", -EINVAL,
+		"port.add: a port cannot have the MAC address 00:00:00:00:00:00"},
+	{"port.add", PORT(",\"mode\":\"access\""), -EINVAL,
+		"port.add: mode access needs \"vid\" from 1 to 4094; 0 is reserved"},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":4095"), -EINVAL,
+		"port.add: mode access needs \"vid\" from 1 to 4094; 4095 is reserved"},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":4096"), -EINVAL,
+		"port.add: \"vid\" must be a whole number from 0 to 4095"},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":-1"), -EINVAL,
+		"port.add: \"vid\" must be a whole number from 0 to 4095"},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":2.5"), -EINVAL,
+		"port.add: \"vid\" must be a whole number from 0 to 4095"},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":\"2\""), -EINVAL,
+		"port.add: \"vid\" must be a whole number from 0 to 4095"},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":2,\"native\":3"), -EINVAL,
+		"port.add: mode access does not go with \"native\""},
+	{"port.add", PORT(",\"mode\":\"access\",\"vid\":2,\"allowed\":\"3\""), -EINVAL,
+		"port.add: mode access does not go with \"allowed\""},
+	{"port.add", PORT(",\"vid\":2"), -EINVAL,
+		"port.add: mode untagged does not go with \"vid\""},
+	{"port.add", PORT(",\"mode\":\"trunk\""), -EINVAL,
+		"port.add: mode trunk needs \"allowed\", a list of VLANs like 2-4,7"},
+	{"port.add", PORT(",\"mode\":\"trunk\",\"allowed\":\"2-4\",\"vid\":3"), -EINVAL,
+		"port.add: mode trunk does not go with \"vid\""},
+	{"port.add", PORT(",\"mode\":\"trunk\",\"allowed\":\"0-4\""), -EINVAL,
+		"port.add: \"allowed\" must be a list like 2-4,7 of VLANs from 1 to 4094 "
+		"(0 and "
+		"4095 are reserved)"},
+	{"port.add", PORT(",\"mode\":\"trunk\",\"allowed\":\"2\",\"native\":4095"), -EINVAL,
+		"port.add: VLAN 4095 is reserved and cannot be native; VLANs are 1 to "
+		"4094, 0 "
+		"leaves untagged frames untagged"},
+	{"port.add", PORT(",\"mode\":\"promiscuous\""), -EINVAL,
+		"port.add: \"mode\" must be untagged, access or trunk"},
+	{"port.add", PORT(",\"mode\":1"), -EINVAL, "port.add: \"mode\" must be a string"},
+	{"port.add", PORT(",\"muted\":1"), -EINVAL, "port.add: \"muted\" must be true or false"},
+	{"port.add", PORT(",\"ring_bytes\":300000"), -EINVAL,
+		"port.add: \"ring_bytes\" must be a power of two"},
+	{"port.add", PORT(",\"ring_bytes\":4096"), -EINVAL,
+		"port.add: \"ring_bytes\" must be a whole number from 262144 to 16777216"},
+	{"port.add_tap", PORT(""), -EINVAL,
+		"switch B is private: the management operating system cannot connect to "
+		"it"},
+	{"port.remove", "{\"port\":\"nobody\"}", -ENOENT, "there is no port nobody"},
+	{"port.mute", "{\"port\":[]}", -EINVAL, "port.mute: \"port\" must be a string"},
+	{"port.open", "{}", -EINVAL, "port.open needs \"port\", a string"},
+	{"fdb.show", "{\"switch\":\"X\"}", -ENOENT, "there is no switch X"},
+	{"switch.explode", "{}", -EOPNOTSUPP, "the switch knows no request switch.explode"},
+};
+
 static void test_refusals(void **state)
 {
-	static const struct {
-		const char *op, *text;
-		int error;
-		const char *sentence;
-	} requests[] = {
-		{"switch.create", "{}", -EINVAL, "switch.create needs \"name\", a string"},
-		{"switch.create", "{\"name\":7,\"type\":\"private\"}", -EINVAL,
-			"switch.create: \"name\" must be a string"},
-		{"switch.create", "{\"name\":\"B\",\"type\":\"private\"}", -EEXIST,
-			"there is a switch B already"},
-		{"switch.create", "{\"name\":\"X\",\"type\":\"bridge\"}", -EINVAL,
-			"switch.create: \"type\" must be external, internal or private"},
-		{"switch.create", "{\"name\":\"X\",\"type\":\"private\",\"uplink\":\"eth1\"}",
-			-EINVAL, "switches of type private have no uplink"},
-		{"switch.create", "{\"name\":\"X\",\"type\":\"external\",\"uplink\":\"eth1\"}",
-			-EINVAL,
-			"switch.create takes the raw socket of an external switch's uplink, but 0 "
-			"descriptors came with it"},
-		{"switch.delete", "{\"name\":\"X\"}", -ENOENT, "there is no switch X"},
-		{"switch.list", "{\"from\":-1}", -EINVAL,
-			"switch.list: \"from\" must be a whole number from 0 to 2147483647"},
-		{"port.add", "{}", -EINVAL, "port.add needs \"switch\", a string"},
-		{"port.add", "{\"switch\":\"X\",\"port\":\"p\",\"mac\":\"02:00:00:00:00:01\"}",
-			-ENOENT, "there is no switch X"},
-		{"port.add", "{\"switch\":\"B\",\"mac\":\"02:00:00:00:00:01\"}", -EINVAL,
-			"port.add needs \"port\", a string"},
-		{"port.add", "{\"switch\":\"B\",\"port\":\"\",\"mac\":\"02:00:00:00:00:01\"}",
-			-EINVAL,
-			"a port name has 1 to 127 characters and no control characters among them"},
-		{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"02:00:00:00:00:1\"}",
-			-EINVAL, "port.add: \"mac\" must be a MAC address like 00:15:5d:00:00:01"},
-		{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"02:00:00:00:00:01:02\"}",
-			-EINVAL, "port.add: \"mac\" must be a MAC address like 00:15:5d:00:00:01"},
-		{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"\"}", -EINVAL,
-			"port.add: \"mac\" must be a MAC address like 00:15:5d:00:00:01"},
-		{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"ff:ff:ff:ff:ff:ff\"}",
-			-EINVAL, "port.add: a port cannot have the MAC address ff:ff:ff:ff:ff:ff"},
-		{"port.add", "{\"switch\":\"B\",\"port\":\"p\",\"mac\":\"00:00:00:00:00:00\"}",
-			-EINVAL, "port.add: a port cannot have the MAC address 00:00:00:00:00:00"},
-		{"port.add", PORT(",\"mode\":\"access\""), -EINVAL,
-			"port.add: mode access needs \"vid\" from 1 to 4094; 0 is reserved"},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":4095"), -EINVAL,
-			"port.add: mode access needs \"vid\" from 1 to 4094; 4095 is reserved"},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":4096"), -EINVAL,
-			"port.add: \"vid\" must be a whole number from 0 to 4095"},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":-1"), -EINVAL,
-			"port.add: \"vid\" must be a whole number from 0 to 4095"},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":2.5"), -EINVAL,
-			"port.add: \"vid\" must be a whole number from 0 to 4095"},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":\"2\""), -EINVAL,
-			"port.add: \"vid\" must be a whole number from 0 to 4095"},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":2,\"native\":3"), -EINVAL,
-			"port.add: mode access does not go with \"native\""},
-		{"port.add", PORT(",\"mode\":\"access\",\"vid\":2,\"allowed\":\"3\""), -EINVAL,
-			"port.add: mode access does not go with \"allowed\""},
-		{"port.add", PORT(",\"vid\":2"), -EINVAL,
-			"port.add: mode untagged does not go with \"vid\""},
-		{"port.add", PORT(",\"mode\":\"trunk\""), -EINVAL,
-			"port.add: mode trunk needs \"allowed\", a list of VLANs like 2-4,7"},
-		{"port.add", PORT(",\"mode\":\"trunk\",\"allowed\":\"2-4\",\"vid\":3"), -EINVAL,
-			"port.add: mode trunk does not go with \"vid\""},
-		{"port.add", PORT(",\"mode\":\"trunk\",\"allowed\":\"0-4\""), -EINVAL,
-			"port.add: \"allowed\" must be a list like 2-4,7 of VLANs from 1 to 4094 "
-			"(0 and "
-			"4095 are reserved)"},
-		{"port.add", PORT(",\"mode\":\"trunk\",\"allowed\":\"2\",\"native\":4095"), -EINVAL,
-			"port.add: VLAN 4095 is reserved and cannot be native; VLANs are 1 to "
-			"4094, 0 "
-			"leaves untagged frames untagged"},
-		{"port.add", PORT(",\"mode\":\"promiscuous\""), -EINVAL,
-			"port.add: \"mode\" must be untagged, access or trunk"},
-		{"port.add", PORT(",\"mode\":1"), -EINVAL, "port.add: \"mode\" must be a string"},
-		{"port.add", PORT(",\"muted\":1"), -EINVAL,
-			"port.add: \"muted\" must be true or false"},
-		{"port.add", PORT(",\"ring_bytes\":300000"), -EINVAL,
-			"port.add: \"ring_bytes\" must be a power of two"},
-		{"port.add", PORT(",\"ring_bytes\":4096"), -EINVAL,
-			"port.add: \"ring_bytes\" must be a whole number from 262144 to 16777216"},
-		{"port.add_tap", PORT(""), -EINVAL,
-			"switch B is private: the management operating system cannot connect to "
-			"it"},
-		{"port.remove", "{\"port\":\"nobody\"}", -ENOENT, "there is no port nobody"},
-		{"port.mute", "{\"port\":[]}", -EINVAL, "port.mute: \"port\" must be a string"},
-		{"port.open", "{}", -EINVAL, "port.open needs \"port\", a string"},
-		{"fdb.show", "{\"switch\":\"X\"}", -ENOENT, "there is no switch X"},
-		{"switch.explode", "{}", -EOPNOTSUPP, "the switch knows no request switch.explode"},
-	};
-
 	(void)state;
 	ok("switch.create", "{\"name\":\"B\",\"type\":\"private\"}");
-	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		assert_int_equal(
-			remote_call(&remote, requests[i].op, requests[i].text), requests[i].error);
-		assert_string_equal(remote_error(&remote), requests[i].sentence);
+			remote_call(&remote, refusals[i].op, refusals[i].text), refusals[i].error);
+		assert_string_equal(remote_error(&remote), refusals[i].sentence);
 	}
 	ok("switch.list", "{}");
 	assert_int_equal(json_length(json_get(remote.reply, "switches")), 1);

@@ -230,96 +230,83 @@ static void test_finish_never_writes_zero(void **state)
 }
 
 /* One change at a time to a sound super-frame; each must be refused. */
-static void test_refused(void **state)
+static const struct shape sound = {.l3_at = 14,
+	.ip_header_bytes = 20,
+	.l4_header_bytes = 20,
+	.gso_size = 1000,
+	.payload_bytes = 5000};
+
+static void test_refused_requests(void **state)
 {
-	static const struct shape shape = {.l3_at = 14,
-		.ip_header_bytes = 20,
-		.l4_header_bytes = 20,
-		.gso_size = 1000,
-		.payload_bytes = 5000};
+	static const struct eth_hdr requests[] = {
+		{1, ETH_GSO_TCPV4, 0, 0, 34, 16},
+		{1, ETH_GSO_TCPV4, 0, GSO_MIN_PAYLOAD_BYTES - 1, 34, 16},
+		{0, ETH_GSO_TCPV4, 0, 1000, 34, 16},
+		{1, ETH_GSO_TCPV4, 0, 1000, 35, 16},
+		{1, ETH_GSO_TCPV4, 0, 1000, 34, 6},
+		{1, ETH_GSO_TCPV6, 0, 1000, 34, 16},
+		{1, ETH_GSO_UDP, 0, 1000, 34, 16},
+		{1, FRAME_GSO_UDP_L4, 0, 1000, 34, 16},
+		{1, FRAME_GSO_UDP_L4, 0, 1000, 34, 6},
+		{1, 0x7f, 0, 1000, 34, 16},
+		{1, ETH_GSO_ECN, 0, 1000, 34, 16},
+	};
 	struct eth_hdr hdr;
+	size_t size_bytes = build(&sound, &hdr);
 
 	(void)state;
-	for (unsigned change = 0;; change++) {
-		size_t size_bytes = build(&shape, &hdr);
-
-		switch (change) {
-		case 0:
-			hdr.gso_size = 0;
-			break;
-		case 1:
-			hdr.gso_size = GSO_MIN_PAYLOAD_BYTES - 1;
-			break;
-		case 2:
-			hdr.flags = 0;
-			break;
-		case 3:
-			hdr.csum_start = 35;
-			break;
-		case 4:
-			hdr.csum_offset = 6;
-			break;
-		case 5:
-			hdr.gso_type = ETH_GSO_TCPV6;
-			break;
-		case 6:
-			hdr.gso_type = ETH_GSO_UDP;
-			break;
-		case 7:
-			hdr.gso_type = FRAME_GSO_UDP_L4;
-			break;
-		case 8:
-			hdr.gso_type = 0x7f;
-			break;
-		case 9:
-			hdr.gso_type = ETH_GSO_ECN;
-			break;
-		case 10:
-			frame[14] = 0x65;
-			break; /* IP version */
-		case 11:
-			frame[14] = 0x44;
-			break; /* header of 16 bytes */
-		case 12:
-			frame[20] = 0x20;
-			break; /* more fragments */
-		case 13:
-			frame[21] = 1;
-			break; /* fragment offset */
-		case 14:
-			frame[23] = 17;
-			break; /* UDP */
-		case 15:
-			frame[46] = 0x40;
-			break; /* TCP header of 16 bytes */
-		case 16:
-			frame[46] = 0xf0;
-			size_bytes = 34 + 40;
-			break; /* longer than the frame */
-		case 17:
-			size_bytes = 54;
-			break; /* no payload */
-		case 18:
-			size_bytes = 53;
-			break;
-		case 19:
-			size_bytes = 33;
-			break;
-		case 20:
-			size_bytes = 14;
-			break;
-		case 21:
-			store_be16(frame + 12, 0x0806);
-			break;
-		case 22:
-			store_be16(frame + 12, 0x8100);
-			store_be16(frame + 16, 0x8100);
-			break;
-		default:
-			return;
-		}
+	assert_int_equal(offload_check(&hdr, frame, size_bytes), 0);
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		hdr = requests[i];
 		assert_int_equal(offload_check(&hdr, frame, size_bytes), -EBADMSG);
 	}
+}
+
+static void test_refused_frames(void **state)
+{
+	static const struct {
+		unsigned at;
+		uint16_t value;
+		size_t size_bytes;
+	} changes[] = {
+		{12, 0x0806, 5054}, /* ARP */
+		{14, 0x6500, 5054}, /* IP version 6 */
+		{14, 0x4400, 5054}, /* IP header of 16 bytes */
+		{14, 0x4f00, 54},   /* IP header longer than the frame */
+		{20, 0x2000, 5054}, /* more fragments */
+		{20, 0x0001, 5054}, /* fragment offset */
+		{22, 0x4011, 5054}, /* UDP */
+		{46, 0x4000, 5054}, /* TCP header of 16 bytes */
+		{46, 0xf000, 74},   /* TCP header longer than the frame */
+		{46, 0x5000, 54},   /* no payload */
+		{46, 0x5000, 53},
+		{46, 0x5000, 33},
+		{46, 0x5000, 14},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		struct eth_hdr hdr;
+
+		build(&sound, &hdr);
+		store_be16(frame + changes[i].at, changes[i].value);
+		assert_int_equal(offload_check(&hdr, frame, changes[i].size_bytes), -EBADMSG);
+	}
+}
+
+static void test_refused_behind_two_inner_tags(void **state)
+{
+	struct shape shape = sound;
+	struct eth_hdr hdr;
+	size_t size_bytes;
+
+	(void)state;
+	shape.l3_at = 18;
+	size_bytes = build(&shape, &hdr);
+	assert_int_equal(offload_check(&hdr, frame, size_bytes), 0);
+	store_be16(frame + 16, 0x8100);
+	assert_int_equal(offload_check(&hdr, frame, size_bytes), -EBADMSG);
+	assert_int_equal(offload_check(&hdr, frame, 17), -EBADMSG);
 }
 
 static void test_refused_ipv6_options(void **state)
@@ -388,7 +375,9 @@ int main(void)
 		cmocka_unit_test(test_ecn_super_frame),
 		cmocka_unit_test(test_csum_add),
 		cmocka_unit_test(test_finish_never_writes_zero),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused_requests),
+		cmocka_unit_test(test_refused_frames),
+		cmocka_unit_test(test_refused_behind_two_inner_tags),
 		cmocka_unit_test(test_refused_ipv6_options),
 		cmocka_unit_test(test_random_headers),
 	};

@@ -32,6 +32,29 @@ static bool run(const char *command)
 	return system(command) == 0;
 }
 
+/* The kernel lets frames out of a link a moment after it has a carrier. */
+static bool bring_up(const char *link)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ip link set %s up", link);
+	for (unsigned i = 0; i < WAIT_MS / 10; i++) {
+		char check[128];
+
+		snprintf(check, sizeof(check), "ip -o link show dev %s | grep -q 'state UP'", link);
+		/* The command waits for whoever is about to change the link. */
+		if (run(command) && run(check))
+			return run(command);
+		poll(NULL, 0, 10);
+	}
+	return false;
+}
+
+static bool bring_both_up(void)
+{
+	return run("ip link set u0 up") && bring_up("w0") && bring_up("u0");
+}
+
 /* A namespace with nothing in it that speaks by itself. */
 static bool enter_namespace(void)
 {
@@ -53,8 +76,8 @@ static int setup(void **state)
 	remote = (struct remote){0};
 	if (skip_reason)
 		return 0;
-	if (!run("ip link add u0 type veth peer name w0") || loop_new(&remote.loop) < 0 ||
-		chan_pair(pair) < 0 ||
+	if (!run("ip link add u0 type veth peer name w0") || !bring_both_up() ||
+		loop_new(&remote.loop) < 0 || chan_pair(pair) < 0 ||
 		fabric_ctl_new(remote.loop, pair[1], on_ctl_close, NULL, &ctl) < 0)
 		return -1;
 	return chan_new(
@@ -318,7 +341,7 @@ static void test_adapter_goes_down_and_comes_back(void **state)
 		assert_int_not_equal(i, 99);
 		poll(NULL, 0, 20);
 	}
-	assert_true(run("ip link set u0 up"));
+	assert_true(bring_both_up());
 	wire_send(wire, 1, 50, -1, 2);
 	vm_expect(vm, -1, 2);
 	vm_send(vm, 50, 1, -1, 3);
@@ -343,6 +366,38 @@ static void test_open_refuses(void **state)
 	assert_int_equal(fabric_open_tap("a-name-that-is-too-long", mac, &fd), -EINVAL);
 	assert_int_equal(fabric_open_tap("u0", mac, &fd), -EINVAL);
 	assert_int_equal(fd, -7);
+}
+
+static void test_private_switch_takes_no_tap(void **state)
+{
+	const char *private = "{\"switch\":\"B\",\"port\":\"host\",\"mac\":\"02:00:00:00:00:01\"}";
+	const char *internal = "{\"switch\":\"I\",\"port\":\"host\",\"mac\":\"02:00:00:00:00:01\"}";
+	uint8_t mac[ETH_ADDR_LEN];
+	int tap, uplink;
+
+	(void)state;
+	skip_if_needed();
+	make_mac(mac, 1);
+	assert_int_equal(fabric_open_tap("host0", mac, &tap), 0);
+	assert_int_equal(fabric_open_uplink("u0", &uplink), 0);
+	assert_int_equal(
+		remote_call(&remote, "switch.create", "{\"name\":\"B\",\"type\":\"private\"}"), 0);
+	assert_int_equal(
+		remote_call(&remote, "switch.create", "{\"name\":\"I\",\"type\":\"internal\"}"), 0);
+	assert_int_equal(remote_call_fds(&remote, "port.add_tap", private, &tap, 1), -EINVAL);
+	assert_int_equal(remote_call_fds(&remote, "port.add_tap", private, &uplink, 1), -EINVAL);
+	assert_int_equal(remote_call_fds(&remote, "port.add_tap", internal, &uplink, 1), -EINVAL);
+	assert_int_equal(remote_call_fds(&remote, "port.add_tap", internal, &tap, 1), 0);
+	assert_int_equal(
+		remote_call_fds(&remote, "switch.create",
+			"{\"name\":\"P\",\"type\":\"private\",\"uplink\":\"u0\"}", &uplink, 1),
+		-EINVAL);
+	assert_int_equal(
+		remote_call_fds(&remote, "switch.create",
+			"{\"name\":\"P\",\"type\":\"external\",\"uplink\":\"u0\"}", &tap, 1),
+		-EINVAL);
+	close(tap);
+	close(uplink);
 }
 
 /* ---- TCP of the kernel's ---- */
@@ -511,6 +566,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_adapter_goes_down_and_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_private_switch_takes_no_tap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tcp_over_a_vlan, setup, teardown),
 	};
 
