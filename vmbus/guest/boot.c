@@ -73,7 +73,8 @@ struct memory_map_entry {
 
 extern uint64_t boot_start_info;
 extern uint64_t gdt[];
-extern const uint8_t exception_stubs[], irq_entry[], trap_entry[], ring0_stack_top[], image_end[];
+extern const uint8_t exception_stubs[], irq_entry[], timer_entry[], trap_entry[], ring0_stack_top[],
+	image_end[];
 
 static struct gate idt[N_VECTORS] __attribute__((aligned(4096)));
 static struct task_state tss;
@@ -112,7 +113,7 @@ void boot_tables(void)
 		gate_set(i, exception_stubs + i * EXCEPTION_STUB_BYTES, GATE_INTERRUPT);
 	gate_set(VECTOR_TRAP, trap_entry, GATE_INTERRUPT | GATE_FOR_RING3);
 	gate_set(VECTOR_SINT, irq_entry, GATE_INTERRUPT);
-	gate_set(VECTOR_TIMER, irq_entry, GATE_INTERRUPT);
+	gate_set(VECTOR_TIMER, timer_entry, GATE_INTERRUPT);
 	gate_set(VECTOR_SPURIOUS, irq_entry, GATE_INTERRUPT);
 	__asm__ volatile("lidt %0; ltr %w1" : : "m"(pointer), "r"(SEL_TSS) : "memory");
 

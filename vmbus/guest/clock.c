@@ -17,13 +17,10 @@
 #define MAX_SLEEP_NS     NS_PER_S
 #define FIXED_POINT_BITS 32
 
-/* A timer this close to its end may have fired already: clocks differ in the last digits. */
-#define ARMED_MARGIN_NS (100 * NS_PER_US)
-
 static uint64_t tsc_khz, tsc_at_start, ns_per_tsc; /* the last in 1 / 2^32 */
 static uint64_t lapic_hz = LAPIC_DEFAULT_HZ;
 static uint64_t last_ns;
-static uint64_t armed_ns;
+static uint64_t armed_ns, armed_at_count = UINT64_MAX;
 
 static volatile uint32_t *lapic(uint32_t at)
 {
@@ -107,10 +104,12 @@ void clock_wake_at(uint64_t now_ns, uint64_t deadline_ns)
 
 	if (deadline_ns == NEVER_NS)
 		return;
-	/* Writing the timer costs an exit: one that will fire early enough may stay. */
-	if (armed_ns > now_ns + ARMED_MARGIN_NS && armed_ns <= deadline_ns)
+	/* Writing the timer costs an exit: one that will fire early enough may stay. Whether it has
+	 * fired is not for the clock to say, which may have stood still on the way here. */
+	if (timer_count == armed_at_count && armed_ns > now_ns && armed_ns <= deadline_ns)
 		return;
 	delay_ns = deadline_ns > now_ns ? MIN_OF(deadline_ns - now_ns, MAX_SLEEP_NS) : 1;
 	armed_ns = now_ns + delay_ns;
+	armed_at_count = timer_count;
 	*lapic(LAPIC_INITIAL_COUNT) = (uint32_t)MAX_OF(delay_ns * lapic_hz / NS_PER_S, 1ULL);
 }

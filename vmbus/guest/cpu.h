@@ -10,7 +10,8 @@
 
 #include <stdint.h>
 
-extern volatile uint64_t irq_count;
+/* Interrupts so far, and those of them that were the timer's. */
+extern volatile uint64_t irq_count, timer_count;
 
 static inline uint64_t cpu_tsc(void)
 {

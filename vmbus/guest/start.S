@@ -84,9 +84,12 @@ exception_common:
 	call	boot_panic
 
 /* Interrupts say only that they happened; ring 3 finds out why. The prefix makes the address 32 bits
- * wide, which spares a register. */
-	.globl	irq_entry
+ * wide, which spares a register. The timer's falls through to the other. */
+	.globl	timer_entry
 	.balign	16
+timer_entry:
+	incq	timer_count
+	.globl	irq_entry
 irq_entry:
 	incq	irq_count
 	addr32 movl $0, LAPIC_BASE + LAPIC_EOI
@@ -137,11 +140,13 @@ gdt_pointer:
 	.word	gdt_end - gdt - 1
 	.quad	gdt
 
-	.globl	boot_start_info, irq_count
+	.globl	boot_start_info, irq_count, timer_count
 	.balign	8
 boot_start_info:
 	.quad	0
 irq_count:
+	.quad	0
+timer_count:
 	.quad	0
 
 /* The low 4 GiB, one to one, in 2 MiB pages, open to ring 3. */

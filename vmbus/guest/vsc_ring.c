@@ -11,8 +11,8 @@ static uint32_t align8(uint32_t size_bytes)
 	return (size_bytes + 7) & ~7U;
 }
 
-/* Sequentially consistent: between publishing an index and looking at what the other side says about
- * signals there must be a full barrier. */
+/* Sequentially consistent: between publishing an index and looking at what the other side says
+ * about signals there must be a full barrier. */
 static uint32_t load(const struct vsc_ring *ring, size_t word)
 {
 	return __atomic_load_n(&ring->control[word], __ATOMIC_SEQ_CST);
