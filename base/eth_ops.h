@@ -68,8 +68,8 @@ struct eth_ops {
 	/* Before sleeping on event_fd: ask to be woken for received frames and, when `want_space`,
 	 * for room to send. Returns true when there is something to do already (do not sleep). */
 	bool (*arm)(void *port, bool want_space);
-	/* An eventfd, readable after arm() when there is something to do; the caller reads it
-	 * empty. */
+	/* Reads like an eventfd; readable after arm() when there is something to do; the caller
+	 * reads it empty. */
 	int (*event_fd)(void *port);
 };
 

@@ -212,6 +212,9 @@ static int build_nic(struct vm *vm, unsigned index, const int fds[3])
 	r = fabric_client_new(own[0], own[1], own[2], &vm->ports[index]);
 	if (r < 0)
 		return r;
+	/* The network VSP finishes checksums and cuts super-frames itself, where its guest needs
+	 * that. */
+	fabric_client_set_rx_caps(vm->ports[index], ETH_CAP_CSUM | ETH_CAP_TSO4 | ETH_CAP_TSO6);
 	memcpy(config.mac, vm->spec.nics[index].mac, ETH_ADDR_LEN);
 	config.port = vm->ports[index];
 	r = netvsp_new(vm->bus, &config, &vm->nics[index]);
