@@ -170,12 +170,12 @@ static void wait_is_over(struct api_call *call)
 
 void api_job_show(struct api_call *call)
 {
-	struct job *job = find_job(call);
 	int64_t wait_ms = json_get_int(call->message, "wait_ms", 0);
 	uint64_t after = (uint64_t)json_get_int(call->message, "after", 0);
+	struct job *job = find_job(call);
 
 	if (!job)
-		return;
+		return; /* and the call is gone */
 	if (wait_ms <= 0 || job->sequence > after || job->state != JOB_RUNNING) {
 		answer(call, job);
 		return;

@@ -3,7 +3,7 @@
  * fuzz_net_state.c - the saved state of a NIC from a host that lies. What is accepted must run, and
  * be the same when it is saved again. Input: the state.
  */
-#include "net_up.h"
+#include "tests/unit/vmbus/net_up.h"
 
 #include "base/bytes.h"
 

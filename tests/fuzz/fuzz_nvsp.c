@@ -5,7 +5,7 @@
  * Input: a byte - bit 0: the NIC is up, else its channel was just opened; bits 1 to 3: what the
  * port can - then steps {operation u8, argument u8, size u16, bytes}.
  */
-#include "net_up.h"
+#include "tests/unit/vmbus/net_up.h"
 
 #include "base/bytes.h"
 

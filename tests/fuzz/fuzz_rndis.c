@@ -6,7 +6,7 @@
  * Input: a byte - bit 0: data, else control; bits 1 to 3: what the port can - then the message or
  * run.
  */
-#include "net_up.h"
+#include "tests/unit/vmbus/net_up.h"
 
 #include "base/bytes.h"
 

@@ -21,6 +21,7 @@ struct env {
 	int error; /* of the last reply */
 	int64_t echoed;
 	bool answer; /* b answers at once */
+	struct peer_request *unanswered;
 };
 
 static void on_request(
@@ -35,7 +36,9 @@ static void on_request(
 	if (env->answer)
 		peer_reply(request, reply);
 	else
-		json_unref(reply); /* and the request is never answered */
+		env->unanswered = request;
+	if (!env->answer)
+		json_unref(reply);
 }
 
 static void on_reply(int error, const struct json *reply, void *data)
@@ -148,6 +151,11 @@ static void silence_is_a_timeout(void **state)
 	env->answer = false;
 	assert_int_equal(ask(env, 1, NS_PER_SEC / 2), -ETIMEDOUT);
 	assert_int_equal(env->n_heard, 1);
+	/* An answer that comes too late harms nobody. */
+	peer_reply(env->unanswered, NULL);
+	env->answer = true;
+	assert_int_equal(ask(env, 2, 5 * NS_PER_SEC), 0);
+	assert_int_equal(env->echoed, 2);
 }
 
 static void unknown_nodes_and_bad_keys_are_refused(void **state)
