@@ -68,6 +68,25 @@ static _unused_ uint32_t transmit(const void *list, size_t list_bytes)
 	return rig_transmit_frame(&rig, sent.bytes, sent.size_bytes, list, list_bytes);
 }
 
+static _unused_ uint32_t checksum_wish(const struct frame_spec *spec)
+{
+	uint32_t wish = spec->ipv6 ? RNDIS_TXCSUM_IPV6 : RNDIS_TXCSUM_IPV4;
+
+	wish |= spec->udp ? RNDIS_TXCSUM_UDP : RNDIS_TXCSUM_TCP;
+	return wish | 34U << RNDIS_TXCSUM_TCP_OFFSET_SHIFT; /* not believed */
+}
+
+static _unused_ size_t make_batch(unsigned n)
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		frame_make(&sent, &(struct frame_spec){.udp = true, .payload_bytes = 100 + i});
+		at += rig_rndis_packet(run + at, sent.bytes, sent.size_bytes, NULL, 0);
+	}
+	return at;
+}
+
 #define TEST(setup_, name) cmocka_unit_test_setup_teardown(name, setup_, teardown)
 
 #endif

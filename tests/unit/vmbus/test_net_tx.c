@@ -76,17 +76,6 @@ static void from_scattered_memory(void **state)
 	assert_sent_as_is();
 }
 
-static size_t make_batch(unsigned n)
-{
-	size_t at = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		frame_make(&sent, &(struct frame_spec){.udp = true, .payload_bytes = 100 + i});
-		at += rig_rndis_packet(run + at, sent.bytes, sent.size_bytes, NULL, 0);
-	}
-	return at;
-}
-
 static void several_in_one_packet(void **state)
 {
 	size_t size_bytes = make_batch(8);
@@ -164,14 +153,6 @@ static void a_tag_in_line_passes(void **state)
 	frame_make(&sent, &(struct frame_spec){.tagged = true, .payload_bytes = 1460});
 	assert_int_equal(transmit(NULL, 0), NVSP_STATUS_SUCCESS);
 	assert_sent_as_is();
-}
-
-static uint32_t checksum_wish(const struct frame_spec *spec)
-{
-	uint32_t wish = spec->ipv6 ? RNDIS_TXCSUM_IPV6 : RNDIS_TXCSUM_IPV4;
-
-	wish |= spec->udp ? RNDIS_TXCSUM_UDP : RNDIS_TXCSUM_TCP;
-	return wish | 34U << RNDIS_TXCSUM_TCP_OFFSET_SHIFT; /* not believed */
 }
 
 static void checksums_are_left_to_the_port(void **state)
