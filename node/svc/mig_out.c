@@ -447,9 +447,10 @@ void mig_out_event(struct vmproc *vp, const char *op, const struct json *message
 		json_unref(out->report);
 		out->report = json_ref(report);
 	}
+	/* Its first phase, the handshake, is already the performing one here. */
 	if (strcmp(op, "mig.progress") == 0)
-		job_update(out->job, json_get_string(report, "phase", "perform"),
-			(unsigned)json_get_int(report, "percent", 0), json_ref(report));
+		job_update(out->job, "perform", (unsigned)json_get_int(report, "percent", 0),
+			json_ref(report));
 	else if (strcmp(op, "mig.ready") == 0 && out->step == OUT_PERFORM)
 		on_ready(out);
 	else if (strcmp(op, "mig.done") == 0)
