@@ -51,11 +51,18 @@ void codec_note_pack(
 	codec->packed_once = true;
 }
 
-void codec_note_write(struct codec *codec, uint64_t sent_bytes, uint64_t took_ns)
+uint64_t codec_network_wait_ns(struct codec *codec, uint64_t waited_ns, uint64_t peer_busy_ns)
+{
+	codec->waited_ns = codec->waited_ns - codec->waited_ns / 64 + waited_ns;
+	codec->peer_busy_ns = codec->peer_busy_ns - codec->peer_busy_ns / 64 + peer_busy_ns;
+	return codec->peer_busy_ns > codec->waited_ns / 2 ? 0 : waited_ns;
+}
+
+void codec_note_write(struct codec *codec, uint64_t sent_bytes, uint64_t cost_ns)
 {
 	if (sent_bytes < MIN_SAMPLE_BYTES)
 		return;
 	codec->wire_fs_per_byte = average(
-		!codec->wrote_once, codec->wire_fs_per_byte, fs_per_byte(sent_bytes, took_ns));
+		!codec->wrote_once, codec->wire_fs_per_byte, fs_per_byte(sent_bytes, cost_ns));
 	codec->wrote_once = true;
 }

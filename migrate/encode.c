@@ -51,7 +51,7 @@ static void queue(struct encoder *e, const struct chunk *chunk, void *payload)
 
 static int write_queued(struct encoder *e)
 {
-	uint64_t before_ns = clock_mono_ns();
+	uint64_t cost_ns = 0;
 	size_t size_bytes = 0;
 	int r;
 
@@ -59,12 +59,12 @@ static int write_queued(struct encoder *e)
 		size_bytes += e->iov[i].iov_len;
 	if (!size_bytes)
 		return 0;
-	r = e->write(e->data, e->iov, e->n_iov, size_bytes);
+	r = e->write(e->data, e->iov, e->n_iov, size_bytes, &cost_ns);
 	e->n_queued = 0;
 	e->n_iov = 0;
 	if (r < 0)
 		return r;
-	codec_note_write(&e->codec, size_bytes, clock_mono_ns() - before_ns);
+	codec_note_write(&e->codec, size_bytes, cost_ns);
 	e->counts.sent_bytes += size_bytes;
 	return 0;
 }

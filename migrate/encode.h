@@ -14,8 +14,10 @@
 
 #include <sys/uio.h>
 
-/* Carry these bytes, all of them, before returning; `iov` may be used up. 0 or -errno. */
-typedef int (*encode_write_fn)(void *data, struct iovec *iov, unsigned n_iov, size_t size_bytes);
+/* Carry these bytes, all of them, before returning; `iov` may be used up. 0 or -errno. *ret_cost_ns
+ * is what codec.h calls the cost of the wire. */
+typedef int (*encode_write_fn)(
+	void *data, struct iovec *iov, unsigned n_iov, size_t size_bytes, uint64_t *ret_cost_ns);
 
 struct encode_counts {
 	uint32_t n_zero, n_lz4, n_raw; /* pages */

@@ -4,8 +4,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/tcp.h> /* the kernel's: libc's struct tcp_info is too short */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -168,6 +168,7 @@ int link_write(struct link *link, struct iovec *iov, unsigned n_iov)
 	iov_skip(&iov, &n_iov, 0);
 	while (n_iov) {
 		ssize_t n = try_write(link, iov, n_iov);
+		uint64_t before_ns;
 		int r;
 
 		if (n >= 0) {
@@ -176,11 +177,28 @@ int link_write(struct link *link, struct iovec *iov, unsigned n_iov)
 		}
 		if (n != -EAGAIN)
 			return (int)n;
+		before_ns = clock_mono_ns();
 		r = wait_for(link, POLLOUT);
+		link->waited_ns += clock_mono_ns() - before_ns;
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+uint64_t link_waited_ns(const struct link *link)
+{
+	return link->waited_ns;
+}
+
+uint64_t link_peer_busy_ns(const struct link *link)
+{
+	struct tcp_info info = {0};
+	socklen_t size_bytes = sizeof(info);
+
+	if (getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &size_bytes) < 0)
+		return 0;
+	return info.tcpi_rwnd_limited * NS_PER_US;
 }
 
 ssize_t link_read_some(struct link *link, struct iovec *iov, unsigned n_iov)

@@ -23,6 +23,7 @@ struct link {
 	uint64_t active_ns;      /* atomic; when bytes last moved, CLOCK_MONOTONIC */
 	uint64_t sent_bytes;     /* atomic */
 	uint64_t received_bytes; /* atomic */
+	uint64_t waited_ns;      /* in writes; the writer's own */
 };
 
 /* Takes over `fd`. Non-blocking from here on; on TCP also without delay and with keepalive. */
@@ -43,6 +44,11 @@ int link_read(struct link *link, struct iovec *iov, unsigned n_iov);
 ssize_t link_read_some(struct link *link, struct iovec *iov, unsigned n_iov);
 /* The same without waiting: -EAGAIN when there is nothing. */
 ssize_t link_try_read(struct link *link, struct iovec *iov, unsigned n_iov);
+
+/* How long writes have waited so far, and how much of the connection's time the peer's full receive
+ * buffer held it up; not known (0) on other than TCP. For the thread that writes. */
+uint64_t link_waited_ns(const struct link *link);
+uint64_t link_peer_busy_ns(const struct link *link);
 
 uint64_t link_sent_bytes(const struct link *link);
 uint64_t link_received_bytes(const struct link *link);

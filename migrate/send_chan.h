@@ -19,8 +19,9 @@ struct send_chan {
 	struct thread thread;
 	/* The thread's own. */
 	struct encoder encoder;
-	bool paused;       /* the VM stands still: the bandwidth limit is off */
-	uint64_t paced_ns; /* of this round */
+	bool paused;           /* the VM stands still: the bandwidth limit is off */
+	uint64_t paced_ns;     /* of this round */
+	uint64_t peer_busy_ns; /* as the link said last */
 	struct send_run runs[SEND_BATCH_MAX_PAGES];
 };
 

@@ -98,6 +98,26 @@ static void test_policies(void **state)
 		assert_false(codec_choose_lz4(&codec, false));
 }
 
+/* Portions of 4 ms against waits of 0.3 ms. */
+static void test_whose_wait_it_is(void **state)
+{
+	uint64_t network_ns = 0;
+	struct codec codec;
+
+	(void)state;
+	codec_init(&codec, CODEC_ADAPTIVE);
+	for (unsigned i = 0; i < 1000; i++)
+		network_ns += codec_network_wait_ns(&codec, 300000, i % 16 == 15 ? 4000000 : 0);
+	assert_true(network_ns < 60 * 300000); /* until enough is known */
+	codec_init(&codec, CODEC_ADAPTIVE);
+	network_ns = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		network_ns += codec_network_wait_ns(&codec, 300000, i % 200 == 0 ? 4000000 : 0);
+	assert_true(network_ns > 800 * 300000);
+	codec_init(&codec, CODEC_ADAPTIVE);
+	assert_int_equal(codec_network_wait_ns(&codec, 0, 0), 0);
+}
+
 static void test_odd_samples(void **state)
 {
 	struct codec codec;
@@ -181,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_scarcer),
 		cmocka_unit_test(test_notices_changes),
 		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_whose_wait_it_is),
 		cmocka_unit_test(test_odd_samples),
 		cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_lz4),
