@@ -40,7 +40,11 @@ int rs_new(const struct rs_config *config, const struct rs_ops *ops, void *data,
 		config->max_position > RS_MAX_POSITION)
 		return -EINVAL;
 	rs = calloc(1, sizeof(*rs));
-	if (!rs || !buf_extend(&rs->out, RS_WIRE_MAX_BYTES)) {
+	if (!rs)
+		return -ENOMEM;
+	rs->chain = calloc(RS_CHAIN_LENGTH, sizeof(rs->chain[0]));
+	if (!rs->chain || !buf_extend(&rs->out, RS_WIRE_MAX_BYTES)) {
+		free(rs->chain);
 		free(rs);
 		return -ENOMEM;
 	}
@@ -69,6 +73,7 @@ void rs_free(struct rs *rs)
 	buf_fini(&rs->snapshot);
 	buf_fini(&rs->incoming);
 	buf_fini(&rs->out);
+	free(rs->chain);
 	store_free(rs->store);
 	free(rs);
 }
@@ -154,8 +159,8 @@ void rs_disconnect(struct rs *rs)
 		rs->mode = RS_DOWN;
 		rs->ops->changed(rs->data);
 	}
-	rs_pending_fail(rs, 1U << RS_PENDING_SENT | 1U << RS_PENDING_APPLIED, -EIO);
-	rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+	rs_pending_fail(rs, 1U << RS_PENDING_SENT | RS_PENDING_UNCERTAIN, -EIO);
+	rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 }
 
 static void members_set(struct rs *rs, const uint32_t *members, size_t n_members)
@@ -195,8 +200,8 @@ static void outdated(struct rs *rs)
 {
 	rs_epoch_leave(rs);
 	rs_enter(rs, RS_OUTDATED);
-	rs_pending_fail(rs, 1U << RS_PENDING_SENT | 1U << RS_PENDING_APPLIED, -EIO);
-	rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+	rs_pending_fail(rs, 1U << RS_PENDING_SENT | RS_PENDING_UNCERTAIN, -EIO);
+	rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 }
 
 static void dispatch(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
@@ -245,7 +250,7 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns)
 	rs->now_ns = now_ns;
 	rs->votes = *votes;
 	if (!votes->quorate)
-		rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+		rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 	/* Who has not sent its STATE yet will send the new votes. */
 	if (is_news && (rs->mode == RS_EXCHANGE || rs->mode == RS_UPDATE || rs->mode == RS_SYNCED ||
 			       rs->mode == RS_NO_QUORUM))
@@ -255,20 +260,29 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns)
 
 void rs_flush(struct rs *rs)
 {
+	struct rs_msg msg = {
+		.type = RS_WIRE_ACK,
+		.epoch = rs->epoch,
+		.ack = {rs->applied, rs->chain[rs->applied % RS_CHAIN_LENGTH]},
+	};
+
 	if (!rs->confirm_wanted || rs->mode != RS_SYNCED)
 		return;
 	rs->confirm_wanted = false;
-	rs_send(rs, &(struct rs_msg){
-			    .type = RS_WIRE_ACK, .epoch = rs->epoch, .ack_position = rs->applied});
+	rs_send(rs, &msg);
 }
 
 void rs_tick(struct rs *rs, uint64_t now_ns)
 {
+	bool is_due = rs->deadline_ns && now_ns >= rs->deadline_ns;
+	/* Then it was this process that did not answer. */
+	bool has_slept = is_due && now_ns - rs->deadline_ns > rs->silence_ns / 2;
+
 	rs->now_ns = now_ns;
-	if (rs->deadline_ns && now_ns >= rs->deadline_ns) {
+	if (is_due)
 		rs_arm(rs);
+	if (is_due && !has_slept)
 		rs_silence(rs);
-	}
 	deadline_update(rs);
 }
 

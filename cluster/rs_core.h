@@ -26,10 +26,19 @@ struct rs_peer {
 };
 
 enum rs_pending_state {
-	RS_PENDING_QUEUED,  /* to be sent in the next epoch or when there is one */
-	RS_PENDING_SENT,    /* not delivered yet */
-	RS_PENDING_APPLIED, /* outcome known, not confirmed by all */
+	RS_PENDING_QUEUED,   /* to be sent in the next epoch or when there is one */
+	RS_PENDING_SENT,     /* not delivered yet */
+	RS_PENDING_APPLIED,  /* outcome known, not confirmed by all */
+	RS_PENDING_DOUBTFUL, /* delivered after its epoch ended here */
 };
+
+/* What may, and what cannot, have been applied by somebody. */
+#define RS_PENDING_UNCERTAIN (1U << RS_PENDING_APPLIED | 1U << RS_PENDING_DOUBTFUL)
+#define RS_PENDING_UNSENT    (1U << RS_PENDING_QUEUED)
+
+/* More writes than this are never between the last one confirmed by all and the last one delivered.
+ */
+#define RS_CHAIN_LENGTH (RS_MAX_MEMBERS * RS_MAX_WRITES)
 
 struct rs_pending {
 	struct list siblings;
@@ -94,6 +103,7 @@ struct rs {
 	/* Writes of the epoch. */
 	uint64_t delivered;
 	uint64_t applied;
+	uint64_t *chain; /* RS_CHAIN_LENGTH, by number of writes delivered: hash over those */
 	bool confirm_wanted;
 
 	struct list pending; /* struct rs_pending, by ticket */
@@ -139,6 +149,8 @@ void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write);
 void rs_become_synced(struct rs *rs);
 /* The epoch ended: what is applied here waits for the next decision. */
 void rs_pending_carry(struct rs *rs);
+/* The decision is that our store goes on: what is doubtful is not in it, and can be sent again. */
+void rs_pending_resolve(struct rs *rs);
 /* End all pending writes that are in one of the states of `mask` (1 << state). */
 void rs_pending_fail(struct rs *rs, unsigned mask, int error);
 void rs_pending_send(struct rs *rs);

@@ -52,15 +52,14 @@ struct rs_wire_header {
 static_assert_size(struct rs_wire_header, 24);
 static_assert_offset(struct rs_wire_header, epoch, 8);
 
-/* SYNC_REQUEST: the header alone. The epoch is the one the sender wants to see replaced. */
-
-/* Followed by n_participants node ids (uint32_t), ascending. */
-struct rs_wire_sync_start {
+/* SYNC_START and SYNC_REQUEST. Followed by n_participants node ids (uint32_t), ascending. A request
+ * is addressed to the first of them and names the epoch that the sender wants to see replaced. */
+struct rs_wire_sync {
 	struct rs_wire_header header;
 	uint32_t n_participants;
 	uint32_t reserved;
 };
-static_assert_size(struct rs_wire_sync_start, 32);
+static_assert_size(struct rs_wire_sync, 32);
 
 enum {
 	RS_STATE_ACCEPTED = 1, /* the generation was news to the sender, who now promises it */
@@ -123,8 +122,9 @@ static_assert_offset(struct rs_wire_write, key_len, 40);
 struct rs_wire_ack {
 	struct rs_wire_header header;
 	uint64_t position; /* the sender has applied that many writes of the epoch */
+	uint64_t chain;    /* what these were: a hash over their senders and tickets, in order */
 };
-static_assert_size(struct rs_wire_ack, 32);
+static_assert_size(struct rs_wire_ack, 40);
 
 #define RS_WIRE_MAX_BYTES (sizeof(struct rs_wire_write) + RS_KEY_MAX_LEN + RS_VALUE_MAX_BYTES)
 

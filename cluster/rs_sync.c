@@ -15,6 +15,18 @@ static uint32_t coordinator(const struct rs *rs)
 	return 0;
 }
 
+/* Everybody who answers, as far as we know. */
+static void list_participants(const struct rs *rs, struct rs_sync *ret_sync)
+{
+	struct rs_sync sync = {};
+
+	for (size_t i = 0; i < rs->n_members; i++) {
+		if (!rs->members[i].is_silent)
+			sync.participants[sync.n_participants++] = rs->members[i].id;
+	}
+	*ret_sync = sync;
+}
+
 void rs_start_sync(struct rs *rs)
 {
 	struct rs_msg msg = {.type = RS_WIRE_SYNC_START};
@@ -29,35 +41,58 @@ void rs_start_sync(struct rs *rs)
 		.initiator = rs->local_id,
 		.nonce = rs->nonce++,
 	};
-	for (size_t i = 0; i < rs->n_members; i++) {
-		if (!rs->members[i].is_silent)
-			msg.sync_start.participants[msg.sync_start.n_participants++] =
-				rs->members[i].id;
-	}
+	list_participants(rs, &msg.sync);
 	rs->start_pending = true;
 	rs_send(rs, &msg);
 }
 
 void rs_ask_sync(struct rs *rs)
 {
+	struct rs_msg msg = {.type = RS_WIRE_SYNC_REQUEST, .epoch = rs->epoch};
+
 	if (coordinator(rs) == rs->local_id) {
 		rs_start_sync(rs);
 		return;
 	}
 	rs->asked = true;
 	/* After a membership change nobody has to be told. */
-	if (rs->epoch.generation)
-		rs_send(rs, &(struct rs_msg){.type = RS_WIRE_SYNC_REQUEST, .epoch = rs->epoch});
+	if (rs->epoch.generation == 0)
+		return;
+	list_participants(rs, &msg.sync);
+	rs_send(rs, &msg);
+}
+
+static bool is_listed(const struct rs_sync *sync, uint32_t id)
+{
+	for (uint32_t i = 0; i < sync->n_participants; i++) {
+		if (sync->participants[i] == id)
+			return true;
+	}
+	return false;
+}
+
+static void note_silent(struct rs *rs, struct rs_member *member)
+{
+	if (member->is_silent || member->id == rs->local_id)
+		return;
+	member->is_silent = true;
+	rs->stats.n_silent++;
 }
 
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
 	(void)sender;
 	/* Of an earlier epoch: its sender has been, or will be, served by a later SYNC_START. */
-	if (!rs_epoch_equal(&msg->epoch, &rs->epoch))
+	if (!rs_epoch_equal(&msg->epoch, &rs->epoch) || msg->sync.participants[0] != rs->local_id) {
 		rs->stats.n_ignored++;
-	else if (coordinator(rs) == rs->local_id)
-		rs_start_sync(rs);
+		return;
+	}
+	/* Whom the sender has waited for in vain we need not wait for as well. */
+	for (size_t i = 0; i < rs->n_members; i++) {
+		if (!is_listed(&msg->sync, rs->members[i].id))
+			note_silent(rs, &rs->members[i]);
+	}
+	rs_start_sync(rs);
 }
 
 static void send_state(struct rs *rs, bool accepted)
@@ -83,10 +118,10 @@ static void send_state(struct rs *rs, bool accepted)
 	rs_send(rs, &msg);
 }
 
-static bool participants_are_members(const struct rs *rs, const struct rs_sync_start *start)
+static bool participants_are_members(const struct rs *rs, const struct rs_sync *sync)
 {
-	for (uint32_t i = 0; i < start->n_participants; i++) {
-		if (!rs_member_find(rs, start->participants[i]))
+	for (uint32_t i = 0; i < sync->n_participants; i++) {
+		if (!rs_member_find(rs, sync->participants[i]))
 			return false;
 	}
 	return true;
@@ -110,11 +145,11 @@ static bool accept(struct rs *rs, uint64_t generation, int *ret_error)
 
 void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
-	const struct rs_sync_start *start = &msg->sync_start;
+	const struct rs_sync *sync = &msg->sync;
 	bool accepted;
 	int error;
 
-	if (msg->epoch.initiator != sender || !participants_are_members(rs, start)) {
+	if (msg->epoch.initiator != sender || !participants_are_members(rs, sync)) {
 		rs->stats.n_ignored++; /* of an earlier membership */
 		return;
 	}
@@ -125,9 +160,9 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	rs_enter(rs, RS_GATHER);
 	rs->epoch = msg->epoch;
 	rs->proposed = MAX(rs->proposed, msg->epoch.generation);
-	for (uint32_t i = 0; i < start->n_participants; i++)
-		rs->peers[i] = (struct rs_peer){.id = start->participants[i]};
-	rs->n_peers = start->n_participants;
+	for (uint32_t i = 0; i < sync->n_participants; i++)
+		rs->peers[i] = (struct rs_peer){.id = sync->participants[i]};
+	rs->n_peers = sync->n_participants;
 	if (!rs_peer_find(rs, rs->local_id)) {
 		rs_ask_sync(rs);
 		return;
@@ -208,8 +243,8 @@ static void decide(struct rs *rs)
 	}
 	if (!there_is_quorum(rs)) {
 		rs_enter(rs, RS_NO_QUORUM);
-		rs_pending_fail(rs, 1U << RS_PENDING_APPLIED, -EIO);
-		rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+		rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
+		rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 		return;
 	}
 	rs->leader = choose_leader(rs);
@@ -221,12 +256,13 @@ static void decide(struct rs *rs)
 	}
 	if (has_digest_of(rs_peer_find(rs, rs->local_id), leader)) {
 		rs->meta.version = leader->state.version;
+		rs_pending_resolve(rs);
 		rs_become_synced(rs);
 		if (leader->id == rs->local_id && !rs->handover_done)
 			rs_handover_start(rs);
 	} else {
 		rs_enter(rs, RS_UPDATE);
-		rs_pending_fail(rs, 1U << RS_PENDING_APPLIED, -EIO);
+		rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
 	}
 }
 
@@ -292,12 +328,8 @@ void rs_silence(struct rs *rs)
 	for (size_t i = 0; i < rs->n_members; i++)
 		awaited[i] = is_awaited(rs, rs->members[i].id);
 	for (size_t i = 0; i < rs->n_members; i++) {
-		struct rs_member *member = &rs->members[i];
-
-		if (awaited[i] && !member->is_silent && member->id != rs->local_id) {
-			member->is_silent = true;
-			rs->stats.n_silent++;
-		}
+		if (awaited[i])
+			note_silent(rs, &rs->members[i]);
 	}
 	if (only_we_know || coordinator(rs) == rs->local_id)
 		rs_ask_sync(rs);

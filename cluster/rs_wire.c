@@ -12,25 +12,19 @@ bool rs_key_is_valid(const char *key, size_t len)
 	return true;
 }
 
-static bool parse_sync_request(struct reader *in, struct rs_msg *msg)
+static bool parse_sync(struct reader *in, struct rs_msg *msg)
 {
-	(void)msg;
-	return reader_done(in);
-}
-
-static bool parse_sync_start(struct reader *in, struct rs_msg *msg)
-{
-	struct rs_sync_start *start = &msg->sync_start;
+	struct rs_sync *sync = &msg->sync;
 	uint32_t reserved;
 
-	start->n_participants = reader_le32(in);
+	sync->n_participants = reader_le32(in);
 	reserved = reader_le32(in);
-	if (!reader_ok(in) || reserved || start->n_participants == 0 ||
-		start->n_participants > RS_MAX_MEMBERS)
+	if (!reader_ok(in) || reserved || sync->n_participants == 0 ||
+		sync->n_participants > RS_MAX_MEMBERS)
 		return false;
-	for (uint32_t i = 0; i < start->n_participants; i++) {
-		start->participants[i] = reader_le32(in);
-		if (i > 0 && start->participants[i] <= start->participants[i - 1])
+	for (uint32_t i = 0; i < sync->n_participants; i++) {
+		sync->participants[i] = reader_le32(in);
+		if (i > 0 && sync->participants[i] <= sync->participants[i - 1])
 			return false;
 	}
 	return reader_done(in);
@@ -103,22 +97,17 @@ static bool parse_write(struct reader *in, struct rs_msg *msg)
 
 static bool parse_ack(struct reader *in, struct rs_msg *msg)
 {
-	msg->ack_position = reader_le64(in);
+	msg->ack.position = reader_le64(in);
+	msg->ack.chain = reader_le64(in);
 	return reader_done(in);
 }
 
-static void put_sync_request(struct buf *out, const struct rs_msg *msg)
+static void put_sync(struct buf *out, const struct rs_msg *msg)
 {
-	(void)out;
-	(void)msg;
-}
-
-static void put_sync_start(struct buf *out, const struct rs_msg *msg)
-{
-	buf_le32(out, msg->sync_start.n_participants);
+	buf_le32(out, msg->sync.n_participants);
 	buf_le32(out, 0);
-	for (uint32_t i = 0; i < msg->sync_start.n_participants; i++)
-		buf_le32(out, msg->sync_start.participants[i]);
+	for (uint32_t i = 0; i < msg->sync.n_participants; i++)
+		buf_le32(out, msg->sync.participants[i]);
 }
 
 static void put_state(struct buf *out, const struct rs_msg *msg)
@@ -167,15 +156,16 @@ static void put_write(struct buf *out, const struct rs_msg *msg)
 
 static void put_ack(struct buf *out, const struct rs_msg *msg)
 {
-	buf_le64(out, msg->ack_position);
+	buf_le64(out, msg->ack.position);
+	buf_le64(out, msg->ack.chain);
 }
 
 static const struct {
 	bool (*parse)(struct reader *in, struct rs_msg *msg);
 	void (*put)(struct buf *out, const struct rs_msg *msg);
 } codecs[] = {
-	[RS_WIRE_SYNC_REQUEST] = {parse_sync_request, put_sync_request},
-	[RS_WIRE_SYNC_START] = {parse_sync_start, put_sync_start},
+	[RS_WIRE_SYNC_REQUEST] = {parse_sync, put_sync},
+	[RS_WIRE_SYNC_START] = {parse_sync, put_sync},
 	[RS_WIRE_STATE] = {parse_state, put_state},
 	[RS_WIRE_UPDATE] = {parse_update, put_update},
 	[RS_WIRE_UPDATE_COMPLETE] = {parse_update_complete, put_update_complete},

@@ -26,7 +26,7 @@ static inline bool rs_epoch_equal(const struct rs_epoch *a, const struct rs_epoc
 	       a->nonce == b->nonce;
 }
 
-struct rs_sync_start {
+struct rs_sync {
 	uint32_t n_participants;
 	uint32_t participants[RS_MAX_MEMBERS];
 };
@@ -66,16 +66,21 @@ struct rs_write {
 	const char *value; /* not terminated */
 };
 
+struct rs_ack {
+	uint64_t position;
+	uint64_t chain;
+};
+
 struct rs_msg {
 	enum rs_wire_type type;
 	struct rs_epoch epoch;
 	union {
-		struct rs_sync_start sync_start;
+		struct rs_sync sync; /* SYNC_START, SYNC_REQUEST */
 		struct rs_state state;
 		struct rs_update update;
 		struct rs_update_complete update_complete;
 		struct rs_write write;
-		uint64_t ack_position;
+		struct rs_ack ack;
 	};
 };
 

@@ -3,7 +3,7 @@
  * Writes: requested here, sent, applied in the order of delivery, confirmed by all, reported.
  *
  * The list of pending writes is in the order of requests, which is the order of sending, of
- * delivery and of confirmation; so applied ones come first, then sent ones, then queued ones.
+ * delivery and of confirmation; so applied ones come first, then doubtful, sent and queued ones.
  */
 #include "cluster/rs_core.h"
 
@@ -102,6 +102,16 @@ void rs_pending_carry(struct rs *rs)
 	list_for_each(pending, &rs->pending, siblings) {
 		if (pending->state == RS_PENDING_APPLIED)
 			pending->position = 0;
+	}
+}
+
+void rs_pending_resolve(struct rs *rs)
+{
+	struct rs_pending *pending;
+
+	list_for_each(pending, &rs->pending, siblings) {
+		if (pending->state == RS_PENDING_DOUBTFUL)
+			pending->state = RS_PENDING_QUEUED;
 	}
 }
 
@@ -242,19 +252,35 @@ void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write)
 	pending->position = rs->applied;
 }
 
-/* An own write came back after its epoch: nobody in this membership has applied it. */
+/* An own write came back after its epoch ended here. Members that stayed with us have dropped it
+ * too; but somebody who was in another ring for a moment may not have known of the end yet, and his
+ * store may be the one that goes on. The next decision tells. */
 static void take_back(struct rs *rs, uint64_t ticket)
 {
 	struct rs_pending *pending = find_ticket(rs, ticket);
 
 	if (!pending)
 		return;
-	pending->state = RS_PENDING_QUEUED;
+	pending->state = RS_PENDING_DOUBTFUL;
 	rs->stats.n_void++;
-	if (is_writable(rs))
-		rs_pending_send(rs);
-	else
-		rs_pending_fail(rs, 1U << RS_PENDING_QUEUED, -EHOSTDOWN);
+	/* No decision lies ahead. */
+	if (rs->mode == RS_NO_QUORUM)
+		rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
+}
+
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+static void chain_extend(struct rs *rs, uint32_t sender, uint64_t ticket)
+{
+	uint64_t last = rs->delivered ? rs->chain[rs->delivered % RS_CHAIN_LENGTH] : 0;
+
+	rs->delivered++;
+	rs->chain[rs->delivered % RS_CHAIN_LENGTH] = mix(mix(last + sender) + ticket);
 }
 
 void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
@@ -270,7 +296,7 @@ void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 			rs->stats.n_ignored++;
 		return;
 	}
-	rs->delivered++;
+	chain_extend(rs, sender, msg->write.ticket);
 	if (rs->mode == RS_UPDATE)
 		rs_replay_add(rs, sender, msg);
 	else
@@ -288,18 +314,27 @@ void rs_saved(struct rs *rs)
 	rs_pending_confirm(rs);
 }
 
+static bool is_of_our_order(const struct rs *rs, const struct rs_ack *ack)
+{
+	if (ack->position == 0)
+		return true;
+	return ack->position <= rs->delivered && rs->delivered - ack->position < RS_CHAIN_LENGTH &&
+	       ack->chain == rs->chain[ack->position % RS_CHAIN_LENGTH];
+}
+
 void rs_on_ack(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
 	struct rs_peer *peer = rs_peer_find(rs, sender);
 
 	if (sender == rs->local_id)
 		return;
-	/* Nobody has applied what was not delivered here, and nobody takes back a confirmation. */
-	if (msg->ack_position > rs->delivered || msg->ack_position < peer->confirmed) {
-		rs->stats.n_malformed++;
+	/* Of another order than ours: our ways have parted, and the membership change is to come.
+	 */
+	if (!is_of_our_order(rs, &msg->ack) || msg->ack.position < peer->confirmed) {
+		rs->stats.n_ignored++;
 		return;
 	}
-	peer->confirmed = msg->ack_position;
+	peer->confirmed = msg->ack.position;
 	if (!peer->is_ready) {
 		peer->is_ready = true;
 		rs_arm(rs);

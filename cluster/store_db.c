@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster/store_db.h"
-#include "cluster/rs_wire.h"
+#include "base/thread.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
 
 #include <sqlite3.h>
-#include <string.h>
 
 #define SCHEMA_VERSION     1
 #define SET_SCHEMA_VERSION "PRAGMA user_version = 1"
-/* Large enough that a burst of writes seldom pays for the checkpoint in one of its commits. */
-#define WAL_PAGES "4000"
+/* There is no other process, but SQLite's threads may meet for an instant. */
+#define BUSY_MS 2000
+/* Pages of log from which on it is moved to the database. */
+#define WAL_PAGES 1000
 
 enum statement {
 	STATEMENT_PUT,
@@ -38,8 +45,20 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
 	" generation INTEGER NOT NULL, promised INTEGER NOT NULL, version INTEGER NOT NULL);";
 
+/* Moving the log to the database waits for the disk, so a thread of its own does it. */
+struct checkpointer {
+	struct thread thread;
+	sqlite3 *sqlite; /* the thread's */
+	pthread_mutex_t lock;
+	pthread_cond_t wakeup;
+	bool is_wanted; /* these two under `lock` */
+	bool is_ending;
+};
+
 struct store_db {
 	sqlite3 *sqlite;
+	int lock_fd;
+	struct checkpointer checkpointer;
 	sqlite3_stmt *prepared[N_STATEMENTS];
 	struct rs_meta saved;
 	bool in_transaction;
@@ -205,6 +224,109 @@ static int load(struct store_db *db, struct store **ret_store, struct rs_meta *r
 	return 0;
 }
 
+static void checkpoint_thread(void *data)
+{
+	struct checkpointer *checkpointer = data;
+
+	pthread_mutex_lock(&checkpointer->lock);
+	while (!checkpointer->is_ending) {
+		if (!checkpointer->is_wanted) {
+			pthread_cond_wait(&checkpointer->wakeup, &checkpointer->lock);
+			continue;
+		}
+		checkpointer->is_wanted = false;
+		pthread_mutex_unlock(&checkpointer->lock);
+		/* If it fails the log stays longer; the next commit asks again. */
+		sqlite3_wal_checkpoint_v2(
+			checkpointer->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+		pthread_mutex_lock(&checkpointer->lock);
+	}
+	pthread_mutex_unlock(&checkpointer->lock);
+}
+
+static int on_commit(void *data, sqlite3 *sqlite, const char *database, int n_pages)
+{
+	struct checkpointer *checkpointer = data;
+
+	(void)sqlite;
+	(void)database;
+	if (n_pages < WAL_PAGES)
+		return SQLITE_OK;
+	pthread_mutex_lock(&checkpointer->lock);
+	checkpointer->is_wanted = true;
+	pthread_cond_signal(&checkpointer->wakeup);
+	pthread_mutex_unlock(&checkpointer->lock);
+	return SQLITE_OK;
+}
+
+static int checkpointer_start(struct store_db *db, const char *path)
+{
+	struct checkpointer *checkpointer = &db->checkpointer;
+	int r;
+
+	r = to_errno(sqlite3_open_v2(
+		path, &checkpointer->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
+	if (r == 0)
+		r = thread_start(
+			&checkpointer->thread, "store-log", checkpoint_thread, checkpointer);
+	if (r == 0)
+		sqlite3_wal_hook(db->sqlite, on_commit, checkpointer);
+	return r;
+}
+
+static void checkpointer_stop(struct checkpointer *checkpointer)
+{
+	pthread_mutex_lock(&checkpointer->lock);
+	checkpointer->is_ending = true;
+	pthread_cond_signal(&checkpointer->wakeup);
+	pthread_mutex_unlock(&checkpointer->lock);
+	thread_join(&checkpointer->thread);
+	sqlite3_close(checkpointer->sqlite);
+	pthread_mutex_destroy(&checkpointer->lock);
+	pthread_cond_destroy(&checkpointer->wakeup);
+}
+
+/* A file of its own: SQLite's locks on the database are lost when anybody else here closes it. */
+static int lock_take(const char *path, int *ret_fd)
+{
+	char lock_path[PATH_MAX];
+	int fd, r;
+
+	if (snprintf(lock_path, sizeof(lock_path), "%s.lock", path) >= (int)sizeof(lock_path))
+		return -ENAMETOOLONG;
+	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int open_database(struct store_db *db, const char *path)
+{
+	int r;
+
+	r = lock_take(path, &db->lock_fd);
+	if (r == 0)
+		r = to_errno(sqlite3_open_v2(path, &db->sqlite,
+			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+	if (r == 0)
+		r = to_errno(sqlite3_busy_timeout(db->sqlite, BUSY_MS));
+	if (r == 0)
+		r = exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+	if (r == 0)
+		r = check_schema(db);
+	if (r == 0)
+		r = prepare_all(db);
+	if (r == 0)
+		r = checkpointer_start(db, path);
+	return r;
+}
+
 int store_db_open(const char *path, struct store_db **ret_db, struct store **ret_store,
 	struct rs_meta *ret_meta)
 {
@@ -213,19 +335,10 @@ int store_db_open(const char *path, struct store_db **ret_db, struct store **ret
 
 	if (!db)
 		return -ENOMEM;
-	r = to_errno(sqlite3_open_v2(path, &db->sqlite,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
-	/* Exclusive: the lock is never given up, and the log's index lives in our memory. */
-	if (r == 0)
-		r = exec(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
-			     "PRAGMA synchronous = NORMAL;"
-			     "PRAGMA wal_autocheckpoint = " WAL_PAGES ";");
-	if (r == 0)
-		r = exec(db, "BEGIN IMMEDIATE; COMMIT;");
-	if (r == 0)
-		r = check_schema(db);
-	if (r == 0)
-		r = prepare_all(db);
+	db->lock_fd = -1;
+	pthread_mutex_init(&db->checkpointer.lock, NULL);
+	pthread_cond_init(&db->checkpointer.wakeup, NULL);
+	r = open_database(db, path);
 	if (r == 0)
 		r = load(db, ret_store, ret_meta);
 	if (r < 0) {
@@ -240,9 +353,11 @@ void store_db_close(struct store_db *db)
 {
 	if (!db)
 		return;
+	checkpointer_stop(&db->checkpointer);
 	for (size_t i = 0; i < N_STATEMENTS; i++)
 		sqlite3_finalize(db->prepared[i]);
 	sqlite3_close(db->sqlite);
+	close_fd(db->lock_fd);
 	free(db);
 }
 

@@ -11,7 +11,7 @@
  * store_db_save_meta() returns.
  *
  * One process at a time: a second one gets -EBUSY. Errors of entries are kept and come out of
- * store_db_commit(). Not thread-safe.
+ * store_db_commit(). Threads: one owner; a thread inside moves the log to the database.
  */
 #ifndef VIADUCT_CLUSTER_STORE_DB_H
 #define VIADUCT_CLUSTER_STORE_DB_H

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "cluster/store.h"
+
+static struct store *store_make(void)
+{
+	struct store *store;
+
+	assert_int_equal(store_new(&store), 0);
+	return store;
+}
+
+static int put(struct store *store, const char *key, const char *value, uint64_t version)
+{
+	return store_put(store, key, strlen(key), value, strlen(value), version);
+}
+
+static void keys_are_in_order(void **state)
+{
+	static const char *const keys[] = {"vm/b", "a", "vm/a", "vm", "z", "vm/aa"};
+	static const char *const ordered[] = {"a", "vm", "vm/a", "vm/aa", "vm/b", "z"};
+	struct store *store = store_make();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_int_equal(put(store, keys[i], "1", i + 1), 0);
+	for (size_t i = 0; i < ARRAY_LEN(ordered); i++)
+		assert_string_equal(store_at(store, i)->key, ordered[i]);
+	assert_null(store_at(store, ARRAY_LEN(ordered)));
+	assert_int_equal(store_lower_bound(store, "vm/"), 2);
+	assert_int_equal(store_lower_bound(store, ""), 0);
+	assert_int_equal(store_lower_bound(store, "zz"), 6);
+	store_free(store);
+}
+
+static void put_replaces_and_delete_removes(void **state)
+{
+	struct store *store = store_make();
+	const struct store_entry *entry;
+
+	(void)state;
+	assert_int_equal(put(store, "k", "{\"a\":1}", 1), 0);
+	assert_int_equal(put(store, "k", "{\"a\":2}", 2), 0);
+	assert_int_equal(store_n_keys(store), 1);
+	entry = store_find(store, "k");
+	assert_int_equal(entry->version, 2);
+	assert_int_equal(json_get_int(entry->json, "a", 0), 2);
+	assert_int_equal(store_delete(store, "k"), 0);
+	assert_int_equal(store_delete(store, "k"), -ENOENT);
+	assert_null(store_find(store, "k"));
+	assert_int_equal(store_snapshot_bytes(store), 0);
+	store_free(store);
+}
+
+static void bad_entries_are_refused(void **state)
+{
+	static char large[RS_VALUE_MAX_BYTES + 2];
+	struct store *store = store_make();
+
+	(void)state;
+	memset(large, '1', sizeof(large) - 1);
+	assert_int_equal(put(store, "k", "{", 1), -EBADMSG);
+	assert_int_equal(put(store, "k", "", 1), -EBADMSG);
+	assert_int_equal(put(store, "k", "1 2", 1), -EBADMSG);
+	assert_int_equal(put(store, "", "1", 1), -EINVAL);
+	assert_int_equal(put(store, "a\tb", "1", 1), -EINVAL);
+	assert_int_equal(store_put(store, "a\0b", 3, "1", 1, 1), -EINVAL);
+	assert_int_equal(put(store, "k", "1", 0), -EINVAL);
+	assert_int_equal(put(store, "k", large, 1), -EMSGSIZE);
+	assert_int_equal(store_n_keys(store), 0);
+	store_free(store);
+}
+
+static void a_full_store_says_so(void **state)
+{
+	struct store *store = store_make();
+	char key[16], value[RS_VALUE_MAX_BYTES];
+	unsigned n = 0;
+	int r;
+
+	(void)state;
+	memset(value, 'x', sizeof(value));
+	value[0] = value[sizeof(value) - 1] = '"';
+	do {
+		snprintf(key, sizeof(key), "%u", n);
+		r = store_put(store, key, strlen(key), value, sizeof(value), ++n);
+	} while (r == 0);
+	assert_int_equal(r, -ENOSPC);
+	assert_true(store_snapshot_bytes(store) <= RS_STORE_MAX_BYTES);
+	assert_true(n > 1000);
+	/* What is there can still be made smaller, and then there is room. */
+	assert_int_equal(put(store, "0", "1", n), 0);
+	assert_int_equal(put(store, "small", "1", n + 1), 0);
+	store_free(store);
+}
+
+static void digest_is_of_the_content(void **state)
+{
+	uint8_t empty[RS_DIGEST_BYTES], a[RS_DIGEST_BYTES], b[RS_DIGEST_BYTES];
+	struct store *x = store_make(), *y = store_make();
+
+	(void)state;
+	assert_int_equal(store_digest(x, empty), 0);
+	put(x, "a", "1", 1);
+	put(x, "b", "2", 2);
+	put(y, "b", "2", 2);
+	put(y, "a", "1", 1);
+	assert_int_equal(store_digest(x, a), 0);
+	assert_int_equal(store_digest(y, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_memory_not_equal(a, empty, sizeof(a));
+	/* Value, version and key each count. */
+	put(y, "a", "1", 3);
+	assert_int_equal(store_digest(y, b), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	put(y, "a", "3", 1);
+	assert_int_equal(store_digest(y, b), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	store_delete(y, "a");
+	put(y, "aa", "1", 1);
+	assert_int_equal(store_digest(y, b), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	store_free(x);
+	store_free(y);
+}
+
+static void snapshot_brings_it_back(void **state)
+{
+	uint8_t a[RS_DIGEST_BYTES], b[RS_DIGEST_BYTES];
+	struct store *store = store_make(), *copy;
+	struct buf out = {};
+	char key[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(key, sizeof(key), "key/%u", i);
+		assert_int_equal(put(store, key, "[1,2,3]", i + 1), 0);
+	}
+	store_snapshot(store, &out);
+	assert_int_equal(out.size_bytes, store_snapshot_bytes(store));
+	assert_int_equal(store_from_snapshot(out.data, out.size_bytes, &copy), 0);
+	assert_int_equal(store_digest(store, a), 0);
+	assert_int_equal(store_digest(copy, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	store_free(copy);
+	store_free(store);
+	buf_fini(&out);
+}
+
+static void put_raw(struct buf *out, const char *key, uint16_t key_len, const char *value,
+	uint32_t value_bytes, uint64_t version)
+{
+	buf_le64(out, version);
+	buf_le32(out, value_bytes);
+	buf_le16(out, key_len);
+	buf_le16(out, 0);
+	buf_bytes(out, key, strlen(key));
+	buf_bytes(out, value, strlen(value));
+}
+
+static void damaged_snapshots_are_refused(void **state)
+{
+	static const struct {
+		const char *key;
+		uint16_t key_len;
+		const char *value;
+		uint32_t value_bytes;
+		uint64_t version;
+	} second[] = {
+		{"a", 1, "1", 1, 2}, /* again */
+		{"B", 1, "1", 1, 2}, /* backwards */
+		{"c", 1, "1", 1, 0}, /* no version */
+		{"c", 1, "x", 1, 2}, /* no JSON */
+		{"", 0, "1", 1, 2},  /* no key */
+		{"c", 1, "1", 2, 2}, /* sizes beyond the end */
+		{"c", 1, "1", 0xffffffff, 2},
+		{"c", 0xffff, "1", 1, 2},
+		{"\x01", 1, "1", 1, 2},
+	};
+	struct buf out = {};
+	struct store *store;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(second); i++) {
+		buf_reset(&out);
+		put_raw(&out, "a", 1, "1", 1, 1);
+		put_raw(&out, second[i].key, second[i].key_len, second[i].value,
+			second[i].value_bytes, second[i].version);
+		assert_int_equal(store_from_snapshot(out.data, out.size_bytes, &store), -EBADMSG);
+	}
+	buf_reset(&out);
+	put_raw(&out, "a", 1, "1", 1, 1);
+	for (size_t size = 1; size < out.size_bytes; size++)
+		assert_int_equal(store_from_snapshot(out.data, size, &store), -EBADMSG);
+	assert_int_equal(store_from_snapshot(out.data, out.size_bytes, &store), 0);
+	store_free(store);
+	buf_fini(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys_are_in_order),
+		cmocka_unit_test(put_replaces_and_delete_removes),
+		cmocka_unit_test(bad_entries_are_refused),
+		cmocka_unit_test(a_full_store_says_so),
+		cmocka_unit_test(digest_is_of_the_content),
+		cmocka_unit_test(snapshot_brings_it_back),
+		cmocka_unit_test(damaged_snapshots_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
