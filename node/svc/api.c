@@ -53,6 +53,15 @@ const char *api_code_name(enum api_code code)
 	return code_names[code];
 }
 
+enum api_code api_code_from_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(code_names); i++) {
+		if (strcmp(code_names[i], name) == 0)
+			return (enum api_code)i;
+	}
+	return API_FAILED;
+}
+
 bool svc_name_is_valid(const char *name)
 {
 	size_t len = strlen(name);

@@ -137,6 +137,35 @@ void job_finish(struct job *job, enum job_state state, enum api_code code, const
 	wake_waiters(job);
 }
 
+struct job_ref {
+	struct svc *svc;
+	char id[sizeof(((struct job *)NULL)->id)];
+};
+
+struct job_ref *job_ref_new(const struct job *job)
+{
+	struct job_ref *ref = calloc(1, sizeof(*ref));
+
+	if (ref) {
+		ref->svc = job->svc;
+		memcpy(ref->id, job->id, sizeof(ref->id));
+	}
+	return ref;
+}
+
+void *job_ref_take(struct job_ref *ref)
+{
+	void *data = NULL;
+	struct job *job;
+
+	list_for_each(job, &ref->svc->jobs, link) {
+		if (job->state == JOB_RUNNING && strcmp(job->id, ref->id) == 0)
+			data = job->data;
+	}
+	free(ref);
+	return data;
+}
+
 /* ---- requests: a job's id begins with the node that runs it ---- */
 
 /* The job, or NULL and the call is answered or on its way to the right node. */

@@ -48,37 +48,7 @@ struct mig_out {
 	bool process_done;
 };
 
-/* What a call to the target still knows when the answer comes. */
-struct out_ref {
-	struct svc *svc;
-	char job_id[SVC_NAME_MAX_LEN + 32];
-};
-
 static void try_network(struct mig_out *out);
-
-static struct out_ref *ref_new(const struct mig_out *out)
-{
-	struct out_ref *ref = calloc(1, sizeof(*ref));
-
-	if (ref) {
-		ref->svc = out->vp->svc;
-		memcpy(ref->job_id, out->job->id, sizeof(ref->job_id));
-	}
-	return ref;
-}
-
-static struct mig_out *ref_take(struct out_ref *ref)
-{
-	struct mig_out *found = NULL;
-	struct vmproc *vp;
-
-	list_for_each(vp, &ref->svc->vms, link) {
-		if (vp->out && strcmp(vp->out->job->id, ref->job_id) == 0)
-			found = vp->out;
-	}
-	free(ref);
-	return found;
-}
 
 static void out_free(struct mig_out *out)
 {
@@ -146,18 +116,9 @@ static void next_network(struct mig_out *out, const char *why)
 	}
 }
 
-static enum api_code code_from_name(const char *name)
-{
-	for (enum api_code code = API_FAILED; code <= API_UNREACHABLE; code++) {
-		if (strcmp(api_code_name(code), name) == 0)
-			return code;
-	}
-	return API_FAILED;
-}
-
 static void on_prepared(int error, const struct json *reply, void *data)
 {
-	struct mig_out *out = ref_take(data);
+	struct mig_out *out = job_ref_take(data);
 	int64_t port;
 	int r;
 
@@ -172,7 +133,7 @@ static void on_prepared(int error, const struct json *reply, void *data)
 		return;
 	}
 	if (!json_get_bool(reply, "ok", false)) {
-		fail(out, code_from_name(json_get_string(reply, "code", "")),
+		fail(out, api_code_from_name(json_get_string(reply, "code", "")),
 			json_get_string(reply, "error", "the target refused without a reason"));
 		return;
 	}
@@ -200,7 +161,7 @@ static void try_network(struct mig_out *out)
 	const struct cluster_net *net = &out->nets[out->net_at];
 	struct svc *svc = out->vp->svc;
 	struct json *message = json_object_new();
-	struct out_ref *ref = ref_new(out);
+	struct job_ref *ref = job_ref_new(out->job);
 	int r = -ENOMEM;
 
 	out->step = OUT_PREPARE;
@@ -413,7 +374,7 @@ static void on_ready(struct mig_out *out)
 	uint64_t *now_ns = malloc(sizeof(*now_ns));
 
 	out->step = OUT_FINISH;
-	out->job->cancel = NULL;
+	out->job->cancel = NULL; /* too late: the commit decides */
 	out->paused_at_ns = paused_at(out->report);
 	if (!now_ns || cluster_find_node(out->vp->svc->cluster, out->target.name, &target) < 0 ||
 		!target.has_service) {

@@ -34,35 +34,6 @@ struct quick_out {
 	uint64_t confirm_timer;
 };
 
-struct quick_ref {
-	struct svc *svc;
-	char job_id[SVC_NAME_MAX_LEN + 32];
-};
-
-static struct quick_ref *ref_new(const struct quick_out *quick)
-{
-	struct quick_ref *ref = calloc(1, sizeof(*ref));
-
-	if (ref) {
-		ref->svc = quick->vp->svc;
-		memcpy(ref->job_id, quick->job->id, sizeof(ref->job_id));
-	}
-	return ref;
-}
-
-static struct quick_out *ref_take(struct quick_ref *ref)
-{
-	struct quick_out *found = NULL;
-	struct vmproc *vp;
-
-	list_for_each(vp, &ref->svc->vms, link) {
-		if (vp->quick && strcmp(vp->quick->job->id, ref->job_id) == 0)
-			found = vp->quick;
-	}
-	free(ref);
-	return found;
-}
-
 static void quick_free(struct quick_out *quick)
 {
 	loop_timer_remove(quick->vp->svc->loop, quick->confirm_timer);
@@ -77,7 +48,7 @@ static void quick_free(struct quick_out *quick)
 static int ask_target(struct quick_out *quick, const char *op, struct json *message,
 	uint64_t timeout_ns, peer_reply_fn fn)
 {
-	struct quick_ref *ref = ref_new(quick);
+	struct job_ref *ref = job_ref_new(quick->job);
 	int r = -ENOMEM;
 
 	json_set_string(message, "op", op);
@@ -137,17 +108,6 @@ static void fail(struct quick_out *quick, enum api_code code, const char *text)
 	job_finish(job, code == API_CANCELLED ? JOB_CANCELLED : JOB_FAILED, code, copy);
 }
 
-static enum api_code reply_code(const struct json *reply)
-{
-	const char *name = json_get_string(reply, "code", "");
-
-	for (enum api_code code = API_FAILED; code <= API_UNREACHABLE; code++) {
-		if (strcmp(api_code_name(code), name) == 0)
-			return code;
-	}
-	return API_FAILED;
-}
-
 /* The target's answer to a step; true when it is good, otherwise the migration was ended. */
 static bool check_answer(struct quick_out *quick, int error, const struct json *reply)
 {
@@ -160,7 +120,7 @@ static bool check_answer(struct quick_out *quick, int error, const struct json *
 		return false;
 	}
 	if (!json_get_bool(reply, "ok", false)) {
-		fail(quick, reply_code(reply),
+		fail(quick, api_code_from_name(json_get_string(reply, "code", "")),
 			json_get_string(reply, "error", "the target refused without a reason"));
 		return false;
 	}
@@ -254,7 +214,7 @@ void quick_out_started(struct vmproc *vp, const struct json *message)
 
 static void on_loaded(int error, const struct json *reply, void *data)
 {
-	struct quick_out *quick = ref_take(data);
+	struct quick_out *quick = job_ref_take(data);
 
 	if (!quick || quick->step != QUICK_LOAD || !check_answer(quick, error, reply))
 		return;
@@ -349,7 +309,7 @@ static void save(struct quick_out *quick)
 
 static void on_volume_ours(int error, uint64_t version _unused_, void *data)
 {
-	struct quick_out *quick = ref_take(data);
+	struct quick_out *quick = job_ref_take(data);
 	char text[200];
 
 	if (!quick)
@@ -365,13 +325,13 @@ static void on_volume_ours(int error, uint64_t version _unused_, void *data)
 
 static void on_prepared(int error, const struct json *reply, void *data)
 {
-	struct quick_out *quick = ref_take(data);
-	struct quick_ref *ref;
+	struct quick_out *quick = job_ref_take(data);
+	struct job_ref *ref;
 	int r;
 
 	if (!quick || quick->step != QUICK_PREPARE || !check_answer(quick, error, reply))
 		return;
-	ref = ref_new(quick);
+	ref = job_ref_new(quick->job);
 	r = ref ? volume_take(quick->vp->svc, quick->volume, on_volume_ours, ref) : -ENOMEM;
 	if (r < 0) {
 		free(ref);
@@ -419,6 +379,7 @@ int quick_out_start(
 	snprintf(quick->volume, sizeof(quick->volume), "%s", volume);
 	r = csv_saved_name(vp->name, vp->epoch, quick->file, sizeof(quick->file));
 	vp->quick = quick;
+	job->data = quick;
 	if (r == 0) {
 		message = json_object_new();
 		json_set_stringf(

@@ -74,6 +74,7 @@ enum api_code {
 	API_UNREACHABLE, /* the node that must do it cannot be reached */
 };
 const char *api_code_name(enum api_code code);
+enum api_code api_code_from_name(const char *name); /* API_FAILED for an unknown one */
 
 struct api_call {
 	struct svc *svc;
@@ -127,6 +128,20 @@ void api_vm_migrate(struct api_call *call);
 void api_job_show(struct api_call *call);
 void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
+
+/* ---- child.c: the programs this service runs ---- */
+
+/* Start `program` of the libexec folder as the unprivileged user, with its control channel as
+ * descriptor 3 and its output in LOG_DIR/`log_name`. `title`: its argument (NULL: none). */
+struct child_spec {
+	const char *program, *title, *log_name;
+	proc_exit_fn on_exit;
+	chan_message_fn on_message;
+	chan_close_fn on_close;
+	void *data;
+};
+int child_start(struct svc *svc, const struct child_spec *spec, struct proc **ret_proc,
+	struct chan **ret_chan);
 
 /* ---- switchd.c: the node's switch process ---- */
 
@@ -228,6 +243,12 @@ struct job *job_new(
 	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to);
 void job_update(struct job *job, const char *phase, unsigned percent, struct json *report);
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error);
+
+/* What a call to another node still knows of a job when the answer comes. */
+struct job_ref;
+struct job_ref *job_ref_new(const struct job *job);
+/* Frees `ref`. The job's `data` if it still runs and can be found, else NULL. */
+void *job_ref_take(struct job_ref *ref);
 
 /* ---- migration ---- */
 

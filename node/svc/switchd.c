@@ -5,11 +5,9 @@
 #include "base/log.h"
 #include "fabric/open.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define CALL_TIMEOUT_NS  (5 * NS_PER_SEC)
 #define RESTART_DELAY_NS (1 * NS_PER_SEC)
@@ -92,36 +90,16 @@ static void on_close(struct chan *chan _unused_, int error, void *data)
 
 static int start(struct switchd *sw)
 {
-	const struct svc_options *options = &sw->svc->options;
-	char path[256], log_path[256];
-	const char *argv[] = {"viaduct-vswitchd", NULL};
-	_cleanup_close_ int log_fd = -1;
-	int pair[2], r;
-	struct proc_spec spec = {
-		.path = path,
-		.argv = argv,
-		.fds = &pair[1],
-		.n_fds = 1,
-		.uid = options->child_uid,
-		.gid = options->child_gid,
+	const struct child_spec spec = {
+		.program = "viaduct-vswitchd",
+		.log_name = "vswitchd.log",
+		.on_exit = on_exit_,
+		.on_message = on_message,
+		.on_close = on_close,
+		.data = sw,
 	};
 
-	snprintf(path, sizeof(path), "%s/viaduct-vswitchd", options->libexec_dir);
-	snprintf(log_path, sizeof(log_path), "%s/vswitchd.log", options->log_dir);
-	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (log_fd < 0)
-		return -errno;
-	spec.log_fd = log_fd;
-	r = chan_pair(pair);
-	if (r < 0)
-		return r;
-	r = proc_start(sw->svc->loop, &spec, on_exit_, sw, &sw->proc);
-	close(pair[1]);
-	if (r < 0) {
-		close(pair[0]);
-		return r;
-	}
-	return chan_new(sw->svc->loop, pair[0], on_message, on_close, sw, &sw->chan);
+	return child_start(sw->svc, &spec, &sw->proc, &sw->chan);
 }
 
 int switchd_new(struct svc *svc, struct switchd **ret_switchd)

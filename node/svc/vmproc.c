@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define CALL_TIMEOUT_NS   (30 * NS_PER_SEC)
 #define SERIAL_KEPT_BYTES 65536
@@ -307,37 +306,20 @@ static int configure(struct vmproc *vp)
 
 static int spawn(struct vmproc *vp)
 {
-	const struct svc_options *options = &vp->svc->options;
-	char path[256], log_path[320], title[SVC_NAME_MAX_LEN + 16];
-	const char *argv[] = {"viaduct-vmhost", title, NULL};
-	_cleanup_close_ int log_fd = -1;
-	int pair[2], r;
-	struct proc_spec spec = {
-		.path = path,
-		.argv = argv,
-		.fds = &pair[1],
-		.n_fds = 1,
-		.uid = options->child_uid,
-		.gid = options->child_gid,
+	char title[SVC_NAME_MAX_LEN + 16], log_name[SVC_NAME_MAX_LEN + 16];
+	const struct child_spec spec = {
+		.program = "viaduct-vmhost",
+		.title = title,
+		.log_name = log_name,
+		.on_exit = on_process_exit,
+		.on_message = on_message,
+		.on_close = on_channel_close,
+		.data = vp,
 	};
 
-	snprintf(path, sizeof(path), "%s/viaduct-vmhost", options->libexec_dir);
-	snprintf(log_path, sizeof(log_path), "%s/vm-%s.log", options->log_dir, vp->name);
 	snprintf(title, sizeof(title), "vmhost-%s", vp->name);
-	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (log_fd < 0)
-		return -errno;
-	spec.log_fd = log_fd;
-	r = chan_pair(pair);
-	if (r < 0)
-		return r;
-	r = proc_start(vp->svc->loop, &spec, on_process_exit, vp, &vp->proc);
-	close(pair[1]);
-	if (r < 0) {
-		close(pair[0]);
-		return r;
-	}
-	return chan_new(vp->svc->loop, pair[0], on_message, on_channel_close, vp, &vp->chan);
+	snprintf(log_name, sizeof(log_name), "vm-%s.log", vp->name);
+	return child_start(vp->svc, &spec, &vp->proc, &vp->chan);
 }
 
 static void on_port_added(int error, const struct json *reply, int *fds, size_t n_fds, void *data)

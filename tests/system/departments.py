@@ -11,7 +11,7 @@ from lablib.departments import Departments, settle  # noqa: E402
 from lablib.namespaces import wait_for  # noqa: E402
 from tests.support.harness import bin_directory, check, kernel, main, need_kvm, need_namespaces  # noqa: E402
 
-DIRECTORY = "/var/lib/viaduct-test-lab"
+DIRECTORY = os.environ.get("VIADUCT_LAB", "/var/lib/viaduct-test-lab")
 
 
 def setup():
