@@ -22,18 +22,18 @@
 
 /* ---- requests of other nodes ---- */
 
-static void on_started_notice(
-	struct svc *svc, struct peer_request *request, const struct json *message)
+/* Word that the VM runs at the target of a move: by a request of the target's, which is quick but
+ * may be lost, and by the state that it publishes, which is not. */
+static void on_started(struct svc *svc, const char *name, const struct json *message)
 {
-	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
+	struct vmproc *vp = vmproc_find(svc, name);
 
-	peer_reply(request, NULL);
-	if (vp && (uint64_t)json_get_int(message, "epoch", 0) == vp->epoch + 1) {
-		if (vp->out)
-			mig_out_started(vp, message);
-		else if (vp->quick)
-			quick_out_started(vp, message);
-	}
+	if (!vp || (uint64_t)json_get_int(message, "epoch", 0) != vp->epoch + 1)
+		return;
+	if (vp->out)
+		mig_out_started(vp, message);
+	else if (vp->quick)
+		quick_out_started(vp, message);
 }
 
 static void on_peer(
@@ -49,7 +49,8 @@ static void on_peer(
 	} else if (strcmp(op, "mig.load") == 0) {
 		mig_in_load(svc, request, from, message);
 	} else if (strcmp(op, "mig.started") == 0) {
-		on_started_notice(svc, request, message);
+		on_started(svc, json_get_string(message, "vm", ""), message);
+		peer_reply(request, NULL);
 	} else {
 		if (strcmp(op, "mig.abort") == 0)
 			mig_in_abort(svc, from, message);
@@ -192,6 +193,9 @@ static void on_store_changed(
 
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
+	else if (strncmp(key, "vmstate/", 8) == 0 &&
+		 strcmp(json_get_string(value, "state", ""), "Running") == 0)
+		on_started(svc, key + 8, value);
 	else if (strncmp(key, "switch/", 7) == 0 && svc->switchd && svc->peer)
 		switchd_sync(svc->switchd);
 	else if (strncmp(key, "peer/", 5) == 0 && value && svc->peer)
