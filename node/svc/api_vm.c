@@ -50,6 +50,10 @@ static const char *state_of(const struct vm_view *v, const char **ret_reason)
 	bool off = strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0;
 
 	*ret_reason = json_get_string(v->state, "reason", "");
+	if (v->state && (uint64_t)json_get_int(v->state, "epoch", 0) < v->owner.epoch) {
+		*ret_reason = "its new owner has not said anything yet";
+		return "Unknown";
+	}
 	if (!off && (!v->node.id || !v->node.is_member)) {
 		*ret_reason = "its node is down";
 		return "Unknown";
@@ -222,6 +226,7 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 {
 	struct api_call *call = data;
 	const char *name = json_get_string(call->message, "vm", "");
+	const char *why;
 	struct vmproc *vp;
 	struct vm_view v;
 	int r;
@@ -234,11 +239,13 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 		return;
 	r = vmproc_new(call->svc, name, (struct json *)v.config, v.owner.epoch, false,
 		on_vm_prepared, call, &vp);
-	if (r < 0)
-		api_fail(call, r == -EEXIST ? API_CONFLICT : API_FAILED, "%s was not started: %s",
-			name, r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r));
-	else
+	if (r < 0) {
+		why = r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r);
+		vmproc_publish(call->svc, name, v.owner.epoch, "Failed", why);
+		api_fail(call, API_FAILED, "%s was not started: %s", name, why);
+	} else {
 		vmproc_publish(call->svc, name, v.owner.epoch, "Starting", "");
+	}
 }
 
 static bool has_room(struct api_call *call, const char *name, const struct vm_view *v)
@@ -276,11 +283,15 @@ void api_vm_start(struct api_call *call)
 	if (!is_off(state)) {
 		/* A dead owner may only seem dead: its VM may still write. Nothing here can know
 		 * better yet. */
-		api_fail(call, API_CONFLICT,
-			strcmp(state, "Unknown") == 0 ? "%s belongs to %s, which is down; it "
-							"starts again when that node is back"
-						      : "%s is not off: it is with %s",
-			name, v.node.id ? v.node.name : "nobody");
+		if (strcmp(state, "Unknown") == 0)
+			api_fail(call, API_CONFLICT,
+				"%s belongs to %s and may still run there (%s); it can start again "
+				"when that "
+				"node is back",
+				name, v.node.id ? v.node.name : "nobody", reason);
+		else
+			api_fail(call, API_CONFLICT, "%s is not off: it is with %s", name,
+				v.node.id ? v.node.name : "nobody");
 		return;
 	}
 	if (vmproc_find(svc, name)) {

@@ -8,21 +8,33 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
+/* The owner record says what is ours; the last state may be another node's, which handed the VM
+ * over to us just before we died. */
 static int recover_one(
-	const char *key, const struct json *value, uint64_t version _unused_, void *data)
+	const char *key, const struct json *owner, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
-	const char *name = strchr(key, '/') + 1;
-	const char *state = json_get_string(value, "state", "Off");
+	const char *name = key + strlen("owner/vm/");
+	uint64_t epoch = (uint64_t)json_get_int(owner, "epoch", 0), state_version;
+	char state_key[SVC_NAME_MAX_LEN + 16];
+	const struct json *value;
+	const char *state;
 
-	if (strcmp(json_get_string(value, "node", ""), cluster_local_name(svc->cluster)) != 0 ||
-		strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0 || vmproc_find(svc, name))
+	snprintf(state_key, sizeof(state_key), "vmstate/%s", name);
+	if ((uint32_t)json_get_int(owner, "node", 0) != cluster_local_id(svc->cluster) ||
+		vmproc_find(svc, name) ||
+		cluster_get(svc->cluster, state_key, &value, &state_version) < 0)
+		return 0;
+	state = json_get_string(value, "state", "Off");
+	if ((strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0) &&
+		(uint64_t)json_get_int(value, "epoch", 0) == epoch)
 		return 0;
 	log_warning("%s was %s when this node's service ended; it is off now", name, state);
-	vmproc_publish(svc, name, (uint64_t)json_get_int(value, "epoch", 0), "Off",
-		"its node's service or the node itself was restarted");
+	vmproc_publish(
+		svc, name, epoch, "Off", "its node's service or the node itself was restarted");
 	return 0;
 }
 
@@ -31,5 +43,5 @@ void svc_recover(struct svc *svc)
 	if (svc->recovered || !cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster))
 		return;
 	svc->recovered = true;
-	cluster_for_each(svc->cluster, "vmstate/", recover_one, svc);
+	cluster_for_each(svc->cluster, "owner/vm/", recover_one, svc);
 }
