@@ -14,7 +14,8 @@ int job_params(const struct mig_params *params, unsigned n_fds, struct mig_param
 	size_t name_len = params->vm_name ? strnlen(params->vm_name, MIG_MAX_NAME_LEN + 1) : 0;
 	unsigned max_rounds = params->max_rounds ? params->max_rounds : MIG_MAX_ROUNDS;
 
-	if (n_fds < 2 || n_fds > 1 + MIG_MAX_CHANNELS || !name_len || name_len > MIG_MAX_NAME_LEN)
+	if (n_fds < 2 || n_fds > 1 + MIG_MAX_CHANNELS || !name_len || name_len > MIG_MAX_NAME_LEN ||
+		params->compress > MIG_COMPRESS_ALWAYS)
 		return -EINVAL;
 	*ret_params = *params;
 	ret_params->max_rounds = MIN(max_rounds, (unsigned)MIG_MAX_ROUNDS);

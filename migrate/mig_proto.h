@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * mig_proto.h - what travels between the two ends of a live migration, and what stands in a
- *saved-state file. Freestanding; all integers little-endian; reserved fields are zero and checked.
+ * saved-state file. Freestanding; all integers little-endian; reserved fields are zero and checked.
  *
- * A connection starts with the handshake, which proves both ways that the other end knows the job's
- *key:
+ * A connection starts with the handshake, which proves both ways that the other end knows the key
+ * of the job:
  *
  *	source -> target   hello
  *	target -> source   hello, proof
  *	source -> target   proof
  *
  * where proof = HMAC-SHA256(job key, MIG_PROOF_LABEL, role of the prover (1 byte), the source's
- *hello, the target's hello). The role keeps a proof from being sent back to where it came from.
+ * hello, the target's hello). The role keeps a proof from being sent back to where it came from.
  *
  * Connection 0 (control) then carries frames:
  *
@@ -23,11 +23,11 @@
  *	ABORT at any time                             ABORT at any time
  *
  * The others carry chunks. Each connection closes a round with a BARRIER chunk, and the target
- *takes no chunk of the next round before all of them have done so: an old copy of a page can never
- *overwrite a newer one that came by another way.
+ * takes no chunk of the next round before all of them have done so: an old copy of a page can never
+ * overwrite a newer one that came by another way.
  *
  * A saved-state file is struct mig_file_header, MANIFEST, the chunks of round 0 with its BARRIER,
- *STATE..., FINAL, END; the same frames, the same chunks, the same parsers.
+ * STATE..., FINAL, END; the same frames, the same chunks, the same parsers.
  */
 #ifndef VIADUCT_MIGRATE_MIG_PROTO_H
 #define VIADUCT_MIGRATE_MIG_PROTO_H
@@ -202,8 +202,7 @@ struct mig_file_header {
 };
 MIG_WIRE_SIZE(mig_file_header, 16);
 
-/* The last thing in a file: where the sections stand, and SHA-256 of every byte before this frame.
- */
+/* The last thing in a file: where the sections stand, SHA-256 of every byte before it. */
 struct mig_file_end {
 	uint64_t pages_at; /* offsets from the start of the file */
 	uint64_t state_at;

@@ -64,15 +64,13 @@ enum mig_compress {
 
 /* Copied; vm_name and job_key need not outlive the call. */
 struct mig_params {
-	uint8_t job_key[MIG_JOB_KEY_BYTES]; /* both ends prove they know it (HMAC over fresh nonces)
-					     */
+	uint8_t job_key[MIG_JOB_KEY_BYTES]; /* both ends prove that they know it */
 	const char *vm_name;                /* must be the same on both ends */
 	uint64_t cpuid_digest;              /* must be the same on both ends */
 	unsigned max_rounds;                /* 0 = MIG_MAX_ROUNDS */
 	uint64_t blackout_budget_ns;        /* wanted; 0 = 10 ms */
 	uint64_t blackout_limit_ns;         /* borne when more rounds do not help; 0 = 3 s */
-	uint64_t bandwidth_bytes_per_s; /* 0 = unlimited, at least 256 KiB/s; lifted in the blackout
-					 */
+	uint64_t bandwidth_bytes_per_s; /* 0: no limit; else >= 256 KiB/s, not in the blackout */
 	uint64_t stall_timeout_ns;      /* nothing moves for so long: give up; 0 = 10 s */
 	enum mig_compress compress;
 };
@@ -107,11 +105,11 @@ struct mig_report {
 	uint64_t total_ns;    /* begin to ready */
 	/* The blackout split by step; the owner adds commit and start. */
 	uint64_t pause_ns, save_ns, sweep_ns, send_ns, target_ready_ns;
-	uint64_t paused_at_ns; /* CLOCK_MONOTONIC, 0 while running */
-	uint64_t
-		forecast_blackout_ns; /* what convergence expected when it decided to switch over */
-	uint32_t remaining_pages;     /* last estimate, for progress */
-	uint8_t percent;              /* for progress bars: 0..100, never goes back */
+	uint64_t restore_ns;           /* of target_ready_ns, the units' part */
+	uint64_t paused_at_ns;         /* CLOCK_MONOTONIC, 0 while running */
+	uint64_t forecast_blackout_ns; /* expected when it was decided to switch over */
+	uint32_t remaining_pages;      /* last estimate, for progress */
+	uint8_t percent;               /* for progress bars: 0..100, never goes back */
 };
 /* The report as the JSON that viaductd and the command line show; NULL on a failed allocation.
  * "path" is null and "blackout" lacks "commit_ns" and "start_ns": the owner sets them. */
@@ -130,8 +128,7 @@ struct mig_source_callbacks {
 	void (*done)(int error, const char *text, void *data);
 };
 
-/* Takes over the sockets (connected, blocking or not; 2 to 1 + MIG_MAX_CHANNELS), also on failure.
- */
+/* Takes over the sockets (connected; 2 to 1 + MIG_MAX_CHANNELS), also on failure. */
 int mig_source_start(const struct mig_params *params, const struct mig_vm_ops *ops, void *vm,
 	const int *fds, unsigned n_fds, const struct mig_source_callbacks *callbacks, void *data,
 	struct mig_source **ret_source);
@@ -147,8 +144,7 @@ void mig_source_report(struct mig_source *source, struct mig_report *ret_report)
 void mig_source_free(struct mig_source *source);
 
 struct mig_target_callbacks {
-	/* Everything is in place and restored; the owner may start the VM once the commit is known.
-	 */
+	/* All is in place and restored; the owner may start the VM once the commit is known. */
 	void (*ready)(void *data);
 	/* The job failed before `ready`, or the source broke off: throw the VM away. At most once,
 	 * and not after `ready` unless the source said that it aborts. */

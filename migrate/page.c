@@ -57,8 +57,7 @@ size_t page_find_untouched(const struct gpa_region *region, bool trust_swap, uin
 		if (mincore((uint8_t *)region->host + at * GPA_PAGE_SIZE, n * GPA_PAGE_SIZE,
 			    resident) < 0)
 			continue;
-		/* Asked after mincore(): what was absent while there was no swap was never there.
-		 */
+		/* After mincore(): what was absent while there was no swap was never there. */
 		if (!trust_swap && host_has_swap())
 			return n_found;
 		for (size_t i = 0; i < n; i++) {

@@ -26,6 +26,7 @@ static struct json *blackout_json(const struct mig_report *report)
 	json_set_int(j, "sweep_ns", (int64_t)report->sweep_ns);
 	json_set_int(j, "send_ns", (int64_t)report->send_ns);
 	json_set_int(j, "target_ready_ns", (int64_t)report->target_ready_ns);
+	json_set_int(j, "restore_ns", (int64_t)report->restore_ns);
 	return j;
 }
 

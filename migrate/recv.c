@@ -96,8 +96,7 @@ static void note_round(struct mig_target *t, const struct decode_counts *counts)
 	t->round_began_bytes = now_bytes;
 }
 
-/* Bring the units back, and say so: first to the owner, who must know before the source may commit.
- */
+/* Bring the units back, and say so: first to the owner, who must know before the commit. */
 static int restore(struct mig_target *t)
 {
 	struct buf *units = &t->proto.units;
@@ -124,8 +123,7 @@ static int restore(struct mig_target *t)
 	job_report_end(&t->job);
 	job_set_phase(&t->job, MIG_PHASE_READY, 99);
 	t->callbacks.ready(t->data);
-	/* When this does not arrive, the source gives up and the owner finds out from the record.
-	 */
+	/* When this gets lost, the source gives up; the record tells the owner. */
 	(void)stream_send(&t->links[0], MIG_FRAME_READY, &ready, sizeof(ready), NULL, 0);
 	return 0;
 }

@@ -89,8 +89,7 @@ static void fail(struct recv_chan *c, int error, const char *why)
 	job_signal(r->job);
 }
 
-/* First what was read ahead, then the connection; the last read asks for a little more than needed.
- */
+/* First what was read ahead, then the connection, of which a little more is asked. */
 static int chan_read(void *data, struct iovec *iov, unsigned n_iov)
 {
 	struct recv_chan *c = data;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * recv_proto.h - the target's side of the control connection as a pure state machine: frames and
- *"all channels are at the barrier" go in, what to do next comes out. No descriptor, no clock, no
- *thread.
+ * "all channels are at the barrier" go in, what to do next comes out. No descriptor, no clock, no
+ * thread.
  *
  *	state          frame            channels at barrier    next
  *	MANIFEST       MANIFEST                                IDLE         -> ACCEPT

@@ -61,9 +61,11 @@ struct mig_source {
 	/* The job's thread. */
 	enum send_state state;
 	struct stream_in control;
-	bool accepted, awaits_ack, target_ready; /* what was heard from the target, or is awaited */
-	uint32_t n_rounds;                       /* begun */
-	uint64_t told_ns;                        /* last progress callback */
+	bool accepted, awaits_ack; /* heard from the target; awaited */
+	uint64_t ready_ns;         /* when it said that it is ready, 0 before */
+	uint64_t sent_ns;          /* when it had been sent all */
+	uint32_t n_rounds;         /* begun */
+	uint64_t told_ns;          /* last progress callback */
 	struct send_round round;
 	struct pace pace;
 	struct send_chan channels[MIG_MAX_CHANNELS];

@@ -26,8 +26,11 @@ static int on_round_done(struct mig_source *s, const struct frame *frame)
 
 static int on_ready(struct mig_source *s, const struct frame *frame)
 {
-	(void)frame;
-	s->target_ready = true;
+	struct mig_report *report = job_report_begin(&s->job);
+
+	report->restore_ns = load_le64(frame->payload);
+	job_report_end(&s->job);
+	s->ready_ns = clock_mono_ns();
 	return 0;
 }
 

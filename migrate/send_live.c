@@ -62,7 +62,7 @@ static int round_is_confirmed(struct mig_source *s)
 
 static int target_is_ready(struct mig_source *s)
 {
-	return s->target_ready;
+	return s->ready_ns != 0;
 }
 
 static void note_round(struct mig_source *s, uint64_t sent_before_bytes, uint64_t duration_ns)
@@ -89,6 +89,7 @@ static void note_round(struct mig_source *s, uint64_t sent_before_bytes, uint64_
 	report->raw_bytes += round->raw_bytes;
 	report->sent_bytes = sent_bytes(s);
 	job_report_end(&s->job);
+	s->sent_ns = result.arrived_ns;
 
 	data_bytes = ((uint64_t)result.counts.n_lz4 + result.counts.n_raw) * MIG_PAGE_BYTES;
 	busy_ns = duration_ns > result.paced_ns ? duration_ns - result.paced_ns : 1;
@@ -199,8 +200,7 @@ int source_precopy(struct mig_source *s)
 	return r;
 }
 
-/* Stop the VM, save its units, and read the dirty log once more: saving may write to guest memory.
- */
+/* Stop the VM, save its units, read the dirty log once more: saving may write to memory. */
 static int freeze(struct mig_source *s)
 {
 	uint64_t begun_ns = clock_mono_ns(), paused_ns, saved_ns;
@@ -245,8 +245,7 @@ static int send_units(struct mig_source *s)
 	return r;
 }
 
-/* The final round: the last pages over the channels and, at the same time, the units over control.
- */
+/* The final round: the last pages over the channels, the units over control meanwhile. */
 static int send_rest(struct mig_source *s)
 {
 	uint64_t begun_ns = clock_mono_ns(), before_bytes = sent_bytes(s);
@@ -276,7 +275,7 @@ static int send_rest(struct mig_source *s)
 		return r;
 	note_round(s, before_bytes, since(begun_ns));
 	report = job_report_begin(&s->job);
-	report->send_ns = since(begun_ns);
+	report->send_ns = s->sent_ns - begun_ns;
 	job_report_end(&s->job);
 	return 0;
 }
@@ -284,7 +283,7 @@ static int send_rest(struct mig_source *s)
 int source_switchover(struct mig_source *s)
 {
 	struct mig_report *report;
-	uint64_t patience_ns = MIN(s->params.stall_timeout_ns, PAUSED_STALL_NS), begun_ns;
+	uint64_t patience_ns = MIN(s->params.stall_timeout_ns, PAUSED_STALL_NS);
 	int r;
 
 	if (job_cancelled(&s->job))
@@ -299,12 +298,11 @@ int source_switchover(struct mig_source *s)
 		r = send_rest(s);
 	if (r < 0)
 		return r;
-	begun_ns = clock_mono_ns();
 	r = source_await(s, target_is_ready, patience_ns);
 	if (r < 0)
 		return r;
 	report = job_report_begin(&s->job);
-	report->target_ready_ns = since(begun_ns);
+	report->target_ready_ns = s->ready_ns > s->sent_ns ? s->ready_ns - s->sent_ns : 0;
 	report->total_ns = since(s->job.started_ns);
 	report->remaining_pages = 0;
 	job_report_end(&s->job);

@@ -234,6 +234,7 @@ void send_round_arrive(struct send_round *r, unsigned channel, int error,
 	sum->n_raw += counts->n_raw;
 	sum->sent_bytes += counts->sent_bytes;
 	r->result.paced_ns += paced_ns;
+	r->result.arrived_ns = clock_mono_ns();
 	r->n_arrived++;
 	tell = r->error || r->n_arrived == r->n_channels;
 	pthread_mutex_unlock(&r->lock);

@@ -31,6 +31,7 @@ struct send_run {
 struct send_result {
 	struct encode_counts counts; /* sum over the channels */
 	uint64_t paced_ns;           /* average of a channel: held back by the bandwidth limit */
+	uint64_t arrived_ns;         /* when the last one was through, CLOCK_MONOTONIC */
 };
 
 struct send_round {

@@ -30,8 +30,7 @@ struct frame_rule {
 /* The header for a payload in up to two parts. */
 void frame_header_encode(uint16_t type, const void *head, size_t head_bytes, const void *tail,
 	size_t tail_bytes, struct mig_frame_header *ret_header);
-/* Everything but the payload, which stays NULL. -EBADMSG: not a frame or larger than `max_bytes`.
- */
+/* All but the payload, which stays NULL. -EBADMSG: no frame, or larger than `max_bytes`. */
 int frame_header_parse(const struct mig_frame_header *header, uint32_t max_bytes,
 	struct frame *ret_frame, const char **ret_why);
 /* With the payload in place: -EBADMSG for a wrong checksum. */
@@ -45,8 +44,7 @@ int stream_send(struct link *link, uint16_t type, const void *head, size_t head_
 	const void *tail, size_t tail_bytes);
 /* ABORT with `text` cut to what fits; `error` is a -errno. */
 int stream_send_abort(struct link *link, int error, const char *text);
-/* The opposite; nothing of a hostile peer's text is kept but printable ASCII. Returns its -errno.
- */
+/* The opposite; nothing of a peer's text is kept but printable ASCII. Returns its -errno. */
 int stream_parse_abort(const struct frame *frame, char ret_text[MIG_MAX_ERROR_LEN + 1]);
 
 /* Collects frames from a link as bytes arrive. */

@@ -22,8 +22,7 @@ static void setup(struct pair *p)
 	fake_vm_run(&p->source_vm, 8, 2000);
 }
 
-/* The source gave up. What the target's owner has heard by then depends on which byte was the last.
- */
+/* The source gave up. What the target's owner has heard by then depends on the last byte. */
 static void wait_for_both(struct pair *p)
 {
 	struct timespec until;

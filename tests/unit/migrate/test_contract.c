@@ -64,8 +64,7 @@ static void test_target_vanishes_after_ready(void **state)
 	}
 }
 
-/* The source's process dies after it was ready: its owner, not the target, knows what became of it.
- */
+/* The source's process dies after it was ready: its owner knows what became of the VM. */
 static void test_source_vanishes_after_ready(void **state)
 {
 	struct pair p;

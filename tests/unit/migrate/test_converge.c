@@ -93,8 +93,7 @@ static void test_forecast(void **state)
 	assert_int_equal(forecast_ns, 2 * MS + MS / 4 + 10240000);
 }
 
-/* A guest that always has the same set dirty: two rounds and a second without progress are enough.
- */
+/* A guest with always the same set dirty: two rounds and a second without progress do. */
 static void test_no_progress(void **state)
 {
 	struct converge converge = {0};

@@ -238,8 +238,7 @@ static void test_pages_twice_and_missing(void **state)
 		size_t at;
 
 		saved_init(&s, PAGES(5), 0, FAKE_ZEROS, 0);
-		/* The unit's stamp makes the last page data, the rest is one run of zeros after it.
-		 */
+		/* The unit's stamp makes the last page data; zeros come in one run after it. */
 		at = end_of(&s).pages_at;
 		memcpy(&header, s.bytes + at, sizeof(header));
 		at += sizeof(header) + header.n_runs * sizeof(runs[0]) + header.payload_bytes;
