@@ -1,4 +1,5 @@
 """corosync.conf for the lab's nodes."""
+from .namespaces import SLOW
 
 TEMPLATE = """totem {{
     version: 2
@@ -35,8 +36,8 @@ LINK = """    interface {{
         linknumber: {number}
         knet_transport: udp
         knet_link_priority: {priority}
-        knet_ping_interval: 200
-        knet_ping_timeout: 500
+        knet_ping_interval: {ping}
+        knet_ping_timeout: {pong}
         knet_pong_count: 2
     }}
 """
@@ -44,11 +45,13 @@ LINK = """    interface {{
 
 def configuration(nodes, networks, token_ms=1000):
     """`nodes`: [(id, name)]; `networks`: address prefixes, the heartbeat's first: "10.10.2"."""
-    links = "".join(LINK.format(number=i, priority=10 - i) for i in range(len(networks)))
+    ping_ms, pong_ms = round(200 * SLOW), round(500 * SLOW)
+    links = "".join(LINK.format(number=i, priority=10 - i, ping=ping_ms, pong=pong_ms)
+                    for i in range(len(networks)))
     entries = ""
     for node_id, name in nodes:
         entries += f"    node {{\n        nodeid: {node_id}\n        name: {name}\n"
         for i, prefix in enumerate(networks):
             entries += f"        ring{i}_addr: {prefix}.{node_id}\n"
         entries += "    }\n"
-    return TEMPLATE.format(token=token_ms, links=links, nodes=entries, votes=len(nodes))
+    return TEMPLATE.format(token=round(token_ms * SLOW), links=links, nodes=entries, votes=len(nodes))

@@ -14,13 +14,12 @@ import concurrent.futures
 import json
 import os
 import re
-import signal
 import sys
 import time
 
-from .capture import Capture, _descendants
+from .capture import Capture
 from .lab import Lab
-from .namespaces import wait_for
+from .namespaces import end_inside, wait_for
 
 HOSTS = [("host1", "phA"), ("host2", "phC"), ("witness", None)]
 SERVERS = [("Server1", "phA", 2, "10.20.0.101"), ("Server2", "phA", 3, "10.20.0.102"),
@@ -202,8 +201,7 @@ class Departments:
             raise Failed(f"{server} cannot talk to {vm}: {line}")
 
         def finish():
-            for pid in _descendants(process.pid):
-                os.kill(pid, signal.SIGTERM)
+            end_inside(process)
             out, _ = process.communicate(timeout=40)
             return json.loads(out.strip().splitlines()[-1])
         return finish

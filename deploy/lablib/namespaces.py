@@ -4,6 +4,9 @@ import signal
 import subprocess
 import time
 
+# How many times longer than usual things take on this machine. All waits, and corosync's own, stretch by it.
+SLOW = max(1.0, float(os.environ.get("VIADUCT_SLOW", "1")))
+
 
 def start_time(pid):
     """The kernel's start time of a process: with the pid it names a process for good. None: it ended."""
@@ -17,14 +20,15 @@ def start_time(pid):
 
 def wait_for(condition, seconds, what):
     """Poll until condition() is true; its value. TimeoutError names what did not happen."""
+    seconds *= SLOW
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not happen within {seconds} s")
-        time.sleep(0.02)
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        time.sleep(0.02 * SLOW)
 
 
 class Machine:
@@ -98,8 +102,8 @@ class Machine:
     def run(self, *words, check=True, timeout=60, **kwargs):
         """Run inside and wait; the CompletedProcess with text output."""
         kwargs.setdefault("stdin", subprocess.DEVNULL)
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=timeout,
-                              **kwargs)
+        done = subprocess.run(self.command(*words), capture_output=True, text=True,
+                              timeout=timeout * SLOW, **kwargs)
         if check and done.returncode:
             raise RuntimeError(f"{self.name}: {' '.join(map(str, words))}: exit {done.returncode}: "
                                f"{(done.stderr or done.stdout).strip()}")
@@ -121,6 +125,24 @@ def cable(machine_a, name_a, machine_b, name_b):
                     name_b, "netns", str(machine_b.pid)], check=True, capture_output=True, timeout=20)
     machine_a.run("ip", "link", "set", name_a, "up")
     machine_b.run("ip", "link", "set", name_b, "up")
+
+
+def _innermost(pid):
+    """The descendants of a process that have no children themselves."""
+    found = []
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            for child in f.read().split():
+                found += _innermost(int(child))
+    except OSError:
+        return []
+    return found or [pid]
+
+
+def end_inside(process):
+    """Ask a program started with Machine.popen() to end. nsenter stands between and passes nothing on."""
+    for pid in _innermost(process.pid):
+        os.kill(pid, signal.SIGTERM)
 
 
 def missing_ability():
