@@ -6,75 +6,12 @@
 #include <cmocka.h>
 
 #include <limits.h>
-#include <stdio.h>
 
-#include "base/list.h"
-#include "tests/unit/cluster/bus.h"
+#include "tests/unit/cluster/bus_impl.h"
 
 #define SETTLE_MAX_STEPS 4000000
-#define VERSION_SLOTS    (1U << 16)
 
-enum item_type { ITEM_MESSAGE, ITEM_JOIN, ITEM_LEAVE, ITEM_ACTIVATE };
-
-/* What is ordered in a ring, waits to be sent by a node, or waits to be taken by a process. */
-struct item {
-	struct list siblings;
-	enum item_type type;
-	uint32_t sender;
-	unsigned view; /* ITEM_JOIN, ITEM_ACTIVATE; in an inbox: the new membership */
-	uint64_t ring; /* in an inbox: where that was decided */
-	size_t size_bytes;
-	uint8_t bytes[];
-};
-
-struct ring {
-	uint64_t serial;
-	unsigned nodes;     /* bit per id */
-	unsigned last_view; /* membership of the group at the end of the order */
-	struct item **items;
-	size_t n_items, capacity;
-	unsigned n_refs;
-};
-
-struct node {
-	struct bus *bus;
-	uint32_t id;
-	struct ring *ring;
-	size_t taken;      /* items of the ring */
-	bool joined;       /* the process is in the group, at this node */
-	unsigned view;     /* the group as this node has told its process */
-	unsigned together; /* who shared all rings since then */
-	bool votes_are_news;
-	struct list outbox; /* of the process, not in the ring yet */
-	struct list inbox;  /* for the process */
-
-	bool hung;
-	struct rs *rs; /* NULL: no process */
-	struct store *mirror;
-	uint64_t n_changes;
-	bool in_turn;
-	uint64_t heard_ring; /* of the last membership change the process took */
-
-	struct store *disk; /* written, not necessarily committed */
-	struct buf committed;
-	struct rs_meta committed_meta;
-};
-
-struct bus {
-	uint64_t random;
-	uint64_t now_ns;
-	unsigned n_nodes;
-	uint32_t device_votes;
-	uint64_t max_position;
-	uint64_t last_ring;
-	struct node nodes[BUS_MAX_NODES + 1];
-	struct {
-		uint64_t key;
-		uint64_t value;
-	} versions[VERSION_SLOTS]; /* invariant 3: (key, version) -> content, as hashes */
-};
-
-static uint64_t mix(uint64_t x)
+uint64_t bus_mix(uint64_t x)
 {
 	x += 0x9e3779b97f4a7c15ULL;
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
@@ -84,21 +21,11 @@ static uint64_t mix(uint64_t x)
 
 uint64_t bus_random(struct bus *bus, uint64_t n)
 {
-	bus->random = mix(bus->random);
+	bus->random = bus_mix(bus->random);
 	return bus->random % n;
 }
 
-static uint64_t hash(const void *data, size_t size_bytes, uint64_t seed)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i < size_bytes; i++)
-		seed = (seed ^ bytes[i]) * 0x100000001b3ULL;
-	return mix(seed);
-}
-
-static struct item *item_new(
-	enum item_type type, uint32_t sender, const void *bytes, size_t size_bytes)
+struct item *item_new(enum item_type type, uint32_t sender, const void *bytes, size_t size_bytes)
 {
 	struct item *item = calloc(1, sizeof(*item) + size_bytes);
 
@@ -111,7 +38,7 @@ static struct item *item_new(
 	return item;
 }
 
-static void items_drop(struct list *items)
+void items_drop(struct list *items)
 {
 	struct item *item;
 
@@ -153,162 +80,6 @@ static void ring_add(struct ring *ring, struct item *item)
 	if (item->type != ITEM_MESSAGE)
 		ring->last_view = item->view;
 	ring->items[ring->n_items++] = item;
-}
-
-/* The process's side. */
-
-static void on_multicast(const void *bytes, size_t size_bytes, void *data)
-{
-	struct node *node = data;
-
-	list_append(&node->outbox, &item_new(ITEM_MESSAGE, node->id, bytes, size_bytes)->siblings);
-}
-
-static void check_version(struct bus *bus, const char *key, const struct store_entry *entry)
-{
-	uint64_t k = hash(key, strlen(key), entry->version) | 1;
-	uint64_t v = hash(entry->value, entry->value_bytes, 7);
-	size_t slot = k % VERSION_SLOTS;
-
-	for (size_t n = 0; bus->versions[slot].key; n++, slot = (slot + 1) % VERSION_SLOTS) {
-		if (n == 64)
-			return;
-		if (bus->versions[slot].key != k)
-			continue;
-		assert_true(bus->versions[slot].value == v);
-		return;
-	}
-	bus->versions[slot].key = k;
-	bus->versions[slot].value = v;
-}
-
-static void on_applied(
-	const char *key, const struct store_entry *entry, uint64_t version, void *data)
-{
-	struct node *node = data;
-
-	assert_true(version != 0);
-	node->n_changes++;
-	if (!entry) {
-		assert_int_equal(store_delete(node->mirror, key), 0);
-		return;
-	}
-	assert_true(entry->version == version);
-	check_version(node->bus, key, entry);
-	assert_int_equal(store_put(node->mirror, key, entry->key_len, entry->value,
-				 entry->value_bytes, version),
-		0);
-}
-
-static void on_changed(void *data)
-{
-	(void)data;
-}
-
-static void on_save_entry(const char *key, const struct store_entry *entry, void *data)
-{
-	struct node *node = data;
-
-	if (entry)
-		assert_int_equal(store_put(node->disk, key, entry->key_len, entry->value,
-					 entry->value_bytes, entry->version),
-			0);
-	else
-		assert_int_equal(store_delete(node->disk, key), 0);
-}
-
-static int on_save_meta(const struct rs_meta *meta, void *data)
-{
-	struct node *node = data;
-
-	buf_reset(&node->committed);
-	store_snapshot(node->disk, &node->committed);
-	node->committed_meta = *meta;
-	return 0;
-}
-
-static int on_save_store(const struct store *store, const struct rs_meta *meta, void *data)
-{
-	struct buf snapshot = {};
-	struct node *node = data;
-
-	store_snapshot(store, &snapshot);
-	store_free(node->disk);
-	assert_int_equal(store_from_snapshot(snapshot.data, snapshot.size_bytes, &node->disk), 0);
-	buf_fini(&snapshot);
-	return on_save_meta(meta, data);
-}
-
-static const struct rs_ops ops = {
-	.multicast = on_multicast,
-	.applied = on_applied,
-	.changed = on_changed,
-	.save_entry = on_save_entry,
-	.save_store = on_save_store,
-	.save_meta = on_save_meta,
-};
-
-static void turn_end(struct node *node)
-{
-	if (!node->in_turn)
-		return;
-	node->in_turn = false;
-	rs_flush(node->rs);
-	on_save_meta(rs_meta(node->rs), node);
-	rs_saved(node->rs);
-}
-
-static struct rs_votes votes_of(const struct node *node)
-{
-	uint32_t needed = node->bus->n_nodes + node->bus->device_votes;
-	uint32_t present =
-		(uint32_t)__builtin_popcount(node->ring->nodes) + node->bus->device_votes;
-
-	needed = needed / 2 + 1;
-	return (struct rs_votes){
-		.quorate = present >= needed,
-		.votes = 1,
-		.quorum_votes = needed,
-		.device_votes = node->bus->device_votes,
-	};
-}
-
-static void process_hear_votes(struct node *node)
-{
-	struct rs_votes votes = votes_of(node);
-
-	node->votes_are_news = false;
-	if (!node->rs)
-		return;
-	rs_set_votes(node->rs, &votes, node->bus->now_ns);
-	node->in_turn = true;
-}
-
-static void process_confchg(struct node *node, unsigned view)
-{
-	uint32_t ids[BUS_MAX_NODES];
-	size_t n = 0;
-
-	for (uint32_t id = 1; id <= node->bus->n_nodes; id++) {
-		if (view & 1U << id)
-			ids[n++] = id;
-	}
-	rs_confchg(node->rs, ids, n, node->bus->now_ns);
-}
-
-static void process_take(struct node *node)
-{
-	struct item *item = list_pop(&node->inbox, struct item, siblings);
-
-	if (item->type == ITEM_MESSAGE)
-		rs_deliver(
-			node->rs, item->sender, item->bytes, item->size_bytes, node->bus->now_ns);
-	else
-		process_confchg(node, item->view);
-	if (item->type != ITEM_MESSAGE)
-		node->heard_ring = item->ring;
-	node->in_turn = true;
-	free(item);
 }
 
 /* The node's side. */
@@ -491,7 +262,7 @@ struct bus *bus_new(unsigned n_nodes, uint64_t seed)
 
 	assert_non_null(bus);
 	assert_true(n_nodes <= BUS_MAX_NODES);
-	bus->random = mix(seed);
+	bus->random = bus_mix(seed);
 	bus->n_nodes = n_nodes;
 	bus->now_ns = 1;
 	for (uint32_t id = 1; id <= n_nodes; id++) {
@@ -512,12 +283,7 @@ void bus_free(struct bus *bus)
 	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
 		struct node *node = &bus->nodes[id];
 
-		rs_free(node->rs);
-		store_free(node->mirror);
-		store_free(node->disk);
-		buf_fini(&node->committed);
-		items_drop(&node->outbox);
-		items_drop(&node->inbox);
+		process_fini(node);
 		ring_unref(node->ring);
 	}
 	free(bus);
@@ -526,27 +292,8 @@ void bus_free(struct bus *bus)
 void bus_start(struct bus *bus, uint32_t id)
 {
 	struct node *node = &bus->nodes[id];
-	struct rs_config config = {
-		.silence_ns = BUS_SILENCE_NS,
-		.max_position = bus->max_position,
-		.nonce = (uint32_t)bus_random(bus, UINT32_MAX),
-	};
-	struct store *store;
 
-	assert_null(node->rs);
-	store_free(node->disk);
-	store_free(node->mirror);
-	assert_int_equal(
-		store_from_snapshot(node->committed.data, node->committed.size_bytes, &node->disk),
-		0);
-	assert_int_equal(store_from_snapshot(
-				 node->committed.data, node->committed.size_bytes, &node->mirror),
-		0);
-	assert_int_equal(
-		store_from_snapshot(node->committed.data, node->committed.size_bytes, &store), 0);
-	assert_int_equal(rs_new(&config, &ops, node, store, &node->committed_meta, &node->rs), 0);
-	rs_connect(node->rs, id);
-	node->n_changes = 0;
+	process_start(node);
 	node->votes_are_news = true;
 	ring_add(node->ring, item_new(ITEM_JOIN, id, NULL, 0));
 }
@@ -555,17 +302,11 @@ void bus_kill(struct bus *bus, uint32_t id)
 {
 	struct node *node = &bus->nodes[id];
 
-	assert_non_null(node->rs);
 	/* What the process gave to corosync is still sent, as far as it had been. */
 	while (!list_empty(&node->outbox) && bus_random(bus, 2))
 		ring_add(node->ring, list_pop(&node->outbox, struct item, siblings));
-	items_drop(&node->outbox);
-	items_drop(&node->inbox);
-	rs_free(node->rs);
-	node->rs = NULL;
+	process_kill(node);
 	node->joined = false;
-	node->hung = false;
-	node->in_turn = false;
 	node->view = 0;
 	ring_add(node->ring, item_new(ITEM_LEAVE, id, NULL, 0));
 }
@@ -593,7 +334,7 @@ static bool step_of(struct node *node, unsigned what)
 	else if (what <= 3 && node->votes_are_news && !node->hung)
 		process_hear_votes(node);
 	else if (node->in_turn && (!can_take || what == 4))
-		turn_end(node);
+		process_turn_end(node);
 	else
 		return false;
 	return true;
@@ -665,122 +406,4 @@ void bus_settle(struct bus *bus)
 			return;
 	}
 	fail_msg("the cluster does not come to rest");
-}
-
-struct rs *bus_rs(struct bus *bus, uint32_t id)
-{
-	return bus->nodes[id].rs;
-}
-
-uint64_t bus_now_ns(const struct bus *bus)
-{
-	return bus->now_ns;
-}
-
-void bus_inject(struct bus *bus, uint32_t sender, const void *bytes, size_t size_bytes)
-{
-	on_multicast(bytes, size_bytes, &bus->nodes[sender]);
-}
-
-static void on_done(int error, uint64_t version, void *data)
-{
-	struct bus_outcome *outcome = data;
-
-	outcome->n_done++;
-	outcome->error = error;
-	outcome->version = version;
-}
-
-int bus_write(struct bus *bus, uint32_t id, const char *key, uint64_t expected, const char *value,
-	struct bus_outcome *ret_outcome)
-{
-	*ret_outcome = (struct bus_outcome){};
-	return rs_write(bus->nodes[id].rs, key, expected, value, value ? strlen(value) : 0, on_done,
-		ret_outcome, bus->now_ns);
-}
-
-const char *bus_get(struct bus *bus, uint32_t id, const char *key)
-{
-	static char text[4][256];
-	static unsigned turn;
-	const struct store_entry *entry = store_find(rs_store(bus->nodes[id].rs), key);
-
-	turn = (turn + 1) % 4;
-	snprintf(text[turn], sizeof(text[turn]), "%.*s", entry ? (int)entry->value_bytes : 0,
-		entry ? entry->value : "");
-	return text[turn];
-}
-
-uint64_t bus_version(struct bus *bus, uint32_t id, const char *key)
-{
-	const struct store_entry *entry = store_find(rs_store(bus->nodes[id].rs), key);
-
-	return entry ? entry->version : 0;
-}
-
-uint64_t bus_n_changes(const struct bus *bus, uint32_t id)
-{
-	return bus->nodes[id].n_changes;
-}
-
-static void assert_same_content(struct rs *rs, struct store *store)
-{
-	uint8_t a[RS_DIGEST_BYTES], b[RS_DIGEST_BYTES];
-
-	assert_int_equal(rs_digest(rs, a), 0);
-	assert_int_equal(store_digest(store, b), 0);
-	assert_memory_equal(a, b, sizeof(a));
-}
-
-/* Whether two processes know that they are in one membership, so that invariant 1 speaks of them.
- */
-static bool are_together(const struct node *x, const struct node *y)
-{
-	return x->rs && y->rs && x->ring == y->ring && x->heard_ring == x->ring->serial &&
-	       y->heard_ring == y->ring->serial && rs_mode(x->rs) == RS_SYNCED &&
-	       rs_mode(y->rs) == RS_SYNCED &&
-	       rs_epoch_generation(x->rs) == rs_epoch_generation(y->rs) &&
-	       rs_position(x->rs) == rs_position(y->rs);
-}
-
-void bus_check_invariants(struct bus *bus)
-{
-	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
-		for (uint32_t other = 1; other < id; other++) {
-			const struct node *x = &bus->nodes[id], *y = &bus->nodes[other];
-
-			if (are_together(x, y))
-				assert_same_content(x->rs, (struct store *)rs_store(y->rs));
-		}
-	}
-}
-
-void bus_check_agreement(struct bus *bus)
-{
-	struct rs *first = NULL;
-	struct store *committed;
-
-	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
-		struct node *node = &bus->nodes[id];
-
-		if (!node->rs)
-			continue;
-		first = first ? first : node->rs;
-		assert_int_equal(rs_mode(node->rs), RS_SYNCED);
-		assert_true(rs_is_complete(node->rs));
-		for (uint32_t other = 1; other <= bus->n_nodes; other++)
-			assert_true(rs_member_is_synced(node->rs, other) ==
-				    (bus->nodes[other].rs != NULL));
-		assert_same_content(node->rs, (struct store *)rs_store(first));
-		assert_same_content(node->rs, node->mirror);
-		assert_int_equal(store_from_snapshot(node->committed.data,
-					 node->committed.size_bytes, &committed),
-			0);
-		assert_same_content(node->rs, committed);
-		store_free(committed);
-		assert_memory_equal(
-			rs_meta(node->rs), &node->committed_meta, sizeof(node->committed_meta));
-		assert_int_equal(rs_meta(node->rs)->generation, rs_meta(first)->generation);
-		assert_int_equal(rs_meta(node->rs)->version, rs_meta(first)->version);
-	}
 }

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/list.h"
+#include "cluster/store.h"
+#include "tests/unit/cluster/fake_cluster.h"
+
+struct fake_write {
+	struct list siblings;
+	char key[CLUSTER_KEY_MAX_LEN + 1];
+	uint64_t expected;
+	char *value;
+	cluster_done_fn done;
+	void *data;
+};
+
+struct cluster {
+	struct store *store;
+	struct list writes;
+	uint64_t version;
+	int error;
+};
+
+struct cluster *fake_new(void)
+{
+	struct cluster *cluster = calloc(1, sizeof(*cluster));
+
+	assert_non_null(cluster);
+	assert_int_equal(store_new(&cluster->store), 0);
+	list_init(&cluster->writes);
+	return cluster;
+}
+
+void fake_free(struct cluster *cluster)
+{
+	assert_true(list_empty(&cluster->writes));
+	store_free(cluster->store);
+	free(cluster);
+}
+
+int cluster_get(const struct cluster *cluster, const char *key, const struct json **ret_value,
+	uint64_t *ret_version)
+{
+	const struct store_entry *entry = store_find(cluster->store, key);
+
+	if (!entry)
+		return -ENOENT;
+	if (ret_value)
+		*ret_value = entry->json;
+	if (ret_version)
+		*ret_version = entry->version;
+	return 0;
+}
+
+int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
+	cluster_done_fn done, void *data)
+{
+	struct fake_write *write;
+
+	if (cluster->error == -EHOSTDOWN) {
+		json_unref(value);
+		return -EHOSTDOWN;
+	}
+	write = calloc(1, sizeof(*write));
+	assert_non_null(write);
+	assert_true(strlen(key) <= CLUSTER_KEY_MAX_LEN);
+	strcpy(write->key, key);
+	write->expected = expected;
+	write->value = value ? json_dump(value, 0) : NULL;
+	write->done = done;
+	write->data = data;
+	json_unref(value);
+	list_append(&cluster->writes, &write->siblings);
+	return 0;
+}
+
+static int apply(struct cluster *cluster, const struct fake_write *write, uint64_t *ret_version)
+{
+	uint64_t version = 0;
+
+	if (cluster->error)
+		return cluster->error;
+	cluster_get(cluster, write->key, NULL, &version);
+	*ret_version = version;
+	if (write->expected != CLUSTER_ANY_VERSION && write->expected != version)
+		return -ESTALE;
+	if (!write->value) {
+		store_delete(cluster->store, write->key);
+		*ret_version = 0;
+		return 0;
+	}
+	fake_put(cluster, write->key, write->value);
+	*ret_version = cluster->version;
+	return 0;
+}
+
+bool fake_run_one(struct cluster *cluster)
+{
+	struct fake_write *write = list_pop(&cluster->writes, struct fake_write, siblings);
+	uint64_t version = 0;
+	int r;
+
+	if (!write)
+		return false;
+	r = apply(cluster, write, &version);
+	if (write->done)
+		write->done(r, version, write->data);
+	free(write->value);
+	free(write);
+	return true;
+}
+
+void fake_run(struct cluster *cluster)
+{
+	for (unsigned i = 0; fake_run_one(cluster); i++)
+		assert_true(i < 10000);
+}
+
+void fake_fail(struct cluster *cluster, int error)
+{
+	cluster->error = error;
+}
+
+void fake_put(struct cluster *cluster, const char *key, const char *value)
+{
+	assert_int_equal(store_put(cluster->store, key, strlen(key), value, strlen(value),
+				 ++cluster->version),
+		0);
+}
+
+size_t fake_n_keys(const struct cluster *cluster)
+{
+	return store_n_keys(cluster->store);
+}
