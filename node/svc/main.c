@@ -101,6 +101,17 @@ static void publish_node(struct svc *svc)
 	cluster_publish_interfaces(svc->cluster);
 }
 
+static bool own_key_is_known(struct svc *svc)
+{
+	char key[SVC_NAME_MAX_LEN + 16];
+	const struct json *value;
+	uint64_t version;
+
+	snprintf(key, sizeof(key), "peer/%s", cluster_local_name(svc->cluster));
+	return cluster_get(svc->cluster, key, &value, &version) == 0 &&
+	       strcmp(json_get_string(value, "key", ""), peer_public_key(svc->peer)) == 0;
+}
+
 static int connect_peer(
 	const char *key, const struct json *value, uint64_t version _unused_, void *data)
 {
@@ -109,7 +120,8 @@ static int connect_peer(
 	struct cluster_node node;
 	int r;
 
-	if (strcmp(name, cluster_local_name(svc->cluster)) == 0 ||
+	/* Whoever does not know our key refuses us: wait until everybody can. */
+	if (!own_key_is_known(svc) || strcmp(name, cluster_local_name(svc->cluster)) == 0 ||
 		cluster_find_node(svc->cluster, name, &node) < 0)
 		return 0;
 	r = peer_set_node(svc->peer, name, node.ring_addr[0], json_get_string(value, "key", NULL));
@@ -198,8 +210,8 @@ static void on_store_changed(
 		on_started(svc, key + 8, value);
 	else if (strncmp(key, "switch/", 7) == 0 && svc->switchd && svc->peer)
 		switchd_sync(svc->switchd);
-	else if (strncmp(key, "peer/", 5) == 0 && value && svc->peer)
-		connect_peer(key, value, 0, svc);
+	else if (strncmp(key, "peer/", 5) == 0 && svc->peer)
+		cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 }
 
 static void on_housekeeping(void *data)

@@ -116,7 +116,7 @@ static void zsock_close(struct zsock *zs)
 static int zsock_new(struct peer *peer, int type, void (*drain)(struct zsock *), struct zsock **ret)
 {
 	static const int zero = 0, heartbeat_ms = 200, heartbeat_timeout_ms = 600, retry_ms = 100,
-			 retry_max_ms = 1000;
+			 handshake_ms = 1000, retry_max_ms = 1000;
 	static const int64_t max_bytes = PEER_MAX_BYTES;
 	struct zsock *zs = calloc(1, sizeof(*zs));
 	size_t size = sizeof(zs->fd);
@@ -138,6 +138,8 @@ static int zsock_new(struct peer *peer, int type, void (*drain)(struct zsock *),
 		zmq_setsockopt(zs->socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof(int));
 		zmq_setsockopt(
 			zs->socket, ZMQ_HEARTBEAT_TIMEOUT, &heartbeat_timeout_ms, sizeof(int));
+		/* A refused handshake (see zap_answer()) ends by this limit only. */
+		zmq_setsockopt(zs->socket, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof(int));
 		zmq_setsockopt(zs->socket, ZMQ_RECONNECT_IVL, &retry_ms, sizeof(int));
 		zmq_setsockopt(zs->socket, ZMQ_RECONNECT_IVL_MAX, &retry_max_ms, sizeof(int));
 	}
@@ -176,9 +178,11 @@ static const char *node_of_key(struct peer *peer, const void *key, size_t size_b
 	return NULL;
 }
 
+/* A key that is not known may be known in a moment: 300 (RFC 27) drops the connection and lets the
+ * other side try again. After a 400 its ZeroMQ would give up for good. */
 static void zap_answer(struct zsock *zs, const void *id, size_t id_bytes, const char *name)
 {
-	const char *status = name ? "200" : "400";
+	const char *status = name ? "200" : "300";
 	const char *text = name ? "OK" : "unknown key";
 
 	zmq_send(zs->socket, "1.0", 3, ZMQ_SNDMORE | ZMQ_DONTWAIT);

@@ -132,6 +132,17 @@ static void a_stranger_is_not_heard(void **state)
 	assert_int_equal(env->n_heard, 0);
 }
 
+static void a_stranger_is_heard_once_it_is_known(void **state)
+{
+	struct env *env = *state;
+
+	assert_int_equal(peer_set_node(env->a, "b", "127.0.0.2", peer_public_key(env->b)), 0);
+	assert_int_equal(ask(env, 1, NS_PER_SEC), -ETIMEDOUT);
+	assert_int_equal(peer_set_node(env->b, "a", "127.0.0.1", peer_public_key(env->a)), 0);
+	assert_int_equal(ask(env, 2, 5 * NS_PER_SEC), 0);
+	assert_int_equal(env->echoed, 2);
+}
+
 static void a_name_goes_with_its_key(void **state)
 {
 	struct env *env = *state;
@@ -237,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(nodes_that_know_each_other_talk),
 		T(a_stranger_is_not_heard),
+		T(a_stranger_is_heard_once_it_is_known),
 		T(a_name_goes_with_its_key),
 		T(silence_is_a_timeout),
 		T(unknown_nodes_and_bad_keys_are_refused),
