@@ -53,6 +53,7 @@ struct node {
 	uint64_t heard_ring; /* of the last membership change the process took */
 
 	struct store *disk; /* written, not necessarily committed */
+	bool disk_is_dirty;
 	struct buf committed;
 	struct rs_meta committed_meta;
 };

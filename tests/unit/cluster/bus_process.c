@@ -70,6 +70,7 @@ static void on_save_entry(const char *key, const struct store_entry *entry, void
 {
 	struct node *node = data;
 
+	node->disk_is_dirty = true;
 	if (entry)
 		assert_int_equal(store_put(node->disk, key, entry->key_len, entry->value,
 					 entry->value_bytes, entry->version),
@@ -82,8 +83,11 @@ static int on_save_meta(const struct rs_meta *meta, void *data)
 {
 	struct node *node = data;
 
-	buf_reset(&node->committed);
-	store_snapshot(node->disk, &node->committed);
+	if (node->disk_is_dirty) {
+		buf_reset(&node->committed);
+		store_snapshot(node->disk, &node->committed);
+		node->disk_is_dirty = false;
+	}
 	node->committed_meta = *meta;
 	return 0;
 }
@@ -94,6 +98,7 @@ static int on_save_store(const struct store *store, const struct rs_meta *meta, 
 	struct node *node = data;
 
 	store_snapshot(store, &snapshot);
+	node->disk_is_dirty = true;
 	store_free(node->disk);
 	assert_int_equal(store_from_snapshot(snapshot.data, snapshot.size_bytes, &node->disk), 0);
 	buf_fini(&snapshot);
@@ -193,6 +198,7 @@ void process_start(struct node *node)
 	store_free(node->disk);
 	store_free(node->mirror);
 	node->disk = read_disk(node);
+	node->disk_is_dirty = false;
 	node->mirror = read_disk(node);
 	assert_int_equal(
 		rs_new(&config, &ops, node, read_disk(node), &node->committed_meta, &node->rs), 0);
