@@ -108,8 +108,10 @@ static inline const void *reader_take(struct reader *r, size_t size_bytes)
 		r->failed = true;
 		return NULL;
 	}
-	r->at += size_bytes;
-	r->left_bytes -= size_bytes;
+	if (size_bytes) { /* an empty reader may stand nowhere */
+		r->at += size_bytes;
+		r->left_bytes -= size_bytes;
+	}
 	return at;
 }
 

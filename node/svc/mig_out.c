@@ -260,6 +260,7 @@ static struct json *full_report(struct mig_out *out)
 	json_set_string(path, "subnet", net->subnet);
 	json_set_string(path, "local", out->local);
 	json_set_string(path, "remote", out->remote);
+	json_delete(report, "path");
 	json_set(report, "network", path);
 	json_set(report, "networks", netbytes_json(out->vp->svc, &out->bytes_before));
 	blackout = json_get(report, "blackout");

@@ -251,6 +251,8 @@ int vm_migrate_out(struct vm *vm, const struct json *message, int *fds, size_t n
 		return r;
 	if (vm->source)
 		return -EBUSY;
+	/* How it came here is over: whoever may move it away runs. */
+	mig_target_free(take_ptr(vm->target));
 	memcpy(sockets, fds, n_fds * sizeof(*fds));
 	keep_fds(fds, n_fds);
 	return mig_source_start(&params, &vm_mig_ops, vm, sockets, (unsigned)n_fds,
