@@ -156,5 +156,8 @@ void rs_pending_fail(struct rs *rs, unsigned mask, int error);
 void rs_pending_send(struct rs *rs);
 void rs_pending_confirm(struct rs *rs);
 bool rs_pending_is_unconfirmed(const struct rs *rs);
+/* Of the oldest unconfirmed write. A member confirms others' writes, not what it wrote itself
+ * after. */
+uint64_t rs_pending_first_position(const struct rs *rs);
 
 #endif

@@ -302,7 +302,7 @@ static bool is_awaited(const struct rs *rs, uint32_t id)
 		return id == rs->peers[rs->leader].id;
 	if (!rs_is_complete(rs))
 		return !peer->is_ready;
-	return rs_pending_is_unconfirmed(rs) && peer->confirmed < rs->applied;
+	return rs_pending_is_unconfirmed(rs) && peer->confirmed < rs_pending_first_position(rs);
 }
 
 bool rs_is_waiting(const struct rs *rs)

@@ -115,14 +115,23 @@ void rs_pending_resolve(struct rs *rs)
 	}
 }
 
+static struct rs_pending *first_pending(const struct rs *rs)
+{
+	if (list_empty(&rs->pending))
+		return NULL;
+	return list_entry(rs->pending.next, struct rs_pending, siblings);
+}
+
 bool rs_pending_is_unconfirmed(const struct rs *rs)
 {
-	const struct rs_pending *first;
+	const struct rs_pending *first = first_pending(rs);
 
-	if (list_empty(&rs->pending))
-		return false;
-	first = list_entry(rs->pending.next, struct rs_pending, siblings);
-	return first->state == RS_PENDING_APPLIED;
+	return first && first->state == RS_PENDING_APPLIED;
+}
+
+uint64_t rs_pending_first_position(const struct rs *rs)
+{
+	return first_pending(rs)->position;
 }
 
 void rs_pending_send(struct rs *rs)
@@ -162,7 +171,7 @@ void rs_pending_confirm(struct rs *rs)
 	for (size_t i = 0; i < rs->n_peers; i++)
 		confirmed = MIN(confirmed, rs->peers[i].confirmed);
 	while (rs_pending_is_unconfirmed(rs)) {
-		first = list_entry(rs->pending.next, struct rs_pending, siblings);
+		first = first_pending(rs);
 		if (first->position > confirmed)
 			break;
 		rs_arm(rs);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "tests/unit/cluster/bus.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

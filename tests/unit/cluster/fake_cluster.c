@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "tests/unit/cluster/fake_cluster.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +11,6 @@
 
 #include "base/list.h"
 #include "cluster/store.h"
-#include "tests/unit/cluster/fake_cluster.h"
 
 struct fake_write {
 	struct list siblings;

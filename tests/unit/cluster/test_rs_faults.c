@@ -71,6 +71,27 @@ static void hung_member_is_left_out(void **state)
 	bus_free(bus);
 }
 
+/* Everybody writes on while one hangs: only that one is left out. */
+static void busy_members_are_not_taken_for_hung(void **state)
+{
+	struct bus_outcome outcomes[30];
+	struct bus *bus = cluster_of(3);
+
+	(void)state;
+	bus_hang(bus, 3, true);
+	for (unsigned i = 0; i < ARRAY_LEN(outcomes); i++) {
+		assert_int_equal(
+			bus_write(bus, 1 + i % 2, "k", RS_ANY_VERSION, "1", &outcomes[i]), 0);
+		while (bus_is_busy(bus))
+			bus_step(bus);
+	}
+	bus_settle(bus);
+	for (unsigned i = 0; i < ARRAY_LEN(outcomes); i++)
+		assert_int_equal(outcomes[i].n_done == 1 && outcomes[i].error == 0, true);
+	assert_int_equal(rs_stats(bus_rs(bus, 1))->n_silent, 1);
+	bus_free(bus);
+}
+
 static void hung_coordinator_is_left_out(void **state)
 {
 	struct bus *bus = cluster_of(3);
@@ -317,6 +338,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hung_member_is_left_out),
+		cmocka_unit_test(busy_members_are_not_taken_for_hung),
 		cmocka_unit_test(hung_coordinator_is_left_out),
 		cmocka_unit_test(too_many_hung_members_stop_writes),
 		cmocka_unit_test(quorum_may_come_and_go_without_a_membership_change),
