@@ -58,20 +58,24 @@
  *
  * A WRITE carries the epoch it was sent in. Members of that epoch apply it when it is delivered:
  * the n-th write of an epoch is the same one for all of them, and compare-and-set has the same
- * outcome. A write delivered after its epoch ended is void for everybody in that membership; its
- * sender sees that and sends it again in the next epoch.
+ * outcome.
  *
- * Members confirm what they have applied (ACK). The sender reports a write done when *all*
- * participants have confirmed it. That makes 2 true: a later quorum shares a participant with this
- * epoch, that participant had applied the write before it answered the later SYNC_START (after it,
- * the write would have been void there), and no store of a lower generation can lead. It also costs
- * one more turn of the token than reporting on one's own delivery, which would lose writes as
- * described above.
+ * Members confirm what they have applied: how many writes of the epoch, and a hash over which ones
+ * in which order (ACK). The sender reports a write done when *all* participants have confirmed it
+ * in the order it knows. That makes 2 true, without any further assumption about what CPG delivers:
+ * a later quorum shares a participant with this epoch; that participant had applied the write
+ * before it answered the later SYNC_START (after it, it would not have confirmed it); and no store
+ * of a lower generation can lead. It costs one more turn of the token than reporting on one's own
+ * delivery, which loses writes: the sender may have been cut off before anybody else got the
+ * message.
  *
- * If an epoch ends while a write is applied but not confirmed, the next sync decides: if this
+ * If an epoch ends while a write is applied but not confirmed, the next decision tells: if this
  * member's store is the leader's, the write is in it and is done when everybody has that store; if
- * this member had to take another store, or there is no quorum, it ends with -EIO - it may or may
- * not be there.
+ * this member has to take another store, or there is no quorum, it ends with -EIO - it may or may
+ * not be there. A write that comes back after its epoch ended is void for everybody who knows of
+ * that end, but perhaps not for all. The same decision tells: if this member's store is the
+ * leader's, the write is not in it and is sent again in the new epoch, so that callers do not
+ * notice; else -EIO.
  *
  * A version is {generation, position in the epoch, participant that wrote}: a store that lost in a
  * split may have a version at the same position as the winner's, but never the same version.
@@ -92,6 +96,8 @@
  *   - Members confirm from memory; the transaction follows in the same turn of the loop. A quorum
  * that goes on living loses nothing. If all nodes lose power at once, the last writes may be gone
  *     everywhere (the promise never is: it is synced to the disk).
+ *   - A disk that is lost takes its promises along. Such a node may come back with an empty store
+ * while a quorum of the others lives; not when it is needed for one.
  *   - Two quorums must overlap. They do unless corosync is told otherwise while there is a split:
  *     lowered expected votes, last_man_standing, two_node without wait_for_all.
  *   - Members are trusted to follow the protocol (corosync authenticates them). Their bytes are not

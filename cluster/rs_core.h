@@ -46,6 +46,7 @@ struct rs_pending {
 	uint64_t ticket;
 	uint64_t expected;
 	bool is_delete;
+	bool was_sent; /* in whichever epoch: nobody can say any more that it did not happen */
 	uint16_t key_len;
 	uint32_t value_bytes;
 	rs_done_fn done;

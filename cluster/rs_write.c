@@ -91,7 +91,7 @@ void rs_pending_fail(struct rs *rs, unsigned mask, int error)
 	/* From the start each time: callbacks may add to the list. */
 	while ((pending = find_state(rs, mask))) {
 		pending->version = 0;
-		report(rs, pending, error);
+		report(rs, pending, pending->was_sent ? -EIO : error);
 	}
 }
 
@@ -157,6 +157,7 @@ void rs_pending_send(struct rs *rs)
 		if (pending->state != RS_PENDING_QUEUED)
 			continue;
 		pending->state = RS_PENDING_SENT;
+		pending->was_sent = true;
 		rs_send(rs, &msg);
 	}
 }
