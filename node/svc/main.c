@@ -22,11 +22,9 @@
 
 /* ---- requests of other nodes ---- */
 
-/* Word that the VM runs at the target of a move: by a request of the target's, which is quick but
- * may be lost, and by the state that it publishes, which is not. */
-static void on_started(struct svc *svc, const char *name, const struct json *message)
+static void on_started(struct svc *svc, const struct json *message)
 {
-	struct vmproc *vp = vmproc_find(svc, name);
+	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
 
 	if (!vp || (uint64_t)json_get_int(message, "epoch", 0) != vp->epoch + 1)
 		return;
@@ -49,7 +47,7 @@ static void on_peer(
 	} else if (strcmp(op, "mig.load") == 0) {
 		mig_in_load(svc, request, from, message);
 	} else if (strcmp(op, "mig.started") == 0) {
-		on_started(svc, json_get_string(message, "vm", ""), message);
+		on_started(svc, message);
 		peer_reply(request, NULL);
 	} else {
 		if (strcmp(op, "mig.abort") == 0)
@@ -199,15 +197,12 @@ static void check_ownership(struct svc *svc, const char *name)
 }
 
 static void on_store_changed(
-	const char *key, const struct json *value, uint64_t version _unused_, void *data)
+	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
 
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
-	else if (strncmp(key, "vmstate/", 8) == 0 &&
-		 strcmp(json_get_string(value, "state", ""), "Running") == 0)
-		on_started(svc, key + 8, value);
 	else if (strncmp(key, "switch/", 7) == 0 && svc->switchd && svc->peer)
 		switchd_sync(svc->switchd);
 	else if (strncmp(key, "peer/", 5) == 0 && svc->peer)

@@ -51,12 +51,24 @@ static void in_free(struct mig_in *in)
 	free(in);
 }
 
+static bool owns(const struct vmproc *vp)
+{
+	struct cluster_owner owner;
+	char object[SVC_NAME_MAX_LEN + 8];
+
+	snprintf(object, sizeof(object), "vm/%s", vp->name);
+	return cluster_owner_get(vp->svc->cluster, object, &owner) == 0 &&
+	       owner.node_id == cluster_local_id(vp->svc->cluster) && owner.epoch == vp->epoch;
+}
+
 /* Throw the arriving VM away. */
 static void discard(struct mig_in *in, enum api_code code, const char *text)
 {
 	struct vmproc *vp = in->vp;
 
 	log_warning("%s, arriving from %s, is thrown away: %s", vp->name, in->from, text);
+	if (owns(vp))
+		vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed", text);
 	if (in->request)
 		refuse(take_ptr(in->request), code, text);
 	in_free(in);
@@ -129,20 +141,12 @@ static void on_started(
 void mig_in_owner_changed(struct vmproc *vp)
 {
 	struct mig_in *in = vp->in;
-	struct cluster_owner owner;
-	char object[SVC_NAME_MAX_LEN + 8];
 	int r;
 
-	snprintf(object, sizeof(object), "vm/%s", vp->name);
-	if (in->committed || cluster_owner_get(vp->svc->cluster, object, &owner) < 0 ||
-		owner.node_id != cluster_local_id(vp->svc->cluster) || owner.epoch != vp->epoch)
+	/* The record can come before our own process's word that it is ready, which the source has
+	 * had already: the later of the two starts the VM. */
+	if (in->committed || !in->ready || !owns(vp))
 		return;
-	if (!in->ready) {
-		vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed",
-			"ownership came before its state was complete");
-		discard(in, API_FAILED, "ownership came before its state was complete");
-		return;
-	}
 	in->committed = true;
 	in->committed_ns = clock_mono_ns();
 	r = vmproc_start(vp, on_started, vp);
@@ -406,10 +410,7 @@ void mig_in_abort(struct svc *svc, const char *from, const struct json *message)
 
 void mig_in_vm_died(struct vmproc *vp)
 {
-	if (vp->in->committed)
-		vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed",
-			"its process died just when it arrived");
-	discard(vp->in, API_FAILED, "its process died");
+	discard(vp->in, API_FAILED, "its process died just when it arrived");
 }
 
 void mig_in_cluster_changed(struct vmproc *vp)
@@ -420,7 +421,7 @@ void mig_in_cluster_changed(struct vmproc *vp)
 
 	mig_in_owner_changed(vp);
 	if (vp->in != in || in->committed || !cluster_is_synced(cluster) ||
-		!cluster_is_quorate(cluster))
+		!cluster_is_quorate(cluster) || owns(vp))
 		return;
 	/* The group's membership changes in order with its messages: once the source has left it
 	 * and the store is synced, no commit of the source can still be on its way. */

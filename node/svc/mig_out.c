@@ -21,7 +21,8 @@
 
 #define PREPARE_TIMEOUT_NS (15 * NS_PER_SEC)
 #define CONNECT_TIMEOUT_NS (3 * NS_PER_SEC)
-#define CONFIRM_TIMEOUT_NS (15 * NS_PER_SEC)
+#define CONFIRM_LOOK_NS    (1 * NS_PER_SEC)
+#define CONFIRM_MAX_LOOKS  15
 #define CALL_TIMEOUT_NS    (10 * NS_PER_SEC)
 #define DEFAULT_CHANNELS   2
 #define MAX_CHANNELS       8
@@ -45,6 +46,7 @@ struct mig_out {
 	struct json *started; /* what the target said when the VM ran there */
 	uint64_t paused_at_ns, started_at_ns, mute_ns, commit_ns;
 	uint64_t confirm_timer;
+	unsigned n_looks;
 	bool process_done;
 };
 
@@ -283,7 +285,8 @@ static void confirm(struct mig_out *out)
 	struct vmproc *vp = out->vp;
 	struct job *job = out->job;
 
-	if (out->step != OUT_CONFIRM || !out->process_done || !out->started)
+	/* Our own process has nothing left to say then: destroying the VM ends it. */
+	if (out->step != OUT_CONFIRM || !out->started)
 		return;
 	job_update(job, "confirm", 99, full_report(out));
 	out_free(out);
@@ -291,20 +294,35 @@ static void confirm(struct mig_out *out)
 	job_finish(job, JOB_DONE, API_FAILED, "");
 }
 
-static void on_confirm_timeout(void *data)
+static void not_confirmed(struct mig_out *out)
 {
-	struct mig_out *out = data;
 	struct vmproc *vp = out->vp;
 	struct job *job = out->job;
 	char text[200];
 
-	out->confirm_timer = 0;
 	snprintf(text, sizeof(text),
 		"%s owns the VM now but did not say that it runs there; see 'viaduct vm show %s'",
 		out->target.name, vp->name);
 	out_free(out);
 	vmproc_destroy(vp);
 	job_finish(job, JOB_FAILED, API_FAILED, text);
+}
+
+/* The target's own word may be lost on the way; what it published is not. */
+static void on_confirm_look(void *data)
+{
+	struct mig_out *out = data;
+	struct vmproc *vp = out->vp;
+	const struct json *state = vm_runs_elsewhere(vp->svc, vp->name, vp->epoch + 1);
+
+	out->confirm_timer = 0;
+	if (state)
+		mig_out_started(vp, state);
+	else if (++out->n_looks == CONFIRM_MAX_LOOKS)
+		not_confirmed(out);
+	else
+		loop_timer_add(
+			vp->svc->loop, CONFIRM_LOOK_NS, on_confirm_look, out, &out->confirm_timer);
 }
 
 static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_ns)
@@ -320,8 +338,8 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 		tell_verdict(vp, true);
 		out->step = OUT_CONFIRM;
 		job_update(out->job, "confirm", 99, NULL);
-		loop_timer_add(vp->svc->loop, CONFIRM_TIMEOUT_NS, on_confirm_timeout, out,
-			&out->confirm_timer);
+		loop_timer_add(
+			vp->svc->loop, CONFIRM_LOOK_NS, on_confirm_look, out, &out->confirm_timer);
 		confirm(out);
 		break;
 	case VERDICT_KEPT:
@@ -464,7 +482,7 @@ void mig_out_cluster_changed(struct vmproc *vp)
 	else if (out->step == OUT_CONFIRM) {
 		loop_timer_remove(vp->svc->loop, out->confirm_timer);
 		out->confirm_timer = 0;
-		on_confirm_timeout(out);
+		not_confirmed(out);
 	}
 }
 

@@ -16,7 +16,8 @@
 #define PREPARE_TIMEOUT_NS (15 * NS_PER_SEC)
 #define SAVE_TIMEOUT_NS    (600 * NS_PER_SEC)
 #define LOAD_TIMEOUT_NS    (600 * NS_PER_SEC)
-#define CONFIRM_TIMEOUT_NS (15 * NS_PER_SEC)
+#define CONFIRM_LOOK_NS    (1 * NS_PER_SEC)
+#define CONFIRM_MAX_LOOKS  15
 #define CALL_TIMEOUT_NS    (10 * NS_PER_SEC)
 
 enum quick_step { QUICK_PREPARE, QUICK_SAVE, QUICK_LOAD, QUICK_COMMIT, QUICK_CONFIRM };
@@ -32,6 +33,7 @@ struct quick_out {
 	uint64_t paused_at_ns, started_at_ns, commit_ns;
 	struct json *saved, *loaded, *started;
 	uint64_t confirm_timer;
+	unsigned n_looks;
 };
 
 static void quick_free(struct quick_out *quick)
@@ -129,19 +131,34 @@ static bool check_answer(struct quick_out *quick, int error, const struct json *
 
 /* ---- commit and confirm ---- */
 
-static void on_confirm_timeout(void *data)
+static void not_confirmed(struct quick_out *quick)
 {
-	struct quick_out *quick = data;
 	struct vmproc *vp = quick->vp;
 	struct job *job = quick->job;
 	char text[200];
 
-	quick->confirm_timer = 0;
 	snprintf(text, sizeof(text), "%s owns the VM now but did not say that it runs there",
 		quick->target.name);
 	quick_free(quick);
 	vmproc_destroy(vp);
 	job_finish(job, JOB_FAILED, API_FAILED, text);
+}
+
+/* The target's own word may be lost on the way; what it published is not. */
+static void on_confirm_look(void *data)
+{
+	struct quick_out *quick = data;
+	struct vmproc *vp = quick->vp;
+	const struct json *state = vm_runs_elsewhere(vp->svc, vp->name, vp->epoch + 1);
+
+	quick->confirm_timer = 0;
+	if (state)
+		quick_out_started(vp, state);
+	else if (++quick->n_looks == CONFIRM_MAX_LOOKS)
+		not_confirmed(quick);
+	else
+		loop_timer_add(vp->svc->loop, CONFIRM_LOOK_NS, on_confirm_look, quick,
+			&quick->confirm_timer);
 }
 
 static void confirm(struct quick_out *quick);
@@ -156,7 +173,7 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 	case VERDICT_COMMITTED:
 		quick->step = QUICK_CONFIRM;
 		job_update(job, "confirm", 99, NULL);
-		loop_timer_add(vp->svc->loop, CONFIRM_TIMEOUT_NS, on_confirm_timeout, quick,
+		loop_timer_add(vp->svc->loop, CONFIRM_LOOK_NS, on_confirm_look, quick,
 			&quick->confirm_timer);
 		confirm(quick);
 		break;

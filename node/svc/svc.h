@@ -212,6 +212,8 @@ void vmproc_destroy(struct vmproc *vp);
 /* Publish vmstate/NAME. */
 void vmproc_publish(
 	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason);
+/* What its owner, another node by now, published: the VM runs with that epoch. NULL: not (yet). */
+const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch);
 uint64_t svc_memory_free(const struct svc *svc);
 uint64_t vm_config_memory(const struct json *config);
 

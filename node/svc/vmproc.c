@@ -68,6 +68,20 @@ void vmproc_publish(
 		free(copy);
 }
 
+const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch)
+{
+	char key[SVC_NAME_MAX_LEN + 16];
+	const struct json *state;
+	uint64_t version;
+
+	snprintf(key, sizeof(key), "vmstate/%s", name);
+	if (cluster_get(svc->cluster, key, &state, &version) < 0 ||
+		(uint64_t)json_get_int(state, "epoch", 0) != epoch ||
+		strcmp(json_get_string(state, "state", ""), "Running") != 0)
+		return NULL;
+	return state;
+}
+
 /* ---- end of life ---- */
 
 static void free_now(struct vmproc *vp)
