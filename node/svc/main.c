@@ -52,6 +52,8 @@ static void on_peer(
 	} else {
 		if (strcmp(op, "mig.abort") == 0)
 			mig_in_abort(svc, from, message);
+		else if (strcmp(op, "mig.commit") == 0)
+			mig_in_commit(svc, from, message);
 		else
 			log_warning(
 				"%s asked for '%.40s', which this version does not know", from, op);

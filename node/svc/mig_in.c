@@ -29,7 +29,7 @@ struct mig_in {
 	struct sockets *sockets;
 	struct peer_request *request;                 /* not yet answered: prepare or load */
 	char volume[SVC_NAME_MAX_LEN + 1], file[128]; /* quick: to remove when started */
-	bool ready, committed;
+	bool ready, confirming, committed;
 	uint64_t committed_ns;
 };
 
@@ -138,20 +138,88 @@ static void on_started(
 	in_free(in);
 }
 
-void mig_in_owner_changed(struct vmproc *vp)
+static void start_here(struct mig_in *in)
 {
-	struct mig_in *in = vp->in;
+	struct vmproc *vp = in->vp;
 	int r;
 
-	/* The record can come before our own process's word that it is ready, which the source has
-	 * had already: the later of the two starts the VM. */
-	if (in->committed || !in->ready || !owns(vp))
+	if (in->committed || !in->ready || !owns(vp) || !cluster_is_quorate(vp->svc->cluster))
 		return;
 	in->committed = true;
 	in->committed_ns = clock_mono_ns();
 	r = vmproc_start(vp, on_started, vp);
 	if (r < 0)
 		on_started(r, NULL, NULL, 0, vp);
+}
+
+struct confirmation {
+	struct svc *svc;
+	char name[SVC_NAME_MAX_LEN + 1];
+	uint64_t epoch;
+};
+
+static void on_confirmed(int error, uint64_t version _unused_, void *data)
+{
+	_cleanup_free_ struct confirmation *c = data;
+	struct vmproc *vp = vmproc_find(c->svc, c->name);
+
+	if (!vp || !vp->in || vp->epoch != c->epoch)
+		return;
+	vp->in->confirming = false;
+	if (error == 0)
+		start_here(vp->in);
+	/* otherwise the cluster is changing: the next change asks again */
+}
+
+/* The record is ours, but as far as we know only here: a record that was delivered and not
+ * confirmed can be lost with us, and then the source would go on. A write of our own, confirmed by
+ * every member, has every write before it confirmed as well. The source says so too when its own
+ * compare-and-set is done (mig_in_commit); the first of the two counts. */
+static void confirm(struct mig_in *in)
+{
+	struct vmproc *vp = in->vp;
+	struct confirmation *c = calloc(1, sizeof(*c));
+	struct json *value = json_object_new();
+	char key[SVC_NAME_MAX_LEN + 16];
+
+	snprintf(key, sizeof(key), "vmstate/%s", vp->name);
+	json_set_string(value, "node", cluster_local_name(vp->svc->cluster));
+	json_set_int(value, "epoch", (int64_t)vp->epoch);
+	json_set_string(value, "state", "Starting");
+	json_set_string(value, "reason", "");
+	json_set_int(value, "since", (int64_t)(clock_real_ns() / NS_PER_SEC));
+	if (!c) {
+		json_unref(value);
+		return;
+	}
+	c->svc = vp->svc;
+	c->epoch = vp->epoch;
+	memcpy(c->name, vp->name, sizeof(c->name));
+	in->confirming = true;
+	if (cluster_cas(vp->svc->cluster, key, CLUSTER_ANY_VERSION, value, on_confirmed, c) < 0) {
+		in->confirming = false;
+		free(c);
+	}
+}
+
+void mig_in_owner_changed(struct vmproc *vp)
+{
+	struct mig_in *in = vp->in;
+
+	/* The record can come before our own process's word that it is ready, which the source has
+	 * had already: the later of the two starts the VM. */
+	if (!in->committed && !in->confirming && in->ready && owns(vp))
+		confirm(in);
+}
+
+void mig_in_commit(struct svc *svc, const char *from, const struct json *message)
+{
+	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
+
+	if (!vp || !vp->in || strcmp(vp->in->from, from) != 0 ||
+		(uint64_t)json_get_int(message, "epoch", 0) != vp->epoch)
+		return;
+	start_here(vp->in);
 }
 
 /* ---- receiving ---- */

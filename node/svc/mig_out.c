@@ -64,21 +64,19 @@ static void out_free(struct mig_out *out)
 	free(out);
 }
 
-static void on_abort_sent(
-	int error _unused_, const struct json *reply _unused_, void *data _unused_)
+static void on_told(int error _unused_, const struct json *reply _unused_, void *data _unused_)
 {
 }
 
-static void abort_target(struct mig_out *out)
+/* The target also notices by itself: through its sockets, and through the owner record. */
+static void tell_target(struct mig_out *out, const char *op)
 {
 	struct json *message = json_object_new();
 
-	json_set_string(message, "op", "mig.abort");
+	json_set_string(message, "op", op);
 	json_set_string(message, "vm", out->vp->name);
 	json_set_int(message, "epoch", (int64_t)out->vp->epoch + 1);
-	/* The target also notices by itself, through its sockets and the owner record. */
-	peer_call(out->vp->svc->peer, out->target.name, message, CALL_TIMEOUT_NS, on_abort_sent,
-		NULL);
+	peer_call(out->vp->svc->peer, out->target.name, message, CALL_TIMEOUT_NS, on_told, NULL);
 }
 
 /* Over, and the VM stays here (if it lives). */
@@ -89,7 +87,7 @@ static void fail(struct mig_out *out, enum api_code code, const char *text)
 	char copy[256];
 
 	snprintf(copy, sizeof(copy), "%s", text);
-	abort_target(out);
+	tell_target(out, "mig.abort");
 	if (out->report)
 		job_update(job, "failed", 0, json_ref(out->report));
 	out_free(out);
@@ -107,7 +105,7 @@ static void next_network(struct mig_out *out, const char *why)
 	log_warning("%s: network %s cannot be used: %s", out->job->id, out->nets[out->net_at].name,
 		why);
 	sockets_free(take_ptr(out->sockets));
-	abort_target(out);
+	tell_target(out, "mig.abort");
 	if (++out->net_at < out->n_nets) {
 		try_network(out);
 	} else {
@@ -335,6 +333,7 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 	out->commit_ns = commit_ns;
 	switch (verdict) {
 	case VERDICT_COMMITTED:
+		tell_target(out, "mig.commit");
 		tell_verdict(vp, true);
 		out->step = OUT_CONFIRM;
 		job_update(out->job, "confirm", 99, NULL);

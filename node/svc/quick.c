@@ -67,7 +67,7 @@ static int ask_target(struct quick_out *quick, const char *op, struct json *mess
 	return r;
 }
 
-static void on_abort_sent(int error _unused_, const struct json *reply _unused_, void *data)
+static void on_told(int error _unused_, const struct json *reply _unused_, void *data)
 {
 	free(data);
 }
@@ -96,7 +96,7 @@ static void fail(struct quick_out *quick, enum api_code code, const char *text)
 	char copy[256];
 
 	snprintf(copy, sizeof(copy), "%s", text);
-	ask_target(quick, "mig.abort", json_object_new(), CALL_TIMEOUT_NS, on_abort_sent);
+	ask_target(quick, "mig.abort", json_object_new(), CALL_TIMEOUT_NS, on_told);
 	if (quick->file_exists)
 		csv_saved_remove(quick->dir_fd, quick->file);
 	quick_free(quick);
@@ -171,6 +171,7 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 	quick->commit_ns = commit_ns;
 	switch (verdict) {
 	case VERDICT_COMMITTED:
+		ask_target(quick, "mig.commit", json_object_new(), CALL_TIMEOUT_NS, on_told);
 		quick->step = QUICK_CONFIRM;
 		job_update(job, "confirm", 99, NULL);
 		loop_timer_add(vp->svc->loop, CONFIRM_LOOK_NS, on_confirm_look, quick,

@@ -282,6 +282,8 @@ void mig_in_prepare(struct svc *svc, struct peer_request *request, const char *f
 void mig_in_load(struct svc *svc, struct peer_request *request, const char *from,
 	const struct json *message);
 void mig_in_abort(struct svc *svc, const char *from, const struct json *message);
+/* The source's compare-and-set is done, confirmed by every member. */
+void mig_in_commit(struct svc *svc, const char *from, const struct json *message);
 void mig_in_event(struct vmproc *vp, const char *op, const struct json *message);
 void mig_in_vm_died(struct vmproc *vp);
 void mig_in_owner_changed(struct vmproc *vp);

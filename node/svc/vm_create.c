@@ -77,7 +77,7 @@ static void on_owner_written(int error, uint64_t version _unused_, void *data)
 static void on_config_written(int error, uint64_t version _unused_, void *data)
 {
 	struct creation *c = data;
-	const struct cluster_owner nobody = {0};
+	struct cluster_owner owner = {0};
 	char object[SVC_NAME_MAX_LEN + 8];
 	int r;
 
@@ -86,8 +86,10 @@ static void on_config_written(int error, uint64_t version _unused_, void *data)
 		return;
 	}
 	snprintf(object, sizeof(object), "vm/%s", c->name);
+	/* An earlier VM of that name left its record: epochs go on from there. */
+	cluster_owner_get(c->call->svc->cluster, object, &owner);
 	r = cluster_owner_cas(
-		c->call->svc->cluster, object, &nobody, c->node.id, on_owner_written, c);
+		c->call->svc->cluster, object, &owner, c->node.id, on_owner_written, c);
 	if (r < 0)
 		on_owner_written(r, 0, c);
 }
@@ -282,6 +284,7 @@ static void on_deleted(int error, uint64_t version _unused_, void *data)
 	struct api_call *call = data;
 	struct cluster *cluster = call->svc->cluster;
 	const char *name = json_get_string(call->message, "vm", "");
+	struct cluster_owner owner;
 	char key[SVC_NAME_MAX_LEN + 16];
 
 	if (error < 0) {
@@ -290,8 +293,11 @@ static void on_deleted(int error, uint64_t version _unused_, void *data)
 	}
 	snprintf(key, sizeof(key), "vmstate/%s", name);
 	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
-	snprintf(key, sizeof(key), "owner/vm/%s", name);
-	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
+	/* The record stays, owned by nobody: a new VM of that name goes on with its epochs, so that
+	 * nobody who held the old one can ever look newer. */
+	snprintf(key, sizeof(key), "vm/%s", name);
+	if (cluster_owner_get(cluster, key, &owner) == 0)
+		cluster_owner_cas(cluster, key, &owner, 0, on_deleted_quietly, NULL);
 	release_macs(call->svc, name, (size_t)call->after);
 	api_reply(call, NULL);
 }

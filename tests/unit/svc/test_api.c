@@ -288,6 +288,20 @@ static void requests_go_to_the_node_that_must_answer(void **state _unused_)
 	assert_string_equal(fake.forwarded, "host2");
 }
 
+static void epochs_never_start_over(void **state _unused_)
+{
+	const struct json *owner;
+
+	assert_string_equal(fake_ask(CREATE), "ok");
+	assert_string_equal(fake_ask("{\"op\":\"vm.delete\",\"vm\":\"VM1\"}"), "ok");
+	assert_null(fake_stored("vm/VM1"));
+	assert_int_equal(json_get_int(fake_stored("owner/vm/VM1"), "node", 7), 0);
+	assert_string_equal(fake_ask(CREATE), "ok");
+	owner = fake_stored("owner/vm/VM1");
+	assert_int_equal(json_get_int(owner, "node", 0), 1);
+	assert_int_equal(json_get_int(owner, "epoch", 0), 3);
+}
+
 static void only_a_running_vm_moves(void **state _unused_)
 {
 	assert_string_equal(fake_ask(CREATE), "ok");
@@ -315,6 +329,7 @@ int main(void)
 		T(a_full_node_refuses),
 		T(a_start_takes_a_new_epoch),
 		T(requests_go_to_the_node_that_must_answer),
+		T(epochs_never_start_over),
 		T(only_a_running_vm_moves),
 	};
 
