@@ -26,9 +26,8 @@ int cmd_cluster_status(const struct ctl_args *args)
 		(long long)json_get_int(reply, "total_votes", 0),
 		(long long)json_get_int(reply, "expected_votes", 0),
 		(long long)json_get_int(reply, "quorum_votes", 0));
-	printf("Store    %s, version %lld, %lld keys, generation %lld, digest %.16s\n\n",
+	printf("Store    %s, %lld keys, generation %lld, digest %.16s\n\n",
 		json_get_bool(reply, "synced", false) ? "in sync" : "NOT IN SYNC",
-		(long long)json_get_int(reply, "store_version", 0),
 		(long long)json_get_int(reply, "store_keys", 0),
 		(long long)json_get_int(reply, "generation", 0),
 		json_get_string(reply, "digest", ""));
