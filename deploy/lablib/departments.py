@@ -19,7 +19,7 @@ import time
 
 from .capture import Capture
 from .lab import Lab
-from .namespaces import end_inside, wait_for
+from .namespaces import SLOW, end_inside, wait_for
 
 HOSTS = [("host1", "phA"), ("host2", "phC"), ("witness", None)]
 SERVERS = [("Server1", "phA", 2, "10.20.0.101"), ("Server2", "phA", 3, "10.20.0.102"),
@@ -35,8 +35,10 @@ VMS = [
 ]
 DEPARTMENT_OF_VLAN = {2: "Sales", 3: "Finance", 4: "HR"}
 MEMORY = "64M"
-PING_TIMEOUT_MS = 300
-DIRTY_VM, DIRTY_RATE, DIRTY_MIB = "VM1", 2000, 16
+PING_TIMEOUT_MS = round(300 * SLOW)
+# How many ping at once: a slow machine is busy enough with a few.
+PINGERS = 12 if SLOW == 1 else 4
+DIRTY_VM, DIRTY_RATE, DIRTY_MIB = "VM1", round(2000 / SLOW), 16
 
 
 def address(name):
@@ -119,11 +121,11 @@ class Departments:
 
         def from_server(name):
             for to in names:
-                done = self.lab.servers[name].run("ping", "-q", "-c", "2", "-i", "0.2", "-W", "1", address(to),
-                                                  check=False)
+                done = self.lab.servers[name].run("ping", "-q", "-c", "2", "-i", "0.2", "-W", f"{SLOW:g}",
+                                                  address(to), check=False)
                 matrix[name, to] = done.returncode == 0
 
-        with concurrent.futures.ThreadPoolExecutor(len(names) + len(servers)) as pool:
+        with concurrent.futures.ThreadPoolExecutor(PINGERS) as pool:
             jobs = [pool.submit(from_vm, n) for n in names] + [pool.submit(from_server, s) for s in servers]
             for job in jobs:
                 job.result()
