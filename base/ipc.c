@@ -22,7 +22,7 @@
 #define IPC_MAX_CLIENTS        64
 #define IPC_MAX_PENDING        16 /* requests a client */
 #define IPC_NAME_MAX_LEN       63
-#define IPC_CONNECT_TIMEOUT_MS 5000
+#define IPC_CONNECT_TIMEOUT_MS 15000
 #define IPC_LIVENESS_MS        100 /* how soon a client notices that the daemon is gone */
 #define IPC_FULL_RETRY_MS      10
 
