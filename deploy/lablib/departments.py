@@ -35,9 +35,8 @@ VMS = [
 ]
 DEPARTMENT_OF_VLAN = {2: "Sales", 3: "Finance", 4: "HR"}
 MEMORY = "64M"
-PING_TIMEOUT_MS = round(300 * SLOW)
-# How many ping at once: a slow machine is busy enough with a few.
-PINGERS = 12 if SLOW == 1 else 4
+# A slow machine needs patience, and is busy enough when a few ping at once.
+PING_TIMEOUT_MS, PINGERS = (300, 12) if SLOW == 1 else (1000, 6)
 DIRTY_VM, DIRTY_RATE, DIRTY_MIB = "VM1", round(2000 / SLOW), 16
 
 
