@@ -77,7 +77,7 @@ struct vmbus_range {
 };
 
 #define VMBUS_MAX_PACKET_BYTES 16384 /* larger ones break the channel */
-#define VMBUS_MAX_RANGES       512
+#define VMBUS_MAX_RANGES       576
 
 struct vmbus_packet {
 	uint16_t type;
@@ -127,6 +127,36 @@ int vmbus_gpadl_write(
  */
 int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *ranges,
 	unsigned n_ranges, uint32_t offset, void *ret_data, size_t size_bytes);
+/* The other way, marked dirty. */
+int vmbus_ranges_write(struct vmbus_channel *channel, const struct vmbus_range *ranges,
+	unsigned n_ranges, uint32_t offset, const void *data, size_t size_bytes);
+/* Host windows on [offset, offset + size_bytes) of the ranges, neighbouring pages merged, for bulk
+ * data that is not interpreted (base/gpa.h). Returns the number of pieces; -EFAULT; -E2BIG. They
+ * stay valid as long as the partition's memory, whatever becomes of packet and channel. Whoever
+ * wrote through them calls vmbus_iov_mark_dirty() when the bytes are in place. */
+int vmbus_ranges_iov(struct vmbus_channel *channel, const struct vmbus_range *ranges,
+	unsigned n_ranges, uint32_t offset, size_t size_bytes, struct iovec *ret_iov,
+	unsigned max_iov);
+void vmbus_iov_mark_dirty(struct vmbus_channel *channel, const struct iovec *iov, unsigned n_iov);
+
+/* Sub-channels: more pairs of rings for one device, each with a worker of its own. They are added
+ * right after the offer, before the bus first starts, and stay dormant - no relid, unknown to the
+ * guest - until its driver asked for them in the device's own protocol and the device calls
+ * vmbus_subchannels_offer(). `device` and `ops` are the sub-channel's own. sub_channel_index is 1,
+ * 2, ... in the order of the calls.
+ *
+ * When the primary is closed (by the guest, unload, reset, vmbus_offer_remove()) the bus closes and
+ * rescinds those that were offered first - close() comes for the open ones, before the primary's -
+ * and they are dormant again; a relid is used again once the guest released it. Freed with the
+ * primary. */
+int vmbus_subchannel_add(struct vmbus_channel *primary, const struct vmbus_device_ops *ops,
+	void *device, struct vmbus_channel **ret_channel);
+/* [worker of the primary] Offer sub-channels 1..n_channels, those that are not yet. The offers go
+ * out after everything that this call of work() sent is visible to the guest, in order. -EINVAL:
+ * there are not so many. */
+int vmbus_subchannels_offer(struct vmbus_channel *primary, unsigned n_channels);
+/* The VP that the guest wants this channel's interrupts on; of an open channel. Any thread. */
+uint32_t vmbus_channel_target_vp(const struct vmbus_channel *channel);
 
 /* Restore: the bus unit comes first and re-creates open channels and GPADLs without calling open();
  * the device's own unit then finds its channel open and fetches its GPADLs by id. The bus also

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * partition.h - a child partition on KVM: RAM, virtual processors, interrupts, the Hyper-V
- * interface (all of it in user space, so it is the same on every kind of KVM), a serial port and
- * the PVH loader.
+ * interface (all of it in user space, so it is the same on every kind of KVM), a small chipset and
+ * loaders for kernels.
  *
- * Life: partition_new() - partition_load_elf() or a restore - units started - running - units
- * stopped - partition_free(). The VP threads run between start and stop of the "vp" unit.
+ * Life: partition_new() - partition_boot() or a restore - units started - running - units
+ * stopped - partition_free(). A reset ends a run (PARTITION_END_RESET); the owner makes a new
+ * partition, so that nothing of the old life is left over. The VP threads run between start and
+ * stop of the "vp" unit.
  *
  * Units (base/unit.h): partition_register_hv_unit() registers "hv" (partition MSRs, SynIC,
  * reference time, serial) and partition_register_vp_unit() "vp" (every register of every VP).
@@ -19,12 +21,17 @@
  * KVM: Linux 5.16 or later; on hardware, or one that virtualises without it (there a guest runs
  * natively in ring 3 only).
  *
- * Machine: local APICs, IOAPIC and PICs in KVM; a 16550A at 0x3f8 (IRQ 4); a 16-bit OUT of 0x2000
- * to port 0x604 powers off; the doorbell port (vmbus/proto/viaduct_cpuid.h). No ACPI, PIT or RTC.
- * Other ports and addresses read all ones. RAM from 0 to at most 3 GiB, the rest from 4 GiB on.
+ * Machine: local APICs, IOAPIC and PICs in KVM; a 16550A at 0x3f8 (IRQ 4); a CMOS clock; ACPI
+ * tables with the VMBUS device, fixed power management registers at 0x600 (a 16-bit OUT of 0x2000
+ * to port 0x604 powers off) and a reset register; the doorbell port
+ * (vmbus/proto/viaduct_cpuid.h). With video also PCI configuration access with a host bridge and
+ * the display function 1414:5353, whose window is the partition's video memory. No PIT, HPET or
+ * keyboard controller. Other ports and addresses read all ones. RAM from 0 to at most 3 GiB, the
+ * rest from 4 GiB on; memory that is added later behind that.
  *
  * Sources: TLFS 6.0b (feature discovery, hypercalls, inter-partition communication, timers);
- * Linux Documentation/virt/kvm/api.rst; Xen PVH start-of-day structure.
+ * Linux Documentation/virt/kvm/api.rst and Documentation/x86/boot.rst; Xen PVH start-of-day
+ * structure; ACPI 6.4; MC146818; PCI Local Bus 3.0.
  */
 #ifndef VIADUCT_NODE_HV_PARTITION_H
 #define VIADUCT_NODE_HV_PARTITION_H
@@ -37,6 +44,11 @@
 #define PARTITION_MIN_RAM_BYTES  (16ULL << 20)
 #define PARTITION_MAX_RAM_BYTES  (256ULL << 30)
 #define PARTITION_RAM_UNIT_BYTES (2ULL << 20)
+/* What is added to a running partition comes in these. */
+#define PARTITION_ADD_UNIT_BYTES (128ULL << 20)
+/* The window of the display function; also what the VMBUS device may place there. */
+#define PARTITION_VRAM_GPA       0xf8000000ULL
+#define PARTITION_VRAM_MAX_BYTES (64ULL << 20)
 
 /* The process gives the signal SIGRTMIN + PARTITION_KICK_SIGNAL to the VP threads: its handler does
  * nothing, and nobody else may use it. */
@@ -44,9 +56,9 @@
 
 enum partition_end {
 	PARTITION_END_POWEROFF, /* the guest asked for it */
-	PARTITION_END_RESET,    /* the guest asked for it (HV_X64_MSR_RESET) */
+	PARTITION_END_RESET,    /* the guest asked for it (MSR, reset register, 0x64) */
 	PARTITION_END_TRIPLE_FAULT,
-	PARTITION_END_CRASH, /* through the crash MSRs; text has the parameters */
+	PARTITION_END_CRASH, /* crash MSRs; text has the parameters and the guest's message */
 	PARTITION_END_ERROR, /* KVM could not go on; text says why */
 };
 
@@ -70,6 +82,10 @@ struct partition_config {
 	int kvm_fd;         /* /dev/kvm, opened by somebody who may; stays the caller's */
 	unsigned n_vps;     /* 1..PARTITION_MAX_VPS */
 	uint64_t ram_bytes; /* a multiple of 2 MiB */
+	/* What ram_bytes may grow to by partition_memory_add(); 0: not at all. Units of
+	 * PARTITION_ADD_UNIT_BYTES above ram_bytes count. */
+	uint64_t max_ram_bytes;
+	uint64_t vram_bytes; /* 0: no video; else a multiple of 1 MiB, a power of two */
 	const struct partition_ops *ops;
 	void *data;
 };
@@ -82,11 +98,28 @@ int partition_new(const struct partition_config *config, struct partition **ret_
 	const char **ret_missing);
 void partition_free(struct partition *partition);
 
-/* Load a PVH ELF (64-bit static ELF with the XEN_ELFNOTE_PHYS32_ENTRY note) and set VP 0 to its
- * entry with a start-info page and `cmdline`. The file is hostile. -ENOEXEC with *ret_why (static
- * text). */
-int partition_load_elf(
-	struct partition *partition, int elf_fd, const char *cmdline, const char **ret_why);
+/* Load a kernel and set VP 0 to its entry. What it is is found out from the file:
+ *
+ *	a Linux bzImage (boot protocol 2.12 or later, 64-bit entry)
+ *	an ELF with the XEN_ELFNOTE_PHYS32_ENTRY note (PVH)
+ *	any other 64-bit ELF: a Linux vmlinux, entered as a bzImage's kernel would be
+ *
+ * with memory map, ACPI tables, command line and initial RAM disk. Both files are hostile. -ENOEXEC
+ * with *ret_why (static text). */
+struct partition_boot {
+	int kernel_fd;
+	int initrd_fd; /* -1: none */
+	const char *cmdline;
+};
+int partition_boot(
+	struct partition *partition, const struct partition_boot *boot, const char **ret_why);
+
+/* Give the memory of whole pages of RAM back to the host; they read as zeroes from then on. Parts
+ * outside RAM: -EINVAL. [any] */
+int partition_memory_release(struct partition *partition, gpa_t first, uint64_t size_bytes);
+/* Make `size_bytes` (a multiple of PARTITION_ADD_UNIT_BYTES) more memory appear, behind what was
+ * added before; *ret_first says where. -ENOSPC: max_ram_bytes is reached. [any] */
+int partition_memory_add(struct partition *partition, uint64_t size_bytes, gpa_t *ret_first);
 
 struct gpa_space *partition_memory(struct partition *partition); /* [any] */
 unsigned partition_n_vps(const struct partition *partition);     /* [any] */

@@ -109,15 +109,15 @@ static int set_entry_state(struct vp *vp, uint32_t entry)
 	return r < 0 ? r : kvm_call(vp->fd, KVM_SET_REGS, &regs);
 }
 
-int partition_load_elf(
-	struct partition *partition, int elf_fd, const char *cmdline, const char **ret_why)
+int partition_boot(
+	struct partition *partition, const struct partition_boot *boot, const char **ret_why)
 {
 	uint32_t entry;
-	int r = pvh_load(partition->memory, elf_fd, &entry, ret_why);
+	int r = pvh_load(partition->memory, boot->kernel_fd, &entry, ret_why);
 
 	if (r < 0)
 		return r;
-	r = pvh_write_start_info(partition->memory, cmdline);
+	r = pvh_write_start_info(partition->memory, boot->cmdline);
 	if (r == -E2BIG) {
 		*ret_why = "the command line is too long";
 		return -ENOEXEC;

@@ -277,8 +277,11 @@ int vm_build(struct vm *vm, const struct vm_spec *spec, const int *fds, size_t n
 		return r;
 	}
 	if (!spec->incoming) {
+		struct partition_boot boot = {
+			.kernel_fd = fds[n_fds - 1], .initrd_fd = -1, .cmdline = spec->cmdline};
+
 		what = NULL;
-		r = partition_load_elf(vm->partition, fds[n_fds - 1], spec->cmdline, &what);
+		r = partition_boot(vm->partition, &boot, &what);
 		if (r < 0) {
 			snprintf(error, error_size_bytes, "the kernel cannot be loaded: %s",
 				what ? what : strerror(-r));

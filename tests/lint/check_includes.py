@@ -43,9 +43,9 @@ ONLY = {
 PUBLIC = {
     "base": None,
     "vmbus/proto": None,
-    "vmbus": ["vmbus.h", "channel.h"],
+    "vmbus": ["vmbus.h", "channel.h", "storvsp.h", "synthvid.h", "synthinput.h", "ic.h", "dynmem.h"],
     "fabric": ["client.h", "open.h"],
-    "csv": ["csv.h"],
+    "csv": ["csv.h", "disk.h"],
     "migrate": ["migrate.h"],
     "node/hv": ["partition.h"],
     "cluster": ["cluster.h"],
@@ -69,6 +69,10 @@ LIBRARIES = [
     ("sqlite3.h", ["cluster"], 1),
     ("openssl/", None, 1),
     ("linux/kvm.h", ["node/hv"], None),
+    ("liburing.h", ["csv"], 1),
+    ("rfb/", ["node/vm"], 1),
+    ("png.h", ["node/vm"], 1),
+    ("seccomp.h", ["node/vm"], 1),
     ("cmocka.h", [], 0),
 ]
 # Each API of corosync is a library of its own; these two are its common vocabulary.

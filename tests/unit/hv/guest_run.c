@@ -130,10 +130,11 @@ struct guest_run *guest_load(const char *program, unsigned n_vps)
 {
 	struct guest_run *run = guest_new(n_vps);
 	int elf_fd = open(GUEST_ELF, O_RDONLY | O_CLOEXEC);
+	struct partition_boot boot = {.kernel_fd = elf_fd, .initrd_fd = -1, .cmdline = program};
 	const char *why = NULL;
 
 	assert_true(elf_fd >= 0);
-	assert_int_equal(partition_load_elf(run->partition, elf_fd, program, &why), 0);
+	assert_int_equal(partition_boot(run->partition, &boot, &why), 0);
 	close(elf_fd);
 	return run;
 }
