@@ -164,6 +164,21 @@ void gpa_mark_dirty(struct gpa_space *space, gpa_t at, size_t size_bytes)
 	}
 }
 
+void gpa_mark_dirty_host(struct gpa_space *space, const void *host, size_t size_bytes)
+{
+	uintptr_t from = (uintptr_t)host, to = from + size_bytes;
+
+	/* Neighbours in the host may be far apart in the guest. */
+	for (size_t i = 0; i < space->n_regions; i++) {
+		struct gpa_region *r = &space->regions[i];
+		uintptr_t start = (uintptr_t)r->host;
+		uintptr_t first = MAX(from, start), end = MIN(to, start + r->size_bytes);
+
+		if (first < end)
+			region_mark(r, gpa_add(r->base, first - start), end - first);
+	}
+}
+
 size_t gpa_space_n_regions(const struct gpa_space *space)
 {
 	return space->n_regions;

@@ -64,6 +64,8 @@ void *gpa_window(struct gpa_space *space, gpa_t at, size_t size_bytes) _must_che
 
 /* Mark the pages of a range dirty; parts outside RAM are ignored. */
 void gpa_mark_dirty(struct gpa_space *space, gpa_t at, size_t size_bytes);
+/* The same by where the bytes are in the host, for windows whose address is no longer known. */
+void gpa_mark_dirty_host(struct gpa_space *space, const void *host, size_t size_bytes);
 
 /* Regions in the order they were added, for dirty logging and migration. */
 struct gpa_region {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmbus/channel.h"
 #include "vmbus/bus.h"
+#include "vmbus/ranges.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -408,8 +409,27 @@ int vmbus_channel_gpadl(
 int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *ranges,
 	unsigned n_ranges, uint32_t offset, void *ret_data, size_t size_bytes)
 {
-	return gpadl_ranges_read(
-		channel->bus->memory, ranges, n_ranges, offset, ret_data, size_bytes);
+	return ranges_read(channel->bus->memory, ranges, n_ranges, offset, ret_data, size_bytes);
+}
+
+int vmbus_ranges_write(struct vmbus_channel *channel, const struct vmbus_range *ranges,
+	unsigned n_ranges, uint32_t offset, const void *data, size_t size_bytes)
+{
+	return ranges_write(channel->bus->memory, ranges, n_ranges, offset, data, size_bytes);
+}
+
+int vmbus_ranges_iov(struct vmbus_channel *channel, const struct vmbus_range *ranges,
+	unsigned n_ranges, uint32_t offset, size_t size_bytes, struct iovec *ret_iov,
+	unsigned max_iov)
+{
+	return ranges_iov(
+		channel->bus->memory, ranges, n_ranges, offset, size_bytes, ret_iov, max_iov);
+}
+
+void vmbus_iov_mark_dirty(struct vmbus_channel *channel, const struct iovec *iov, unsigned n_iov)
+{
+	for (unsigned i = 0; i < n_iov; i++)
+		gpa_mark_dirty_host(channel->bus->memory, iov[i].iov_base, iov[i].iov_len);
 }
 
 bool vmbus_channel_is_open(const struct vmbus_channel *channel)
@@ -420,4 +440,9 @@ bool vmbus_channel_is_open(const struct vmbus_channel *channel)
 uint32_t vmbus_channel_relid(const struct vmbus_channel *channel)
 {
 	return __atomic_load_n(&channel->relid, __ATOMIC_ACQUIRE);
+}
+
+uint32_t vmbus_channel_target_vp(const struct vmbus_channel *channel)
+{
+	return __atomic_load_n(&channel->target_vp, __ATOMIC_ACQUIRE);
 }

@@ -29,6 +29,8 @@
 #include "vmbus/proto/ring.h"
 #include "vmbus/vmbus.h"
 
+#include <sys/uio.h>
+
 struct vmbus_channel;
 
 struct vmbus_device_ops {
@@ -127,7 +129,7 @@ int vmbus_gpadl_write(
  */
 int vmbus_ranges_read(struct vmbus_channel *channel, const struct vmbus_range *ranges,
 	unsigned n_ranges, uint32_t offset, void *ret_data, size_t size_bytes);
-/* The other way, marked dirty. */
+/* The other way, marked dirty. After -EFAULT part of it may have been written. */
 int vmbus_ranges_write(struct vmbus_channel *channel, const struct vmbus_range *ranges,
 	unsigned n_ranges, uint32_t offset, const void *data, size_t size_bytes);
 /* Host windows on [offset, offset + size_bytes) of the ranges, neighbouring pages merged, for bulk

@@ -36,10 +36,6 @@ void gpadl_copy_to(
 	const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data, size_t size_bytes);
 void gpadl_mark_dirty(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes);
 
-/* See vmbus_ranges_read(). */
-int gpadl_ranges_read(struct gpa_space *memory, const struct vmbus_range *ranges, unsigned n_ranges,
-	uint32_t offset, void *ret_data, size_t size_bytes);
-
 /* The address of a PFN that a guest named; false when there is no such address. */
 bool gpadl_pfn_address(const uint8_t *pfns, uint32_t index, gpa_t *ret_address);
 

@@ -4,10 +4,11 @@
  *
  * The input: {shape u8, indices and feature words of both rings, PFNs of ranges aside} and then
  * bytes that fill the data of the guest-to-host ring from its read index on. Every packet is taken
- * and read through to the end, ranges included, and answered into the other ring.
+ * and read through to the end, its ranges also written, and answered into the other ring.
  */
 #include "base/bytes.h"
 #include "vmbus/packet.h"
+#include "vmbus/ranges.h"
 
 #define N_RING_PAGES 5
 #define N_PAGES      24 /* of guest memory, from 0 on so that small PFNs are RAM */
@@ -72,12 +73,32 @@ static void fill_data(struct rig *rig, struct reader *in)
 	}
 }
 
+/* As many bytes as asked for, all of them the guest's. */
+static void look_through_windows(struct rig *rig, uint32_t at, size_t size_bytes, int expected)
+{
+	const struct vmbus_packet *packet = &rig->packet;
+	struct iovec iov[8];
+	int n = ranges_iov(
+		rig->memory, packet->ranges, packet->n_ranges, at, size_bytes, iov, ARRAY_LEN(iov));
+
+	check(n >= 0 ? expected == 0 : n == expected || n == -E2BIG);
+	for (int i = 0; i < n; i++) {
+		const uint8_t *base = iov[i].iov_base;
+
+		check(base >= rig->host &&
+			base + iov[i].iov_len <= rig->host + N_PAGES * GPA_PAGE_SIZE);
+		check(iov[i].iov_len <= size_bytes);
+		size_bytes -= iov[i].iov_len;
+	}
+	check(n < 0 || size_bytes == 0);
+}
+
 static void read_through(struct rig *rig)
 {
 	const struct vmbus_packet *packet = &rig->packet;
 	const uint8_t *end = rig->buffer + sizeof(rig->buffer);
 	uint64_t total_bytes = 0;
-	uint8_t bytes[3000];
+	uint8_t bytes[3000] = {0};
 
 	check(packet->payload >= rig->buffer && packet->payload_bytes <= sizeof(rig->buffer));
 	check(packet->payload + packet->payload_bytes <= end);
@@ -88,11 +109,14 @@ static void read_through(struct rig *rig)
 		total_bytes += packet->ranges[i].byte_count;
 	}
 	for (uint64_t at = 0; at <= total_bytes && at < 40000; at += sizeof(bytes)) {
-		int err = gpadl_ranges_read(rig->memory, packet->ranges, packet->n_ranges,
-			(uint32_t)at, bytes, sizeof(bytes));
+		int err = ranges_read(rig->memory, packet->ranges, packet->n_ranges, (uint32_t)at,
+			bytes, sizeof(bytes));
 
 		check(err == 0 || err == -EFAULT);
 		check(err || at + sizeof(bytes) <= total_bytes);
+		check(ranges_write(rig->memory, packet->ranges, packet->n_ranges, (uint32_t)at,
+			      bytes, sizeof(bytes)) == err);
+		look_through_windows(rig, (uint32_t)at, sizeof(bytes), err);
 	}
 }
 

@@ -168,6 +168,27 @@ static void test_marks(void **state)
 	assert_int_equal(dirty_pages(f, 0), 0);
 }
 
+static void test_marks_by_host_address(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Neighbours in the host, two regions. */
+	gpa_mark_dirty_host(f->space, f->low + LOW_PAGES / 2 * GPA_PAGE_SIZE - 1, 2);
+	assert_int_equal(dirty_pages(f, 0), 1);
+	assert_true(bitmap_test(gpa_space_region(f->space, 0)->dirty, LOW_PAGES / 2 - 1));
+	assert_int_equal(dirty_pages(f, 1), 1);
+	assert_true(bitmap_test(gpa_space_region(f->space, 1)->dirty, 0));
+	gpa_mark_dirty_host(f->space, f->high + 7 * GPA_PAGE_SIZE, GPA_PAGE_SIZE);
+	assert_int_equal(dirty_pages(f, 2), 1);
+	assert_true(bitmap_test(gpa_space_region(f->space, 2)->dirty, 7));
+
+	/* Nothing of nothing, and nothing that is not RAM. */
+	gpa_mark_dirty_host(f->space, f->high, 0);
+	gpa_mark_dirty_host(f->space, &f, sizeof(f));
+	gpa_mark_dirty_host(f->space, f->high + HIGH_PAGES * GPA_PAGE_SIZE, 1);
+	assert_int_equal(dirty_pages(f, 2), 1);
+}
+
 static void marker(void *data)
 {
 	struct fixture *f = data;
@@ -198,6 +219,7 @@ int main(void)
 			test_refused_accesses_change_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_windows_stay_in_one_region, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_marks_by_host_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_marks_of_threads_are_not_lost, setup, teardown),
 	};

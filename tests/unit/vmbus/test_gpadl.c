@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * GPADLs as runs of bytes, and the ranges of GPA-direct packets.
+ * GPADLs as runs of bytes.
  */
 #include "guest_ring.h"
 #include "vmbus/gpadl.h"
@@ -94,61 +94,12 @@ static void test_not_ram(void **state _unused_)
 	assert_int_equal(make(edge, 3, &gpadl), -EFAULT);
 }
 
-static void test_ranges(void **state _unused_)
-{
-	uint64_t pfns[] = {guest_pfn(3), guest_pfn(8), guest_pfn(2)};
-	struct vmbus_range ranges[] = {
-		{.byte_count = 10, .byte_offset = 100, .pfns = (uint8_t *)pfns, .n_pfns = 1},
-		{.byte_count = 0, .byte_offset = 0, .pfns = (uint8_t *)pfns, .n_pfns = 0},
-		{.byte_count = 20, .byte_offset = 4090, .pfns = (uint8_t *)&pfns[1], .n_pfns = 2},
-	};
-	uint8_t got[32];
-
-	memcpy(guest_page(&memory, 3) + 100, "0123456789", 10);
-	memcpy(guest_page(&memory, 8) + 4090, "abcdef", 6);
-	memcpy(guest_page(&memory, 2), "ghijklmnopqrst", 14);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 0, got, 30), 0);
-	assert_memory_equal(got, "0123456789abcdefghijklmnopqrst", 30);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 8, got, 5), 0);
-	assert_memory_equal(got, "89abc", 5);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 17, got, 13), 0);
-	assert_memory_equal(got, "hijklmnopqrst", 13);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 30, got, 0), 0);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 17, got, 14), -EFAULT);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 3, 0xffffffff, got, 1), -EFAULT);
-	assert_int_equal(gpadl_ranges_read(memory.space, ranges, 0, 0, got, 1), -EFAULT);
-}
-
-/* An offset beyond the first page, PFNs that are no memory. */
-static void test_odd_ranges(void **state _unused_)
-{
-	uint64_t pfns[] = {UINT64_MAX, guest_pfn(4)};
-	struct vmbus_range range = {
-		.byte_count = 4,
-		.byte_offset = 4096 + 7,
-		.pfns = (uint8_t *)pfns,
-		.n_pfns = 2,
-	};
-	uint8_t got[8];
-
-	memcpy(guest_page(&memory, 4) + 7, "wxyz", 4);
-	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 0, got, 4), 0);
-	assert_memory_equal(got, "wxyz", 4);
-	range.byte_offset = 4095;
-	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 1, got, 1), 0);
-	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 0, got, 1), -EFAULT);
-	pfns[0] = guest_pfn(16);
-	assert_int_equal(gpadl_ranges_read(memory.space, &range, 1, 0, got, 1), -EFAULT);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_ram, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ranges, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_odd_ranges, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
