@@ -46,7 +46,15 @@ struct disk_info {
 	char serial[DISK_SERIAL_MAX_LEN + 1];
 };
 
-/* The submitter's, untouched by it until reap() returned it. */
+/* The submitter's, untouched by it until reap() returned it; the backend leaves all but `result` as
+ * it was.
+ *
+ * Pieces of `iov` may start anywhere and have any length. Where the backend's transfers need
+ * alignment (O_DIRECT) it copies what is not, through a bounded amount of memory: correct, but
+ * slow. Requests whose pieces start at page boundaries and are whole blocks long are never copied.
+ *
+ * The backend trusts nothing of this: what is beyond the disk or contradicts itself is answered
+ * with -EINVAL. */
 struct disk_request {
 	enum disk_op op;
 	bool fua;              /* a write that is on stable storage when it completes */
@@ -59,8 +67,10 @@ struct disk_request {
 };
 
 struct disk_ops {
-	/* `event_fd` is an eventfd of the caller's that becomes readable when there is something to
-	 * reap; it outlives the queue. At set-up only. */
+	/* `event_fd` is an eventfd (EFD_NONBLOCK) of the caller's that becomes readable when there
+	 * is something to reap, and stays so when reap() returned less than there is; it outlives
+	 * the queue. The thread that waits for it uses poll(): epoll_wait() may be interrupted by
+	 * the kernel's own completions. At set-up only. */
 	int (*queue_new)(void *backend, int event_fd, void **ret_queue);
 	/* Nothing is under way. NULL is fine. */
 	void (*queue_free)(void *queue);

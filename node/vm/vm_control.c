@@ -1,19 +1,22 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * vm_control.c - the operations of the control channel (base/chan.h). A VM is configured first:
+ *
+ *	vm.configure {name, vps, memory_bytes, min_memory_bytes, max_memory_bytes, vram_bytes,
+ *	              cmdline, incoming, initrd: bool, nics: [{mac, mtu}]}
+ *	             with descriptors kvm, three for each NIC, kernel (unless incoming), initrd
+ *	disk.attach  {lun, kind, id, serial, read_only} with the disk's file; once for each disk
+ *	vm.start, or vm.load / mig.in for state and then vm.start
+ *
+ * The rest may come at any time; each says what it takes beside its handler. Events to the service:
+ * serial {data}, vm.heartbeat {state}, vm.ended {how, text}, mig.*, save.progress.
+ */
 #include "node/vm/vm.h"
 
 #include "base/log.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* One request of the service. `ret_reply` and `error` may be left alone. */
-struct vm_request {
-	const struct json *message;
-	int *fds;
-	size_t n_fds;
-	struct json *reply;
-	char error[256];
-};
 
 static int op_configure(struct vm *vm, struct vm_request *q)
 {
@@ -47,21 +50,6 @@ static int op_info(struct vm *vm, struct vm_request *q)
 	return 0;
 }
 
-static int op_serial(struct vm *vm, struct vm_request *q)
-{
-	const char *text = json_get_string(q->message, "text", NULL);
-	int r;
-
-	if (!text)
-		return -EINVAL;
-	/* Typing interrupts the guest: not while a start puts its interrupt controllers in order.
-	 */
-	pthread_mutex_lock(&vm->lock);
-	r = partition_serial_input(vm->partition, text, strlen(text));
-	pthread_mutex_unlock(&vm->lock);
-	return r;
-}
-
 static int op_link(struct vm *vm, struct vm_request *q)
 {
 	int64_t nic = json_get_int(q->message, "nic", -1);
@@ -73,6 +61,10 @@ static int op_link(struct vm *vm, struct vm_request *q)
 
 static int op_migrate_out(struct vm *vm, struct vm_request *q)
 {
+	const char *to = json_get_string(q->message, "to", NULL);
+
+	if (to)
+		vm_announce_move(vm, to);
 	return vm_migrate_out(vm, q->message, q->fds, q->n_fds);
 }
 
@@ -162,7 +154,19 @@ static const struct vm_op {
 	{"vm.start", op_start, true},
 	{"vm.pause", op_pause, true},
 	{"vm.info", op_info, false},
-	{"vm.serial", op_serial, true},
+	{"vm.serial", vm_op_serial, true},
+	{"vm.shutdown", vm_op_shutdown, true},
+	{"vm.freeze", vm_op_freeze, true},
+	{"vm.thaw", vm_op_thaw, true},
+	{"vm.item", vm_op_item, true},
+	{"vm.memory", vm_op_memory, true},
+	{"vm.type", vm_op_type, true},
+	{"vm.screenshot", vm_op_screenshot, true},
+	{"vm.viewer", vm_op_viewer, true},
+	{"disk.attach", vm_op_disk_attach, true},
+	{"disk.detach", vm_op_disk_detach, true},
+	{"disk.medium", vm_op_disk_medium, true},
+	{"disk.resized", vm_op_disk_resized, true},
 	{"vm.link", op_link, true},
 	{"vm.save", op_save, true},
 	{"vm.load", op_load, true},
@@ -176,7 +180,7 @@ void vm_on_message(struct chan *chan, uint64_t id, const char *op, const struct 
 	int *fds, size_t n_fds, void *data)
 {
 	struct vm *vm = data;
-	struct vm_request q = {.message = message, .fds = fds, .n_fds = n_fds};
+	struct vm_request q = {.id = id, .message = message, .fds = fds, .n_fds = n_fds};
 	int r = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < ARRAY_LEN(vm_op_table); i++) {
@@ -192,6 +196,8 @@ void vm_on_message(struct chan *chan, uint64_t id, const char *op, const struct 
 		log_warning("%s: %s", op, q.error[0] ? q.error : strerror(-r));
 		json_unref(take_ptr(q.reply));
 	}
+	if (q.deferred)
+		return;
 	if (id)
 		chan_reply(chan, id, r, q.error[0] ? q.error : NULL, q.reply, NULL, 0);
 	else

@@ -55,6 +55,40 @@ static int parse_nics(const struct json *nics, struct vm_spec *spec, char *error
 	return 0;
 }
 
+/* Of start, minimum and maximum the start is needed; what is absent equals it. */
+static int parse_memory(
+	const struct json *message, struct vm_spec *spec, char *error, size_t size_bytes)
+{
+	int64_t memory = json_get_int(message, "memory_bytes", 0);
+	int64_t min = json_get_int(message, "min_memory_bytes", memory);
+	int64_t max = json_get_int(message, "max_memory_bytes", memory);
+	int64_t vram = json_get_int(message, "vram_bytes", VM_DEFAULT_VRAM_BYTES);
+
+	if (memory < (int64_t)PARTITION_MIN_RAM_BYTES ||
+		memory > (int64_t)PARTITION_MAX_RAM_BYTES || memory % (2 << 20))
+		return refuse(error, size_bytes,
+			"%lld bytes of memory: a multiple of 2 MiB from 16 MiB to 256 GiB is "
+			"needed",
+			(long long)memory);
+	if (min < (int64_t)PARTITION_MIN_RAM_BYTES || min > memory || max < memory ||
+		max > (int64_t)PARTITION_MAX_RAM_BYTES || min % (2 << 20) || max % (2 << 20))
+		return refuse(error, size_bytes,
+			"memory between %lld and %lld bytes does not fit a start with %lld: all "
+			"are multiples of 2 MiB, in this order",
+			(long long)min, (long long)max, (long long)memory);
+	if (vram < 0 || vram > (int64_t)PARTITION_VRAM_MAX_BYTES || vram & (vram - 1) ||
+		(vram && vram < 1 << 20))
+		return refuse(error, size_bytes,
+			"%lld bytes of video memory: 0 or a power of two from 1 MiB to 64 MiB is "
+			"needed",
+			(long long)vram);
+	spec->memory_bytes = (uint64_t)memory;
+	spec->min_memory_bytes = (uint64_t)min;
+	spec->max_memory_bytes = (uint64_t)max;
+	spec->vram_bytes = (uint64_t)vram;
+	return 0;
+}
+
 int vm_spec_parse(
 	const struct json *message, struct vm_spec *ret_spec, char *error, size_t error_size_bytes)
 {
@@ -62,7 +96,6 @@ int vm_spec_parse(
 	const char *name = json_get_string(message, "name", "");
 	const char *cmdline = json_get_string(message, "cmdline", "");
 	int64_t n_vps = json_get_int(message, "vps", 1);
-	int64_t memory = json_get_int(message, "memory_bytes", 0);
 	int r;
 
 	if (!name[0] || strlen(name) > VM_NAME_MAX_LEN)
@@ -75,20 +108,17 @@ int vm_spec_parse(
 		return refuse(error, error_size_bytes,
 			"%lld virtual processors: 1 to %d are possible", (long long)n_vps,
 			PARTITION_MAX_VPS);
-	if (memory < (int64_t)PARTITION_MIN_RAM_BYTES ||
-		memory > (int64_t)PARTITION_MAX_RAM_BYTES || memory % (2 << 20))
-		return refuse(error, error_size_bytes,
-			"%lld bytes of memory: a multiple of 2 MiB from 16 MiB to 256 GiB is "
-			"needed",
-			(long long)memory);
+	r = parse_memory(message, &spec, error, error_size_bytes);
+	if (r < 0)
+		return r;
 	r = parse_nics(json_get(message, "nics"), &spec, error, error_size_bytes);
 	if (r < 0)
 		return r;
 	strcpy(spec.name, name);
 	strcpy(spec.cmdline, cmdline);
 	spec.n_vps = (unsigned)n_vps;
-	spec.memory_bytes = (uint64_t)memory;
 	spec.incoming = json_get_bool(message, "incoming", false);
+	spec.has_initrd = !spec.incoming && json_get_bool(message, "initrd", false);
 	*ret_spec = spec;
 	return 0;
 }

@@ -1,4 +1,5 @@
 """One VM process, driven as viaductd drives it."""
+import base64
 import os
 import re
 import secrets
@@ -25,22 +26,38 @@ class VmHost(Child):
         super().__init__(os.path.join(bin_directory, "viaduct-vmhost"), log)
         self.name, self.text_read = name, 0
 
-    def configure(self, kernel=None, cmdline="", memory_mib=64, ports=(), macs=()):
-        """`kernel` None: wait for state. `ports`: three descriptors for each adapter."""
+    def configure(self, kernel=None, cmdline="", memory_mib=64, ports=(), macs=(), initrd=None, mtu=1500, vps=1,
+                  **fields):
+        """`kernel` None: wait for state. `ports`: three descriptors for each adapter. `fields`: anything else that
+        vm.configure takes."""
         fds = [os.open("/dev/kvm", os.O_RDWR)]
         fds += [fd for port in ports for fd in port]
-        if kernel:
-            fds.append(os.open(kernel, os.O_RDONLY))
+        fds += [os.open(path, os.O_RDONLY) for path in (kernel, initrd) if kernel and path]
+        fields.setdefault("vram_bytes", 0)
         try:
-            return self.call("vm.configure", fds, name=self.name, memory_bytes=memory_mib << 20, vps=1,
-                             cmdline=cmdline, incoming=not kernel,
-                             nics=[{"mac": mac, "mtu": 1500} for mac in macs])[0]
+            return self.call("vm.configure", fds, name=self.name, memory_bytes=memory_mib << 20, vps=vps,
+                             cmdline=cmdline, incoming=not kernel, initrd=bool(kernel and initrd),
+                             nics=[{"mac": mac, "mtu": mtu} for mac in macs], **fields)[0]
         finally:
             for fd in fds:
                 os.close(fd)
 
+    def attach(self, lun, path=None, kind="disk", read_only=False, direct=False):
+        """A disk in a file; a DVD drive with an image or, without `path`, empty."""
+        flags = os.O_RDONLY if read_only or kind == "dvd" else os.O_RDWR
+        fds = [os.open(path, flags | (os.O_DIRECT if direct else 0))] if path else []
+        try:
+            self.call("disk.attach", fds, lun=lun, kind=kind, read_only=read_only, id=f"{lun:032x}",
+                      serial=f"disk{lun}")
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def serial_bytes(self):
+        return b"".join(base64.b64decode(m["data"]) for _, m in list(self.events) if m["op"] == "serial")
+
     def serial_text(self):
-        return "".join(m["text"] for _, m in list(self.events) if m["op"] == "serial")
+        return self.serial_bytes().decode("utf-8", "replace").replace("\r", "")
 
     def command(self, line, timeout=20):
         """Type a line to the probe guest; its answer."""
