@@ -264,15 +264,19 @@ static int dummy_recv(void *port, struct eth_hdr *ret_hdr, void *data, size_t ca
 	return r;
 }
 
-static bool dummy_arm(void *port, bool want_space)
+static uint32_t dummy_arm(void *port, uint32_t events)
 {
 	struct eth_dummy *dummy = port;
-	bool ready;
+	uint32_t ready = 0;
 
 	pthread_mutex_lock(&dummy->lock);
-	ready = dummy->n_injected || (want_space && dummy->room);
-	dummy->wakes_for_frames = !ready;
-	dummy->wakes_for_room = !ready && want_space;
+	if (dummy->n_injected)
+		ready |= ETH_FRAMES;
+	if (dummy->room)
+		ready |= ETH_ROOM;
+	ready &= events;
+	dummy->wakes_for_frames = !ready && events & ETH_FRAMES;
+	dummy->wakes_for_room = !ready && events & ETH_ROOM;
 	pthread_mutex_unlock(&dummy->lock);
 	return ready;
 }

@@ -8,8 +8,9 @@
  * without num_buffers), so it can be handed to TAP and AF_PACKET as it is. csum_start counts from
  * the first byte of the frame, tags included.
  *
- * Threads: send and recv of one port are called by one thread (the VSP's worker); a backend may run
- * others behind them. After stop() returns no callback or access is under way.
+ * Threads: a port has a sending side (send, flush, arm for room) and a receiving side (recv, arm
+ * for frames). The two may be used at the same time, each by one thread at a time; who has several
+ * threads serialises them. A backend may run others behind.
  */
 #ifndef VIADUCT_BASE_ETH_OPS_H
 #define VIADUCT_BASE_ETH_OPS_H
@@ -53,6 +54,12 @@ enum eth_cap {
 	ETH_CAP_TSO6 = 1 << 2,
 };
 
+/* What arm() asks for and answers with. */
+enum eth_event {
+	ETH_FRAMES = 1 << 0, /* received frames */
+	ETH_ROOM = 1 << 1,   /* room to send */
+};
+
 struct eth_ops {
 	/* enum eth_cap bits, constant. */
 	uint32_t (*caps)(void *port);
@@ -65,9 +72,10 @@ struct eth_ops {
 	 * `capacity_bytes` is dropped and counted, and the next one is tried. */
 	int (*recv)(void *port, struct eth_hdr *ret_hdr, void *data, size_t capacity_bytes,
 		size_t *ret_size_bytes);
-	/* Before sleeping on event_fd: ask to be woken for received frames and, when `want_space`,
-	 * for room to send. Returns true when there is something to do already (do not sleep). */
-	bool (*arm)(void *port, bool want_space);
+	/* Before sleeping on event_fd: ask to be woken for these events, enum eth_event bits.
+	 * Returns those of them that are there already (do not sleep then); 0: the first that comes
+	 * wakes, and now and then something older does. */
+	uint32_t (*arm)(void *port, uint32_t events);
 	/* Reads like an eventfd; readable after arm() when there is something to do; the caller
 	 * reads it empty. */
 	int (*event_fd)(void *port);

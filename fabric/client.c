@@ -13,7 +13,8 @@ struct fabric_client {
 	struct shm_consumer from_switch;
 	int kick_switch_fd;
 	int kick_vm_fd;
-	uint64_t n_rx_dropped;
+	const char *why;       /* atomic: what broke a ring; the two sides tell each other */
+	uint64_t n_rx_dropped; /* atomic, the receiving side's */
 };
 
 static void kick_switch(struct fabric_client *client)
@@ -25,9 +26,21 @@ static void kick_switch(struct fabric_client *client)
 	(void)written;
 }
 
+static const char *why_broken(const struct fabric_client *client)
+{
+	return __atomic_load_n(&client->why, __ATOMIC_RELAXED);
+}
+
+/* After each use of a ring. */
+static void note_broken(struct fabric_client *client, const char *why)
+{
+	if (why)
+		__atomic_store_n(&client->why, why, __ATOMIC_RELAXED);
+}
+
 static bool is_dead(const struct fabric_client *client)
 {
-	return client->to_switch.why || client->from_switch.why ||
+	return why_broken(client) ||
 	       __atomic_load_n(&client->port->switch_state, __ATOMIC_RELAXED) != SHM_PORT_LIVE;
 }
 
@@ -60,6 +73,7 @@ static int client_send(
 	if (frame_bytes < ETH_HEADER_BYTES || is_dead(client))
 		return -EINVAL;
 	r = shm_producer_put(&client->to_switch, hdr, iov, n_iov);
+	note_broken(client, client->to_switch.why);
 	return r == -EBADMSG ? -EINVAL : r;
 }
 
@@ -102,25 +116,34 @@ static int client_recv(void *port, struct eth_hdr *ret_hdr, void *data, size_t c
 			*ret_size_bytes = frame_bytes;
 			return 0;
 		}
-		client->n_rx_dropped++;
+		__atomic_fetch_add(&client->n_rx_dropped, 1, __ATOMIC_RELAXED);
 	}
+	note_broken(client, client->from_switch.why);
 	give_room_back(client);
 	return -EAGAIN;
 }
 
-static bool client_arm(void *port, bool want_space)
+/* A dead port has nothing to wake up for but whoever waits for room: what is sent is refused. */
+static uint32_t client_arm(void *port, uint32_t events)
 {
 	struct fabric_client *client = port;
-	bool has_data, has_space;
+	uint32_t ready = 0;
 
-	/* A dead port has nothing to wake up for, and refuses what is sent. */
 	if (is_dead(client))
-		return false;
-	client_flush(client);
-	give_room_back(client);
-	has_data = shm_consumer_arm(&client->from_switch);
-	has_space = want_space && shm_producer_arm(&client->to_switch);
-	return has_data || has_space;
+		return events & ETH_ROOM;
+	if (events & ETH_FRAMES) {
+		give_room_back(client);
+		if (shm_consumer_arm(&client->from_switch))
+			ready |= ETH_FRAMES;
+		note_broken(client, client->from_switch.why);
+	}
+	if (events & ETH_ROOM) {
+		client_flush(client);
+		if (shm_producer_arm(&client->to_switch))
+			ready |= ETH_ROOM;
+		note_broken(client, client->to_switch.why);
+	}
+	return ready;
 }
 
 static int client_event_fd(void *port)
@@ -149,11 +172,11 @@ void fabric_client_set_rx_caps(struct fabric_client *client, uint32_t caps)
 
 void fabric_client_get_info(const struct fabric_client *client, struct fabric_client_info *ret_info)
 {
-	const char *why = client->to_switch.why ?: client->from_switch.why;
+	const char *why = why_broken(client);
 
 	ret_info->dead = is_dead(client);
 	ret_info->reason = ret_info->dead ? why ?: "the switch shut the port" : NULL;
-	ret_info->n_rx_dropped = client->n_rx_dropped;
+	ret_info->n_rx_dropped = __atomic_load_n(&client->n_rx_dropped, __ATOMIC_RELAXED);
 }
 
 /* Sealed, or the other side could make our accesses fault. */

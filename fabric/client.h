@@ -11,7 +11,7 @@
  * hold together shuts the port (the switch keeps the reason), nothing else. A dead port receives
  * nothing and refuses what is sent with -EINVAL, so that a VSP completes it instead of waiting.
  *
- * Threads: as eth_ops says - one worker.
+ * Threads: as eth_ops says - one for each of the two sides; the rest any.
  */
 #ifndef VIADUCT_FABRIC_CLIENT_H
 #define VIADUCT_FABRIC_CLIENT_H

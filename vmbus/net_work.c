@@ -132,13 +132,15 @@ bool net_vsp_work(struct net_vsp *vsp)
 
 bool net_vsp_arm(struct net_vsp *vsp)
 {
-	bool want_space = vsp->tx.busy;
+	uint32_t events = 0;
 
 	if (!vsp->channel || vsp->broken)
 		return false;
 	/* Frames that have nowhere to go must not keep the worker awake: the guest's next
 	 * completion, or room in the ring, will. */
-	if (vsp->rx_blocked && !want_space)
-		return false;
-	return vsp->port.ops->arm(vsp->port.port, want_space);
+	if (!vsp->rx_blocked)
+		events |= ETH_FRAMES;
+	if (vsp->tx.busy)
+		events |= ETH_ROOM;
+	return events && vsp->port.ops->arm(vsp->port.port, events);
 }

@@ -91,16 +91,36 @@ static void test_full_and_room_again(void **state)
 	eth_dummy_set_room(dummy, 1);
 	assert_int_equal(send_bytes(dummy, &hdr, 60), 0);
 	assert_int_equal(send_bytes(dummy, &hdr, 60), -EAGAIN);
-	assert_false(ops->arm(dummy, false));
+	assert_false(ops->arm(dummy, ETH_FRAMES));
 	eth_dummy_set_room(dummy, 1);
 	assert_false(event_read(dummy));
 	eth_dummy_set_room(dummy, 0);
-	assert_false(ops->arm(dummy, true));
+	assert_false(ops->arm(dummy, ETH_FRAMES | ETH_ROOM));
 	assert_false(event_read(dummy));
 	eth_dummy_set_room(dummy, ETH_DUMMY_UNLIMITED);
 	assert_true(event_read(dummy));
-	assert_true(ops->arm(dummy, true));
+	assert_true(ops->arm(dummy, ETH_FRAMES | ETH_ROOM));
 	assert_int_equal(send_bytes(dummy, &hdr, 60), 0);
+}
+
+/* Who waits for one thing is not kept awake by the other. */
+static void test_waiting_for_one_thing(void **state)
+{
+	struct eth_dummy *dummy = *state;
+	struct eth_hdr hdr = {};
+	uint8_t frame[60] = {};
+
+	eth_dummy_set_room(dummy, 0);
+	assert_int_equal(eth_dummy_inject(dummy, &hdr, frame, 60), 0);
+	assert_int_equal(ops->arm(dummy, ETH_ROOM), 0);
+	assert_int_equal(eth_dummy_inject(dummy, &hdr, frame, 60), 0);
+	assert_false(event_read(dummy));
+	eth_dummy_set_room(dummy, 1);
+	assert_true(event_read(dummy));
+	assert_int_equal(ops->arm(dummy, ETH_ROOM), ETH_ROOM);
+	assert_int_equal(ops->arm(dummy, ETH_FRAMES), ETH_FRAMES);
+	assert_int_equal(ops->arm(dummy, ETH_FRAMES | ETH_ROOM), ETH_FRAMES | ETH_ROOM);
+	assert_int_equal(ops->arm(dummy, 0), 0);
 }
 
 static void test_injected_frames_are_received(void **state)
@@ -111,13 +131,13 @@ static void test_injected_frames_are_received(void **state)
 	size_t size_bytes;
 
 	assert_int_equal(ops->recv(dummy, &got, data, sizeof(data), &size_bytes), -EAGAIN);
-	assert_false(ops->arm(dummy, false));
+	assert_false(ops->arm(dummy, ETH_FRAMES));
 	assert_int_equal(eth_dummy_inject(dummy, &hdr, frame, 100), 0);
 	assert_int_equal(eth_dummy_inject(dummy, &hdr, frame, 60), 0);
 	assert_int_equal(eth_dummy_inject(dummy, &hdr, frame, 3), -EINVAL);
 	assert_true(event_read(dummy));
 	assert_false(event_read(dummy));
-	assert_true(ops->arm(dummy, false));
+	assert_true(ops->arm(dummy, ETH_FRAMES));
 	assert_int_equal(eth_dummy_n_injected(dummy), 2);
 	/* The first is too large for the receiver: it is dropped, the next one is tried. */
 	assert_int_equal(ops->recv(dummy, &got, data, 60, &size_bytes), 0);
@@ -146,6 +166,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_frames_that_can_never_be_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_and_room_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waiting_for_one_thing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_injected_frames_are_received, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_with_frames_inside, setup, teardown),
 	};

@@ -157,7 +157,7 @@ static inline void vm_wait(struct fabric_client *client, bool want_space)
 	struct pollfd pollfd = {.fd = eth->event_fd(client), .events = POLLIN};
 	uint64_t kick;
 
-	if (eth->arm(client, want_space))
+	if (eth->arm(client, want_space ? ETH_FRAMES | ETH_ROOM : ETH_FRAMES))
 		return;
 	if (poll(&pollfd, 1, WAIT_MS) != 1)
 		fail_msg("no kick came for %u ms", WAIT_MS);

@@ -112,7 +112,7 @@ static void test_to_vm(void **state)
 	(void)state;
 	random_bytes(&(uint64_t){4}, frame, 100);
 	assert_int_equal(eth->recv(client, &hdr, got, sizeof(got), &size_bytes), -EAGAIN);
-	assert_false(eth->arm(client, false));
+	assert_false(eth->arm(client, ETH_FRAMES));
 	assert_int_equal(switch_send(100), 0);
 	assert_int_equal(switch_send(5000), 0);
 	assert_int_equal(switch_send(60), 0);
@@ -140,11 +140,27 @@ static void test_client_waits_for_room(void **state)
 	assert_int_equal(client_send(60000), -EAGAIN);
 	assert_int_equal(client_send(ETH_FRAME_MAX_BYTES + 1), -EMSGSIZE);
 	assert_int_equal(client_send(13), -EINVAL);
-	assert_false(eth->arm(client, true));
+	assert_false(eth->arm(client, ETH_FRAMES | ETH_ROOM));
 	assert_int_equal(recv_batch(), 0);
 	assert_true(batch.n_frames > 0);
 	assert_true(is_readable(eth->event_fd(client)));
 	assert_int_equal(client_send(60000), 0);
+}
+
+/* Who waits for one thing is not kept awake by the other. */
+static void test_client_waits_for_one_side(void **state)
+{
+	(void)state;
+	while (client_send(60000) == 0)
+		;
+	assert_int_equal(switch_send(100), 0);
+	assert_int_equal(io->ops->flush(io), 0);
+	assert_int_equal(eth->arm(client, ETH_ROOM), 0);
+	assert_int_equal(eth->arm(client, ETH_FRAMES), ETH_FRAMES);
+	assert_int_equal(eth->arm(client, ETH_FRAMES | ETH_ROOM), ETH_FRAMES);
+	assert_int_equal(recv_batch(), 0);
+	assert_true(is_readable(eth->event_fd(client)));
+	assert_int_equal(eth->arm(client, ETH_ROOM), ETH_ROOM);
 }
 
 static void test_full_towards_vm(void **state)
@@ -222,7 +238,9 @@ static void test_broken_by_vm(void **state)
 	assert_true(info.dead);
 	assert_string_equal(info.reason, "the switch shut the port");
 	assert_int_equal(client_send(60), -EINVAL);
-	assert_false(eth->arm(client, true));
+	/* Whoever waits for room finds out by sending. */
+	assert_int_equal(eth->arm(client, ETH_FRAMES | ETH_ROOM), ETH_ROOM);
+	assert_int_equal(eth->arm(client, ETH_FRAMES), 0);
 }
 
 static void test_broken_by_vm_as_consumer(void **state)
@@ -246,7 +264,7 @@ static void test_broken_by_switch(void **state)
 	assert_false(info.dead);
 	shared->to_vm.head = 12345;
 	assert_int_equal(eth->recv(client, &hdr, got, sizeof(got), &size_bytes), -EAGAIN);
-	assert_false(eth->arm(client, true));
+	assert_int_equal(eth->arm(client, ETH_FRAMES | ETH_ROOM), ETH_ROOM);
 	assert_int_equal(client_send(60), -EINVAL);
 	fabric_client_get_info(client, &info);
 	assert_true(info.dead);
@@ -388,7 +406,7 @@ static void stress_vm(void *data)
 				eth->flush(client);
 			continue;
 		}
-		if (!eth->arm(client, true)) {
+		if (!eth->arm(client, ETH_FRAMES | ETH_ROOM)) {
 			struct pollfd pollfd = {.fd = eth->event_fd(client), .events = POLLIN};
 
 			if (poll(&pollfd, 1, WAIT_MS) != 1)
@@ -428,6 +446,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_to_vm, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(
 			test_client_waits_for_room, setup_port, teardown_port),
+		cmocka_unit_test_setup_teardown(
+			test_client_waits_for_one_side, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(test_full_towards_vm, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(
 			test_batch_fits_the_arena, setup_port, teardown_port),
