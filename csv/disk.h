@@ -6,6 +6,7 @@
  * The process that uses them needs neither paths nor the right to make rings: descriptors are given
  * in open, and every ring is made in queue_new(), restricted by the kernel to reads, writes,
  * flushes and punching holes on the files registered with it. Nothing can widen that afterwards.
+ * Where the kernel or its administrator refuses io_uring, a queue is a few threads instead.
  *
  * Threads: as base/disk_ops.h says; disk_open() and disk_close() may run while queues are in use.
  */
@@ -32,12 +33,16 @@ struct disk_config {
 	char serial[DISK_SERIAL_MAX_LEN + 1];
 };
 
-/* -EINVAL: neither file nor block device, or size no multiple of the block size (*ret_why, static
- * text, says which); -ENOSPC: DISK_BACKEND_MAX_DISKS are open. */
+/* -EINVAL: neither file nor block device, size no multiple of the block size, blocks that cannot be
+ * had (O_DIRECT with larger ones), not open for what it is meant for (*ret_why, static text, says
+ * which); -ENOSPC: DISK_BACKEND_MAX_DISKS are open. */
 int disk_open(struct disk_backend *backend, const struct disk_config *config,
 	struct disk **ret_disk, const char **ret_why);
+/* NULL is fine. A ring may hold on to the file a little longer: until the I/O it does for other
+ * disks at this moment has ended. */
 void disk_close(struct disk *disk);
-/* Look at the file's size again (it was enlarged). Returns 1 when it changed, 0, or -errno. */
+/* Look at the file's size again (it was enlarged). Returns 1 when it changed, 0, or -errno:
+ * -EINVAL, no multiple of the block size; the disk keeps its former size. */
 int disk_refresh(struct disk *disk);
 
 /* For `struct disk_backend *` and `struct disk *`. */
