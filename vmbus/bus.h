@@ -8,8 +8,10 @@
  *	worker->lock         inside worker.c
  *	channel->gpadl_lock  the channel's list of mapped GPADLs
  * Whoever holds bus->lock may wait for a worker to stand still, so nothing that a worker calls
- *takes it: rings, packets, GPADL look-ups and the host's signal() do without. Device ops open(),
- *close() and gpadl_gone() run under bus->lock with the worker standing still or not there.
+ * takes it: rings, packets, GPADL look-ups and the host's signal() do without. Device ops open(),
+ * close() and gpadl_gone() run under bus->lock with the worker standing still or not there. Offers
+ * of sub-channels take it: workers leave a wish, and a thread of the bus's own - for which nobody
+ * waits with the lock held - makes it come true.
  */
 #ifndef VIADUCT_VMBUS_BUS_H
 #define VIADUCT_VMBUS_BUS_H
@@ -25,6 +27,8 @@ struct vmbus {
 	void *host;
 	struct ctl *ctl;
 	bool running; /* between start and stop of the unit */
+	/* Offers the sub-channels that workers asked for; there when there are any. */
+	struct worker offerer;
 };
 
 struct vmbus_channel {
@@ -32,6 +36,10 @@ struct vmbus_channel {
 	struct ctl_channel *ctl;
 	const struct vmbus_device_ops *ops;
 	void *device;
+	struct vmbus_channel *primary; /* of a sub-channel */
+	struct list subs;              /* of a primary: its sub-channels, by sub_link */
+	struct list sub_link;
+	unsigned n_subs;
 
 	pthread_mutex_t gpadl_lock;
 	struct list gpadls; /* struct vmbus_gpadl */
@@ -40,6 +48,7 @@ struct vmbus_channel {
 	bool open;          /* atomic */
 	uint32_t relid;     /* atomic; 0 when not open */
 	uint32_t target_vp; /* atomic */
+	unsigned n_wished;  /* atomic: sub-channels to offer, up to this index; 0: as they are */
 	struct worker worker;
 
 	/* The worker's, or the bus's while the worker stands still. */
@@ -51,6 +60,7 @@ struct vmbus_channel {
 	bool drained;          /* this call of work() saw the ring empty */
 	uint32_t wanted_bytes; /* room that this call of work() did not find */
 	bool room_requested;   /* the guest was asked to signal room */
+	unsigned n_asked;      /* sub-channels this call of work() asked for */
 };
 
 /* All under bus->lock. */

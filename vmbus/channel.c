@@ -30,6 +30,8 @@ int channel_new(struct vmbus *bus, const struct vmbus_device_ops *ops, void *dev
 	channel->ops = ops;
 	channel->device = device;
 	list_init(&channel->gpadls);
+	list_init(&channel->subs);
+	list_init(&channel->sub_link);
 	pthread_mutex_init(&channel->gpadl_lock, NULL);
 	*ret_channel = channel;
 	return 0;
@@ -37,6 +39,11 @@ int channel_new(struct vmbus *bus, const struct vmbus_device_ops *ops, void *dev
 
 void channel_free(struct vmbus_channel *channel)
 {
+	struct vmbus_channel *sub, *after;
+
+	list_for_each_safe(sub, after, &channel->subs, sub_link)
+		channel_free(sub);
+	list_remove(&channel->sub_link);
 	worker_fini(&channel->worker);
 	pthread_mutex_destroy(&channel->gpadl_lock);
 	free(channel);
@@ -58,6 +65,12 @@ static void publish(struct vmbus_channel *channel)
 
 	if (room_made || data_made)
 		signal_guest(channel);
+	if (channel->n_asked) {
+		/* Only now: what the device said about them is visible. */
+		__atomic_store_n(&channel->n_wished, channel->n_asked, __ATOMIC_RELEASE);
+		channel->n_asked = 0;
+		worker_wake(&channel->bus->offerer);
+	}
 }
 
 /* Before work(): the worker looks by itself, nobody needs to call it. */
@@ -171,6 +184,7 @@ static void forget_open(struct vmbus_channel *channel)
 {
 	__atomic_store_n(&channel->open, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&channel->relid, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&channel->n_wished, 0, __ATOMIC_RELEASE);
 	channel->in = channel->out = (struct ring){0};
 	free(take_ptr(channel->packet));
 }
@@ -185,6 +199,7 @@ int channel_open(struct vmbus_channel *channel, const struct ctl_open *open, boo
 	channel->broken = false;
 	channel->in_masked = false;
 	channel->room_requested = false;
+	channel->n_asked = 0;
 	channel->rings_stale = restoring;
 	channel->packet = malloc(VMBUS_MAX_PACKET_BYTES);
 	if (!channel->packet)
@@ -430,6 +445,15 @@ void vmbus_iov_mark_dirty(struct vmbus_channel *channel, const struct iovec *iov
 {
 	for (unsigned i = 0; i < n_iov; i++)
 		gpa_mark_dirty_host(channel->bus->memory, iov[i].iov_base, iov[i].iov_len);
+}
+
+int vmbus_subchannels_offer(struct vmbus_channel *primary, unsigned n_channels)
+{
+	if (n_channels > primary->n_subs)
+		return -EINVAL;
+	n_channels = MAX(n_channels, __atomic_load_n(&primary->n_wished, __ATOMIC_ACQUIRE));
+	primary->n_asked = MAX(primary->n_asked, n_channels);
+	return 0;
 }
 
 bool vmbus_channel_is_open(const struct vmbus_channel *channel)

@@ -149,8 +149,9 @@ void vmbus_iov_mark_dirty(struct vmbus_channel *channel, const struct iovec *iov
  *
  * When the primary is closed (by the guest, unload, reset, vmbus_offer_remove()) the bus closes and
  * rescinds those that were offered first - close() comes for the open ones, before the primary's -
- * and they are dormant again; a relid is used again once the guest released it. Freed with the
- * primary. */
+ * and they are dormant again; a relid is used again once the guest released it, and only then is
+ * the sub-channel offered again that has it. Freed with the primary. -EBUSY: the bus runs; -ENOSPC;
+ * -ENOMEM. */
 int vmbus_subchannel_add(struct vmbus_channel *primary, const struct vmbus_device_ops *ops,
 	void *device, struct vmbus_channel **ret_channel);
 /* [worker of the primary] Offer sub-channels 1..n_channels, those that are not yet. The offers go

@@ -2,7 +2,7 @@
 #include "vmbus/ctl.h"
 #include "vmbus/ctl_internal.h"
 
-/* Answers a message may cause besides one offer a channel. */
+/* Answers a message may cause besides one offer or rescind a channel. */
 #define MAX_ANSWERS 8
 
 static const uint32_t supported_versions[] = {
@@ -123,7 +123,7 @@ void ctl_get_info(const struct ctl *ctl, struct vmbus_info *ret_info)
 		.last_protocol_error = ctl->last_error,
 	};
 	list_for_each(channel, &ctl->channels, link) {
-		ret_info->n_offers += channel->state != CTL_CHANNEL_REVOKED;
+		ret_info->n_offers += channel->wanted;
 		ret_info->n_open_channels += channel->state == CTL_CHANNEL_OPEN;
 	}
 }
@@ -156,8 +156,9 @@ static bool admit(
 		*ret_status = HV_STATUS_INSUFFICIENT_BUFFERS;
 		return false;
 	}
-	/* An offer and a rescind a channel: revoking then finds room without asking. */
-	if (ctl_queue_reserve(ctl, 2 * ctl->n_channels + MAX_ANSWERS)) {
+	/* What it causes itself, at most a message a channel, and what is then to be spare. */
+	if (ctl_queue_reserve(
+		    ctl, CTL_QUEUE_SPARE(ctl->n_channels) + ctl->n_channels + MAX_ANSWERS)) {
 		*ret_status = HV_STATUS_INSUFFICIENT_MEMORY;
 		return false;
 	}
@@ -192,6 +193,9 @@ void ctl_reset(struct ctl *ctl)
 {
 	struct ctl_channel *channel, *after;
 
+	/* Sub-channels before their primaries, which the order has first. */
+	list_for_each_reverse(channel, &ctl->channels, link)
+		ctl_channel_shut(ctl, channel);
 	list_for_each_safe(channel, after, &ctl->channels, link)
 		ctl_channel_reset(ctl, channel);
 	ctl->queue.first = 0;
@@ -240,7 +244,7 @@ void ctl_handle_request_offers(
 		return;
 	}
 	ctl->offers_sent = true;
-	ctl_channel_offer_all(ctl);
+	ctl_channel_offer_due(ctl);
 	ctl_send_plain(ctl, VMBUS_MSG_ALL_OFFERS_DELIVERED);
 }
 

@@ -7,7 +7,8 @@
  *
  * Connection: DISCONNECTED -INITIATE_CONTACT-> CONNECTED -UNLOAD-> DISCONNECTED; contact while
  * connected unloads first. Channel: UNOFFERED -> CLOSED <-> OPEN, and from CLOSED or OPEN to
- * REVOKED, which ends with RELID_RELEASED. GPADL: under assembly -> created -> gone.
+ * REVOKED, which ends with RELID_RELEASED: a channel that was removed is freed then, a sub-channel
+ * UNOFFERED again. GPADL: under assembly -> created -> gone.
  *
  * Messages of the guest go through one table (ctl_table.c) that says how short they may be, from
  * which version and in which connection state they are legal. What the tables or a handler refuse
@@ -18,8 +19,8 @@
  * before a message of the guest is handled, so an answer is never lost to a failed allocation; a
  * guest that does not read its answers is pushed back.
  *
- * Channels keep their order by class and instance; relids are given out in that order when the
- * guest asks for offers, so they are the same on every boot and every host.
+ * Channels keep their order by class, instance and sub-channel index; relids are given out in that
+ * order when the guest asks for offers, so they are the same on every boot and every host.
  *
  * Threads: none of its own; the caller's lock.
  */
@@ -63,9 +64,12 @@ struct ctl_open {
 };
 
 struct ctl_channel {
-	struct list link; /* of the connection's channels, by class and instance */
+	struct list link; /* of the connection's channels, in their order */
 	struct vmbus_offer offer;
-	void *owner; /* whoever added it; NULL when revoked */
+	uint16_t sub_channel_index;  /* 0: a primary channel */
+	void *owner;                 /* whoever added it; NULL when removed, and then REVOKED */
+	struct ctl_channel *primary; /* of an owner's sub-channel */
+	bool wanted;                 /* to be offered as soon as the guest may get it */
 	enum ctl_channel_state state;
 	uint32_t relid;       /* 0 when unoffered */
 	struct ctl_open open; /* when OPEN */
@@ -116,11 +120,19 @@ uint16_t ctl_receive(struct ctl *ctl, uint32_t connection_id, uint32_t message_t
 /* Forget the guest: what UNLOAD does, without an answer. */
 void ctl_reset(struct ctl *ctl);
 
-/* Offer a channel, at once if the guest has asked for offers. -EEXIST: same class and instance. */
+/* Offer a channel, at once if the guest has asked for offers and holds no rescinded one of this
+ * class and instance. -EEXIST: same class and instance; -ENOSPC; -ENOMEM. */
 int ctl_channel_add(struct ctl *ctl, const struct vmbus_offer *offer, void *owner,
 	struct ctl_channel **ret_channel);
-/* Closes, rescinds; `channel` is no longer the caller's. */
+/* Closes, rescinds, first its sub-channels; all of them are no longer the caller's. */
 void ctl_channel_revoke(struct ctl *ctl, struct ctl_channel *channel);
+
+/* One more sub-channel, dormant. -ENOSPC, -ENOMEM. */
+int ctl_subchannel_add(struct ctl *ctl, struct ctl_channel *primary, void *owner,
+	struct ctl_channel **ret_channel);
+/* Have sub-channels 1..n_channels offered, now or when the guest releases what they were before.
+ * Nothing when the primary is not open: whoever asked for them is gone. */
+void ctl_subchannels_offer(struct ctl *ctl, struct ctl_channel *primary, unsigned n_channels);
 
 static inline uint32_t ctl_event_connection(const struct ctl_channel *channel)
 {
@@ -140,12 +152,12 @@ const struct ctl_message *ctl_message_first(const struct ctl *ctl);
 void ctl_message_pop(struct ctl *ctl, bool delivered);
 
 void ctl_get_info(const struct ctl *ctl, struct vmbus_info *ret_info);
-/* Channels in their order; start with NULL. Revoked ones are left out. */
+/* Channels in their order; start with NULL. Those without an owner are left out. */
 struct ctl_channel *ctl_channel_next(const struct ctl *ctl, const struct ctl_channel *after);
 
 /* State units. Restore wants a fresh ctl with the same offers as the saved one had; it calls
  * gpadl_created() and channel_open() for what was there. -EBADMSG, -ENOMEM: the ctl is reset. */
-#define CTL_STATE_VERSION 1
+#define CTL_STATE_VERSION 2
 void ctl_save(const struct ctl *ctl, struct buf *out);
 int ctl_restore(struct ctl *ctl, struct reader *in, uint32_t version);
 

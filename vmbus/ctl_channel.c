@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmbus/ctl_internal.h"
 
-int ctl_offer_compare(const struct vmbus_offer *a, const struct vmbus_offer *b)
-{
-	int order = memcmp(a->class_guid, b->class_guid, sizeof(a->class_guid));
-
-	return order ? order : memcmp(a->instance_guid, b->instance_guid, sizeof(a->instance_guid));
-}
-
 struct ctl_channel *ctl_channel_by_relid(const struct ctl *ctl, uint32_t relid)
 {
 	return relid <= VMBUS_MAX_RELID ? ctl->by_relid[relid] : NULL;
@@ -18,7 +11,7 @@ struct ctl_channel *ctl_channel_by_guids(const struct ctl *ctl, const struct vmb
 	struct ctl_channel *channel;
 
 	list_for_each(channel, &ctl->channels, link) {
-		if (channel->state != CTL_CHANNEL_REVOKED &&
+		if (channel->owner && !channel->primary &&
 			ctl_offer_compare(&channel->offer, offer) == 0)
 			return channel;
 	}
@@ -32,7 +25,7 @@ struct ctl_channel *ctl_channel_next(const struct ctl *ctl, const struct ctl_cha
 	for (; node != &ctl->channels; node = node->next) {
 		struct ctl_channel *channel = list_entry(node, struct ctl_channel, link);
 
-		if (channel->state != CTL_CHANNEL_REVOKED)
+		if (channel->owner)
 			return channel;
 	}
 	return NULL;
@@ -55,18 +48,6 @@ struct ctl_channel *ctl_channel_insert(
 	return channel;
 }
 
-/* The first channel that comes after an offer in the order, or the end. */
-static struct list *place_in_order(struct ctl *ctl, const struct vmbus_offer *offer)
-{
-	struct ctl_channel *channel;
-
-	list_for_each(channel, &ctl->channels, link) {
-		if (ctl_offer_compare(offer, &channel->offer) < 0)
-			return &channel->link;
-	}
-	return &ctl->channels;
-}
-
 void ctl_channel_set_relid(struct ctl *ctl, struct ctl_channel *channel, uint32_t relid)
 {
 	if (channel->relid)
@@ -76,7 +57,7 @@ void ctl_channel_set_relid(struct ctl *ctl, struct ctl_channel *channel, uint32_
 		ctl->by_relid[relid] = channel;
 }
 
-static void free_gpadls(struct ctl *ctl, struct ctl_channel *channel)
+void ctl_channel_free_gpadls(struct ctl *ctl, struct ctl_channel *channel)
 {
 	struct ctl_gpadl *gpadl, *after;
 
@@ -86,14 +67,14 @@ static void free_gpadls(struct ctl *ctl, struct ctl_channel *channel)
 
 void ctl_channel_free(struct ctl *ctl, struct ctl_channel *channel)
 {
-	free_gpadls(ctl, channel);
+	ctl_channel_free_gpadls(ctl, channel);
 	ctl_channel_set_relid(ctl, channel, 0);
 	list_remove(&channel->link);
 	ctl->n_channels--;
 	free(channel);
 }
 
-static void close_if_open(struct ctl *ctl, struct ctl_channel *channel)
+void ctl_channel_shut(struct ctl *ctl, struct ctl_channel *channel)
 {
 	if (channel->state != CTL_CHANNEL_OPEN)
 		return;
@@ -101,99 +82,23 @@ static void close_if_open(struct ctl *ctl, struct ctl_channel *channel)
 	channel->state = CTL_CHANNEL_CLOSED;
 }
 
+void ctl_channel_close(struct ctl *ctl, struct ctl_channel *channel)
+{
+	ctl_subchannels_rescind(ctl, channel);
+	ctl_channel_shut(ctl, channel);
+}
+
 void ctl_channel_reset(struct ctl *ctl, struct ctl_channel *channel)
 {
-	close_if_open(ctl, channel);
-	if (channel->state == CTL_CHANNEL_REVOKED) {
+	if (!channel->owner) {
 		ctl_channel_free(ctl, channel);
 		return;
 	}
-	free_gpadls(ctl, channel);
+	/* Primary channels are always wanted. */
+	channel->wanted = !channel->primary;
+	ctl_channel_free_gpadls(ctl, channel);
 	ctl_channel_set_relid(ctl, channel, 0);
 	channel->state = CTL_CHANNEL_UNOFFERED;
-}
-
-/* There is always one: CTL_MAX_CHANNELS of them, revoked channels included. */
-static uint32_t lowest_free_relid(const struct ctl *ctl)
-{
-	uint32_t relid = 1;
-
-	while (ctl->by_relid[relid])
-		relid++;
-	return relid;
-}
-
-static void send_offer(struct ctl *ctl, struct ctl_channel *channel)
-{
-	const struct vmbus_offer *offer = &channel->offer;
-	struct vmbus_msg_offer_channel message = {
-		.header.type = VMBUS_MSG_OFFER_CHANNEL,
-		.flags = offer->flags,
-		.mmio_mb = offer->mmio_mb,
-		/* Without it the guest would use the shared interrupt page of old; and nobody
-		 * polls monitor pages here. */
-		.is_dedicated_interrupt = 1,
-		.monitor_allocated = 0,
-	};
-
-	ctl_channel_set_relid(ctl, channel, lowest_free_relid(ctl));
-	channel->state = CTL_CHANNEL_CLOSED;
-	message.relid = channel->relid;
-	message.connection_id = ctl_event_connection(channel);
-	memcpy(message.class_guid, offer->class_guid, sizeof(message.class_guid));
-	memcpy(message.instance_guid, offer->instance_guid, sizeof(message.instance_guid));
-	memcpy(message.user_defined, offer->user_defined, sizeof(message.user_defined));
-	ctl_send(ctl, &message, sizeof(message));
-}
-
-void ctl_channel_offer_all(struct ctl *ctl)
-{
-	struct ctl_channel *channel;
-
-	list_for_each(channel, &ctl->channels, link) {
-		if (channel->state == CTL_CHANNEL_UNOFFERED)
-			send_offer(ctl, channel);
-	}
-}
-
-int ctl_channel_add(struct ctl *ctl, const struct vmbus_offer *offer, void *owner,
-	struct ctl_channel **ret_channel)
-{
-	struct ctl_channel *channel;
-
-	if (ctl_channel_by_guids(ctl, offer))
-		return -EEXIST;
-	if (ctl->n_channels == CTL_MAX_CHANNELS)
-		return -ENOSPC;
-	if (ctl_queue_reserve(ctl, 2 * (ctl->n_channels + 1)))
-		return -ENOMEM;
-	channel = ctl_channel_insert(ctl, offer, place_in_order(ctl, offer));
-	if (!channel)
-		return -ENOMEM;
-	channel->owner = owner;
-	if (ctl->offers_sent)
-		send_offer(ctl, channel);
-	*ret_channel = channel;
-	return 0;
-}
-
-void ctl_channel_revoke(struct ctl *ctl, struct ctl_channel *channel)
-{
-	struct vmbus_msg_relid message = {
-		.header.type = VMBUS_MSG_RESCIND_OFFER,
-		.relid = channel->relid,
-	};
-
-	if (channel->state == CTL_CHANNEL_UNOFFERED) {
-		ctl_channel_free(ctl, channel);
-		return;
-	}
-	close_if_open(ctl, channel);
-	/* After a rescind the guest tears down nothing. */
-	free_gpadls(ctl, channel);
-	channel->state = CTL_CHANNEL_REVOKED;
-	channel->owner = NULL;
-	ctl_send(ctl, &message, sizeof(message));
 }
 
 bool ctl_open_is_valid(const struct ctl_channel *channel, const struct ctl_open *open)
@@ -259,7 +164,7 @@ void ctl_handle_close(struct ctl *ctl, const void *message, size_t size_bytes _u
 	if (!channel || channel->state != CTL_CHANNEL_OPEN)
 		ctl_error(ctl, "CLOSE_CHANNEL of no open channel");
 	else
-		close_if_open(ctl, channel);
+		ctl_channel_close(ctl, channel);
 }
 
 void ctl_handle_modify(struct ctl *ctl, const void *message, size_t size_bytes _unused_)
@@ -281,15 +186,4 @@ void ctl_handle_modify(struct ctl *ctl, const void *message, size_t size_bytes _
 	}
 	if (ctl->version >= VMBUS_VERSION_5_3)
 		ctl_send(ctl, &response, sizeof(response));
-}
-
-void ctl_handle_relid_released(struct ctl *ctl, const void *message, size_t size_bytes _unused_)
-{
-	const struct vmbus_msg_relid *m = message;
-	struct ctl_channel *channel = ctl_channel_by_relid(ctl, m->relid);
-
-	if (channel && channel->state == CTL_CHANNEL_REVOKED)
-		ctl_channel_free(ctl, channel);
-	else
-		ctl_error(ctl, "RELID_RELEASED of no rescinded channel");
 }

@@ -225,8 +225,7 @@ void ctl_handle_gpadl_teardown(struct ctl *ctl, const void *message, size_t size
 		if (channel->state == CTL_CHANNEL_OPEN &&
 			channel->open.ring_gpadl_id == gpadl->id) {
 			ctl_error(ctl, "GPADL_TEARDOWN of the rings of an open channel");
-			ctl->ops->channel_close(ctl->host, channel);
-			channel->state = CTL_CHANNEL_CLOSED;
+			ctl_channel_close(ctl, channel);
 		}
 		ctl_gpadl_free(ctl, gpadl);
 	} else if (!channel || channel->state != CTL_CHANNEL_REVOKED) {

@@ -13,6 +13,10 @@ enum ctl_connection_state {
 	CTL_CONNECTED,
 };
 
+/* Room that is spare whenever the bus does not handle a message: an offer of a sub-channel and a
+ * rescind a channel, so that offering them and revoking need not ask for any. */
+#define CTL_QUEUE_SPARE(n_channels) (2 * (size_t)(n_channels))
+
 /* Grows only in ctl_queue_reserve(). */
 struct ctl_queue {
 	struct ctl_message *slots;
@@ -82,20 +86,33 @@ void ctl_send_plain(struct ctl *ctl, enum vmbus_msg_type type);
 
 /* ctl_channel.c */
 struct ctl_channel *ctl_channel_by_relid(const struct ctl *ctl, uint32_t relid);
+/* The primary channel of these that is ours. */
 struct ctl_channel *ctl_channel_by_guids(const struct ctl *ctl, const struct vmbus_offer *offer);
-/* The order of channels. */
-int ctl_offer_compare(const struct vmbus_offer *a, const struct vmbus_offer *b);
 /* Memory and a place in the order, before that node; NULL: too many, or no memory. */
 struct ctl_channel *ctl_channel_insert(
 	struct ctl *ctl, const struct vmbus_offer *offer, struct list *before);
 void ctl_channel_free(struct ctl *ctl, struct ctl_channel *channel);
+void ctl_channel_free_gpadls(struct ctl *ctl, struct ctl_channel *channel);
 void ctl_channel_set_relid(struct ctl *ctl, struct ctl_channel *channel, uint32_t relid);
-/* Offer everything that is not yet offered. */
-void ctl_channel_offer_all(struct ctl *ctl);
 /* Does `open` describe two rings in a GPADL of this channel? */
 bool ctl_open_is_valid(const struct ctl_channel *channel, const struct ctl_open *open);
-/* UNOFFERED again, nothing of the guest's left; a revoked one is freed. */
+/* No longer OPEN, and nothing else. */
+void ctl_channel_shut(struct ctl *ctl, struct ctl_channel *channel);
+/* No longer OPEN, its sub-channels rescinded. */
+void ctl_channel_close(struct ctl *ctl, struct ctl_channel *channel);
+/* Shut before: UNOFFERED again, nothing of the guest's left; freed when it is nobody's. */
 void ctl_channel_reset(struct ctl *ctl, struct ctl_channel *channel);
+
+/* ctl_offer.c */
+int ctl_offer_compare(const struct vmbus_offer *a, const struct vmbus_offer *b);
+/* The order of channels: class, instance, index. */
+int ctl_channel_compare(const struct ctl_channel *channel, const struct vmbus_offer *offer,
+	uint16_t sub_channel_index);
+/* Is it time to offer it? */
+bool ctl_channel_is_due(const struct ctl *ctl, const struct ctl_channel *channel);
+void ctl_channel_offer_due(struct ctl *ctl);
+/* They are dormant, those that were offered as soon as the guest releases them. */
+void ctl_subchannels_rescind(struct ctl *ctl, struct ctl_channel *primary);
 
 /* ctl_gpadl.c */
 /* A GPADL under assembly. NULL: a limit or no memory. */

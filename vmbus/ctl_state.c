@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Saved state of the control plane, version 1:
+ * Saved state of the control plane, version 2:
  *
  *	connection  state u8, version u32, message VP u32, offers sent u8
- *	channels    n u32, in their order: offer, how the guest knows it u8, relid u32
+ *	channels    n u32, in their order: offer, sub-channel index u16, how the guest knows it u8,
+ *	            wanted u8, relid u32
  *	GPADLs      n u32: relid u32, id u32, ranges u16, created u8, words n u32, words
  *	open        n u32: relid u32, what OPENCHANNEL said
  *	messages    n u32: VP u32, size u8, bytes
  *
  * The rings are not here: all their state is in guest memory. A GPADL under assembly is saved as
- *far as it came.
+ * far as it came.
  */
 #include "vmbus/ctl_internal.h"
 
@@ -18,8 +19,21 @@
 enum saved_channel {
 	SAVED_UNOFFERED,
 	SAVED_OFFERED,
-	SAVED_REVOKED,
+	SAVED_REVOKED, /* a sub-channel that the guest has not released */
+	SAVED_REMOVED, /* the same of a channel that is nobody's any more */
 };
+
+static enum saved_channel saved_as(const struct ctl_channel *channel)
+{
+	switch (channel->state) {
+	case CTL_CHANNEL_UNOFFERED:
+		return SAVED_UNOFFERED;
+	case CTL_CHANNEL_REVOKED:
+		return channel->owner ? SAVED_REVOKED : SAVED_REMOVED;
+	default:
+		return SAVED_OFFERED;
+	}
+}
 
 static void save_channels(const struct ctl *ctl, struct buf *out)
 {
@@ -28,16 +42,15 @@ static void save_channels(const struct ctl *ctl, struct buf *out)
 	buf_le32(out, ctl->n_channels);
 	list_for_each(channel, &ctl->channels, link) {
 		const struct vmbus_offer *offer = &channel->offer;
-		enum saved_channel saved = channel->state == CTL_CHANNEL_UNOFFERED ? SAVED_UNOFFERED
-					   : channel->state == CTL_CHANNEL_REVOKED ? SAVED_REVOKED
-										   : SAVED_OFFERED;
 
 		buf_bytes(out, offer->class_guid, sizeof(offer->class_guid));
 		buf_bytes(out, offer->instance_guid, sizeof(offer->instance_guid));
 		buf_le16(out, offer->flags);
 		buf_le16(out, offer->mmio_mb);
 		buf_bytes(out, offer->user_defined, sizeof(offer->user_defined));
-		buf_u8(out, (uint8_t)saved);
+		buf_le16(out, channel->sub_channel_index);
+		buf_u8(out, (uint8_t)saved_as(channel));
+		buf_u8(out, channel->wanted);
 		buf_le32(out, channel->relid);
 	}
 }
@@ -127,44 +140,74 @@ static bool offer_equal(const struct vmbus_offer *a, const struct vmbus_offer *b
 	       memcmp(a->user_defined, b->user_defined, sizeof(a->user_defined)) == 0;
 }
 
-/* *last is the channel before, NULL at the first: ours are met in their order, rescinded ones are
+struct saved {
+	struct vmbus_offer offer;
+	uint16_t sub_channel_index;
+	uint8_t as; /* enum saved_channel */
+	uint8_t wanted;
+	uint32_t relid;
+};
+
+static bool read_channel(const struct ctl *ctl, struct reader *in, struct saved *ret_saved)
+{
+	struct saved *s = ret_saved;
+
+	reader_bytes(in, s->offer.class_guid, sizeof(s->offer.class_guid));
+	reader_bytes(in, s->offer.instance_guid, sizeof(s->offer.instance_guid));
+	s->offer.flags = reader_le16(in);
+	s->offer.mmio_mb = reader_le16(in);
+	reader_bytes(in, s->offer.user_defined, sizeof(s->offer.user_defined));
+	s->sub_channel_index = reader_le16(in);
+	s->as = reader_u8(in);
+	s->wanted = reader_u8(in);
+	s->relid = reader_le32(in);
+	if (!reader_ok(in) || s->as > SAVED_REMOVED || s->wanted > 1 || s->relid > VMBUS_MAX_RELID)
+		return false;
+	if (s->as == SAVED_UNOFFERED)
+		return s->relid == 0;
+	return ctl->offers_sent && s->relid && !ctl_channel_by_relid(ctl, s->relid);
+}
+
+/* Is there a place for it right after `last`? Of the same place there are two at most: one that
+ * the guest has to release, and ours that waits for it. */
+static bool comes_after(const struct ctl_channel *last, const struct saved *saved)
+{
+	int order = last ? ctl_channel_compare(last, &saved->offer, saved->sub_channel_index) : -1;
+
+	return order < 0 || (order == 0 && !last->owner && saved->as == SAVED_UNOFFERED);
+}
+
+/* *last is the channel before, NULL at the first: ours are met in their order, those of nobody are
  * put between them where they were. */
 static int restore_channel(struct ctl *ctl, struct reader *in, struct ctl_channel **last)
 {
 	struct ctl_channel *channel;
-	struct vmbus_offer offer;
-	uint8_t saved;
-	uint32_t relid;
+	struct saved saved;
 
-	reader_bytes(in, offer.class_guid, sizeof(offer.class_guid));
-	reader_bytes(in, offer.instance_guid, sizeof(offer.instance_guid));
-	offer.flags = reader_le16(in);
-	offer.mmio_mb = reader_le16(in);
-	reader_bytes(in, offer.user_defined, sizeof(offer.user_defined));
-	saved = reader_u8(in);
-	relid = reader_le32(in);
-
-	if (!reader_ok(in) || saved > SAVED_REVOKED || relid > VMBUS_MAX_RELID)
+	if (!read_channel(ctl, in, &saved) || !comes_after(*last, &saved))
 		return -EBADMSG;
-	if ((saved == SAVED_UNOFFERED) == ctl->offers_sent || !relid == ctl->offers_sent ||
-		ctl_channel_by_relid(ctl, relid))
-		return -EBADMSG;
-	if (*last && ctl_offer_compare(&(*last)->offer, &offer) > 0)
-		return -EBADMSG;
-	if (saved == SAVED_REVOKED) {
+	if (saved.as == SAVED_REMOVED) {
+		if (saved.wanted)
+			return -EBADMSG;
 		channel = ctl_channel_insert(
-			ctl, &offer, *last ? (*last)->link.next : ctl->channels.next);
+			ctl, &saved.offer, *last ? (*last)->link.next : ctl->channels.next);
 		if (!channel)
 			return -ENOMEM;
+		channel->sub_channel_index = saved.sub_channel_index;
 		channel->state = CTL_CHANNEL_REVOKED;
 	} else {
 		channel = ctl_channel_next(ctl, *last);
-		if (!channel || !offer_equal(&channel->offer, &offer))
+		if (!channel || !offer_equal(&channel->offer, &saved.offer) ||
+			channel->sub_channel_index != saved.sub_channel_index)
 			return -EBADMSG;
-		if (saved == SAVED_OFFERED)
-			channel->state = CTL_CHANNEL_CLOSED;
+		if (!channel->primary && (!saved.wanted || saved.as == SAVED_REVOKED))
+			return -EBADMSG;
+		channel->wanted = saved.wanted;
+		channel->state = saved.as == SAVED_OFFERED   ? CTL_CHANNEL_CLOSED
+				 : saved.as == SAVED_REVOKED ? CTL_CHANNEL_REVOKED
+							     : CTL_CHANNEL_UNOFFERED;
 	}
-	ctl_channel_set_relid(ctl, channel, relid);
+	ctl_channel_set_relid(ctl, channel, saved.relid);
 	*last = channel;
 	return 0;
 }
@@ -246,14 +289,31 @@ static int restore_open_channels(struct ctl *ctl, struct reader *in)
 	return err;
 }
 
+/* Nothing that was to be offered is not, and sub-channels are those of open channels. */
+static bool offers_hold_together(const struct ctl *ctl)
+{
+	const struct ctl_channel *channel;
+
+	list_for_each(channel, &ctl->channels, link) {
+		bool offered =
+			channel->state == CTL_CHANNEL_CLOSED || channel->state == CTL_CHANNEL_OPEN;
+
+		if (ctl_channel_is_due(ctl, channel) || (offered && !channel->wanted))
+			return false;
+		if (channel->primary && channel->wanted &&
+			channel->primary->state != CTL_CHANNEL_OPEN)
+			return false;
+	}
+	return true;
+}
+
 static int restore_messages(struct ctl *ctl, struct reader *in)
 {
 	uint32_t n = reader_le32(in);
 
 	if (!reader_ok(in) || n > MAX_QUEUED)
 		return -EBADMSG;
-	/* Revoking relies on room for a rescind a channel. */
-	if (ctl_queue_reserve(ctl, n + 2 * (size_t)ctl->n_channels))
+	if (ctl_queue_reserve(ctl, n + CTL_QUEUE_SPARE(ctl->n_channels)))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
 		struct ctl_message *slot = &ctl->queue.slots[i];
@@ -286,6 +346,8 @@ int ctl_restore(struct ctl *ctl, struct reader *in, uint32_t version)
 		err = restore_gpadls(ctl, in);
 	if (!err)
 		err = restore_open_channels(ctl, in);
+	if (!err && !offers_hold_together(ctl))
+		err = -EBADMSG;
 	if (!err)
 		err = restore_messages(ctl, in);
 	if (!err && !reader_done(in))

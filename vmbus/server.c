@@ -43,23 +43,31 @@ int vmbus_new(struct gpa_space *memory, const struct vmbus_host_ops *ops, void *
 
 	if (!bus)
 		return -ENOMEM;
+	err = worker_init(&bus->offerer);
+	if (err)
+		goto fail;
 	err = ctl_new(&bus_ctl_ops, bus, &bus->ctl);
-	if (err) {
-		free(bus);
-		return err;
-	}
+	if (err)
+		goto fail_worker;
 	bus->memory = memory;
 	bus->ops = ops;
 	bus->host = host;
 	pthread_mutex_init(&bus->lock, NULL);
 	*ret_bus = bus;
 	return 0;
+
+fail_worker:
+	worker_fini(&bus->offerer);
+fail:
+	free(bus);
+	return err;
 }
 
 void vmbus_free(struct vmbus *bus)
 {
 	if (!bus)
 		return;
+	worker_fini(&bus->offerer);
 	ctl_free(bus->ctl);
 	pthread_mutex_destroy(&bus->lock);
 	free(bus);
@@ -151,6 +159,69 @@ void vmbus_offer_remove(struct vmbus_channel *channel)
 	channel_free(channel);
 }
 
+/* Sub-channels that workers asked for. */
+static void offer_wished(struct vmbus *bus)
+{
+	struct ctl_channel *ctl = NULL;
+
+	while ((ctl = ctl_channel_next(bus->ctl, ctl))) {
+		struct vmbus_channel *channel = ctl->owner;
+		unsigned n = __atomic_exchange_n(&channel->n_wished, 0, __ATOMIC_ACQ_REL);
+
+		if (n)
+			ctl_subchannels_offer(bus->ctl, ctl, n);
+	}
+}
+
+static void offerer_body(void *data)
+{
+	struct vmbus *bus = data;
+
+	while (worker_checkpoint(&bus->offerer)) {
+		pthread_mutex_lock(&bus->lock);
+		offer_wished(bus);
+		post_messages(bus);
+		pthread_mutex_unlock(&bus->lock);
+		worker_sleep(&bus->offerer);
+	}
+}
+
+static int add_subchannel(
+	struct vmbus *bus, struct vmbus_channel *primary, struct vmbus_channel *channel)
+{
+	int err = bus->running ? -EBUSY : 0;
+
+	if (!err && !bus->offerer.thread.running)
+		err = worker_start(&bus->offerer, "vmbus-offerer", true, offerer_body, bus);
+	if (!err)
+		err = ctl_subchannel_add(bus->ctl, primary->ctl, channel, &channel->ctl);
+	return err;
+}
+
+int vmbus_subchannel_add(struct vmbus_channel *primary, const struct vmbus_device_ops *ops,
+	void *device, struct vmbus_channel **ret_channel)
+{
+	struct vmbus *bus = primary->bus;
+	struct vmbus_channel *channel;
+	int err = channel_new(bus, ops, device, &channel);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&bus->lock);
+	err = add_subchannel(bus, primary, channel);
+	if (!err) {
+		list_append(&primary->subs, &channel->sub_link);
+		primary->n_subs++;
+	}
+	pthread_mutex_unlock(&bus->lock);
+	if (err) {
+		channel_free(channel);
+		return err;
+	}
+	*ret_channel = channel;
+	return 0;
+}
+
 static void for_each_open_channel(struct vmbus *bus, void (*fn)(struct vmbus_channel *channel))
 {
 	struct ctl_channel *ctl = NULL;
@@ -170,6 +241,7 @@ static int bus_start(void *opaque)
 	for_each_open_channel(bus, channel_resume);
 	post_messages(bus);
 	pthread_mutex_unlock(&bus->lock);
+	worker_unpark(&bus->offerer);
 	return 0;
 }
 
@@ -177,9 +249,11 @@ static int bus_stop(void *opaque)
 {
 	struct vmbus *bus = opaque;
 
+	worker_park(&bus->offerer);
 	pthread_mutex_lock(&bus->lock);
 	bus->running = false;
 	for_each_open_channel(bus, channel_pause);
+	offer_wished(bus); /* to be saved */
 	pthread_mutex_unlock(&bus->lock);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmbus/worker.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 
 int worker_init(struct worker *worker)
@@ -86,6 +87,14 @@ void worker_wake(struct worker *worker)
 		return;
 	/* Fails only when the counter is full, and then it is readable all the same. */
 	(void)!write(worker->wake_fd, &one, sizeof(one));
+}
+
+void worker_sleep(struct worker *worker)
+{
+	struct pollfd wake = {.fd = worker->wake_fd, .events = POLLIN};
+
+	if (poll(&wake, 1, -1) > 0)
+		worker_drain(worker);
 }
 
 void worker_drain(struct worker *worker)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * worker.h - a thread that others can wake, hold still and end: one per open channel. Internal to
- * vmbus/.
+ * worker.h - a thread that others can wake, hold still and end: one per open channel, one for the
+ * offers of sub-channels. Internal to vmbus/.
  *
  * The body is a loop that calls worker_checkpoint() on every turn; there it stands still while
  * anybody holds it parked. Parks nest. The body sleeps in poll(2) on the wake descriptor, which
@@ -10,7 +10,8 @@
  * Locks: worker_park() and worker_stop() wait for the body to reach its checkpoint, so their caller
  * must hold nothing that the body takes.
  *
- * Threads: worker_wake() any; worker_checkpoint() the body; the rest one at a time.
+ * Threads: worker_wake() any; worker_checkpoint(), worker_sleep() and worker_drain() the body; the
+ * rest one at a time.
  */
 #ifndef VIADUCT_VMBUS_WORKER_H
 #define VIADUCT_VMBUS_WORKER_H
@@ -46,6 +47,8 @@ void worker_wake(struct worker *worker);
 
 /* False: the body has to return. */
 bool worker_checkpoint(struct worker *worker);
+/* Sleep until woken, for a body that waits for nothing else. */
+void worker_sleep(struct worker *worker);
 /* Empty the wake descriptor after poll(2) said it is readable. */
 void worker_drain(struct worker *worker);
 

@@ -20,6 +20,7 @@ static void on_close(void *host, struct ctl_channel *channel)
 
 	assert_int_equal(channel->state, CTL_CHANNEL_OPEN);
 	rig->n_close++;
+	rig->last_close = channel;
 }
 
 static void on_retarget(void *host, struct ctl_channel *channel _unused_)

@@ -17,7 +17,7 @@ struct ctl_rig {
 	int refuse_open;  /* what channel_open() returns */
 	int refuse_gpadl; /* what gpadl_created() returns */
 	unsigned n_open, n_close, n_retarget, n_created, n_gone, n_restored;
-	struct ctl_channel *last_open;
+	struct ctl_channel *last_open, *last_close;
 };
 
 void rig_init(struct ctl_rig *rig);

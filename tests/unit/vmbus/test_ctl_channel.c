@@ -222,13 +222,49 @@ static void test_relid_is_reused_only_after_release(void **state)
 
 	ctl_channel_revoke(rig->ctl, ctl_channel_next(rig->ctl, NULL));
 	rig_drop_messages(rig);
-	/* The same device returns before the guest let go of the old one. */
-	rig_add(rig, 1, 1);
+	rig_add(rig, 4, 1);
 	rig_expect(rig, VMBUS_MSG_OFFER_CHANNEL, &offer, sizeof(offer));
 	assert_int_equal(offer.relid, 3);
 	assert_int_equal(rig_relid(rig, VMBUS_MSG_RELID_RELEASED, 1), 0);
 	rig_add(rig, 5, 1);
 	rig_expect(rig, VMBUS_MSG_OFFER_CHANNEL, &offer, sizeof(offer));
+	assert_int_equal(offer.relid, 1);
+}
+
+/* Linux drops an offer of an instance that it still has, and would never see it again. */
+static void test_device_returns_before_the_guest_released_it(void **state)
+{
+	struct ctl_rig *rig = *state;
+	struct vmbus_msg_offer_channel offer;
+
+	rig_make_open(rig, 1, 9);
+	ctl_channel_revoke(rig->ctl, rig->last_open);
+	rig_expect(rig, VMBUS_MSG_RESCIND_OFFER, NULL, sizeof(struct vmbus_msg_relid));
+	/* It comes, goes and comes again, and another one comes. */
+	ctl_channel_revoke(rig->ctl, rig_add(rig, 1, 1));
+	rig_add(rig, 1, 1);
+	rig_expect_nothing(rig);
+	rig_add(rig, 1, 2);
+	rig_expect(rig, VMBUS_MSG_OFFER_CHANNEL, &offer, sizeof(offer));
+	assert_int_equal(offer.instance_guid[0], 2);
+	assert_int_equal(offer.relid, 3);
+
+	assert_int_equal(rig_relid(rig, VMBUS_MSG_RELID_RELEASED, 1), 0);
+	rig_expect(rig, VMBUS_MSG_OFFER_CHANNEL, &offer, sizeof(offer));
+	assert_int_equal(offer.class_guid[0], 1);
+	assert_int_equal(offer.instance_guid[0], 1);
+	assert_int_equal(offer.relid, 1);
+	rig_make_open(rig, 1, 10);
+	assert_int_equal(rig_errors(rig), 0);
+
+	/* A guest that never releases it gets it when it starts over. */
+	ctl_channel_revoke(rig->ctl, rig->last_open);
+	rig_add(rig, 1, 1);
+	rig_drop_messages(rig);
+	rig_connect(rig, VMBUS_VERSION_5_3);
+	assert_int_equal(rig_plain(rig, VMBUS_MSG_REQUEST_OFFERS), 0);
+	rig_expect(rig, VMBUS_MSG_OFFER_CHANNEL, &offer, sizeof(offer));
+	assert_int_equal(offer.class_guid[0], 1);
 	assert_int_equal(offer.relid, 1);
 }
 
@@ -282,6 +318,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rescind_open_channel, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_relid_is_reused_only_after_release, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_device_returns_before_the_guest_released_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_rescinded_channels_end_with_the_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_released_without_rescind, setup, teardown),
