@@ -113,6 +113,9 @@ bool vmbus_channel_has_room(struct vmbus_channel *channel, size_t payload_bytes,
 /* Any thread: have work() called. */
 void vmbus_channel_kick(struct vmbus_channel *channel);
 
+/* The partition's memory, for devices that the guest tells addresses. Any thread. */
+struct gpa_space *vmbus_memory(const struct vmbus *bus);
+
 /* A GPADL the guest made on this channel, as one run of bytes. Valid until gpadl_gone() or close().
  * -ENOENT: none of this id that is one range of whole pages. Any thread that keeps those callbacks
  * away; the worker does. */

@@ -120,6 +120,11 @@ void vmbus_reset(struct vmbus *bus)
 	pthread_mutex_unlock(&bus->lock);
 }
 
+struct gpa_space *vmbus_memory(const struct vmbus *bus)
+{
+	return bus->memory;
+}
+
 void vmbus_get_info(struct vmbus *bus, struct vmbus_info *ret_info)
 {
 	pthread_mutex_lock(&bus->lock);
