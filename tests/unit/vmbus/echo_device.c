@@ -50,9 +50,14 @@ static bool complete(struct echo_device *echo, struct vmbus_channel *channel)
 		vmbus_channel_complete(channel, echo->pending_id, echo->bytes, echo->pending_bytes);
 
 	echo->pending = err == -EAGAIN;
-	if (!err)
-		count(&echo->n_echoed);
-	return err == 0;
+	if (err)
+		return false;
+	count(&echo->n_echoed);
+	if ((echo->pending_id & ~0xffULL) == ECHO_OFFER_SUBCHANNELS)
+		__atomic_store_n(&echo->offer_error,
+			vmbus_subchannels_offer(channel, (unsigned)(echo->pending_id & 0xff)),
+			__ATOMIC_SEQ_CST);
+	return true;
 }
 
 static void take_bytes(struct echo_device *echo, struct vmbus_channel *channel)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * echo_device.h - a small VSP for tests: completes every packet with its own bytes (the guest's
- * memory when it is a GPA-direct packet), and on demand sends numbered packets as fast as they go.
+ * memory when it is a GPA-direct packet), and on demand sends numbered packets as fast as they go
+ * and offers sub-channels.
  */
 #ifndef VIADUCT_TESTS_UNIT_VMBUS_ECHO_DEVICE_H
 #define VIADUCT_TESTS_UNIT_VMBUS_ECHO_DEVICE_H
@@ -15,6 +16,7 @@ struct echo_device {
 
 	/* Atomic: the test looks at these while the worker runs. */
 	unsigned n_open, n_close, n_gpadl_gone, n_work, n_broken, n_taken, n_echoed;
+	int offer_error; /* what offering sub-channels returned last */
 	uint32_t last_gpadl_gone;
 	uint64_t flood_end; /* send packets numbered below this */
 	uint64_t flood_next;
@@ -28,6 +30,10 @@ struct echo_device {
 };
 
 #define ECHO_FLOOD_BYTES 64
+
+/* A packet with this transaction id, plus n, has sub-channels 1..n offered, once it is completed.
+ */
+#define ECHO_OFFER_SUBCHANNELS 0x5ab0000000000000ULL
 
 extern const struct vmbus_device_ops echo_ops;
 

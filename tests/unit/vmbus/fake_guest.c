@@ -51,6 +51,7 @@ static void on_signal(void *host, uint32_t vp_index, uint32_t relid)
 		return;
 	pthread_mutex_lock(&guest->lock);
 	guest->flags[vp_index][relid / 64] |= 1ULL << relid % 64;
+	guest->flags_ever[vp_index][relid / 64] |= 1ULL << relid % 64;
 	guest->n_signals[vp_index]++;
 	if (guest->next_signal) {
 		guest->next_signal(guest->next_signal_data);
@@ -426,4 +427,14 @@ unsigned fake_guest_n_signals(struct fake_guest *guest, uint32_t vp_index)
 	n = guest->n_signals[vp_index];
 	pthread_mutex_unlock(&guest->lock);
 	return n;
+}
+
+bool fake_guest_flag_was_set(struct fake_guest *guest, uint32_t vp_index, uint32_t relid)
+{
+	bool set;
+
+	pthread_mutex_lock(&guest->lock);
+	set = guest->flags_ever[vp_index][relid / 64] >> relid % 64 & 1;
+	pthread_mutex_unlock(&guest->lock);
+	return set;
 }

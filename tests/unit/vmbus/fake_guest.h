@@ -39,6 +39,7 @@ struct fake_guest {
 	uint8_t slot[VMBUS_MSG_MAX_BYTES];
 	bool deaf; /* the host cannot post at all */
 	uint64_t flags[FAKE_N_VPS][(VMBUS_MAX_RELID + 64) / 64];
+	uint64_t flags_ever[FAKE_N_VPS][(VMBUS_MAX_RELID + 64) / 64]; /* never cleared */
 	unsigned n_signals[FAKE_N_VPS];
 	/* Called once by the next signal, on the worker, and then forgotten. */
 	void (*next_signal)(void *data);
@@ -109,5 +110,7 @@ void fake_channel_ring_doorbell(struct fake_channel *channel);
 /* Wait until the host signals the channel. */
 void fake_channel_wait(struct fake_channel *channel);
 unsigned fake_guest_n_signals(struct fake_guest *guest, uint32_t vp_index);
+/* Did the host ever signal this channel on this VP? */
+bool fake_guest_flag_was_set(struct fake_guest *guest, uint32_t vp_index, uint32_t relid);
 
 #endif
