@@ -249,17 +249,19 @@ void channel_retarget(struct vmbus_channel *channel, uint32_t target_vp)
 	signal_guest(channel);
 }
 
-/* Only whole pages have a use here; whatever else a guest describes, it may, but it cannot be used.
- */
+/* One range is a run of bytes; several have no use here: a guest may describe them, and that is
+ * all. */
 int channel_gpadl_created(struct vmbus_channel *channel, struct ctl_gpadl *gpadl)
 {
-	const uint8_t *pfns = gpadl->words.data + sizeof(struct vmbus_gpa_range);
+	const uint8_t *words = gpadl->words.data;
+	struct vmbus_gpa_range range;
 	struct vmbus_gpadl *mapped;
 	int err;
 
-	if (!ctl_gpadl_is_pages(gpadl))
+	if (gpadl->n_ranges != 1)
 		return 0;
-	err = gpadl_new(channel->bus->memory, gpadl->id, pfns, gpadl->n_pfns, &mapped);
+	memcpy(&range, words, sizeof(range));
+	err = gpadl_new(channel->bus->memory, gpadl->id, range, words + sizeof(range), &mapped);
 	if (err)
 		return err;
 	pthread_mutex_lock(&channel->gpadl_lock);

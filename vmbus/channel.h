@@ -117,7 +117,7 @@ void vmbus_channel_kick(struct vmbus_channel *channel);
 struct gpa_space *vmbus_memory(const struct vmbus *bus);
 
 /* A GPADL the guest made on this channel, as one run of bytes. Valid until gpadl_gone() or close().
- * -ENOENT: none of this id that is one range of whole pages. Any thread that keeps those callbacks
+ * -ENOENT: none of this id that is one range. Any thread that keeps those callbacks
  * away; the worker does. */
 struct vmbus_gpadl;
 int vmbus_channel_gpadl(

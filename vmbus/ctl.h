@@ -92,7 +92,7 @@ struct ctl_gpadl {
 	void *mapping;        /* the host's, set by gpadl_created() */
 };
 
-/* One range of whole pages: can be a ring or a buffer of bytes. */
+/* One range of whole pages: can hold rings. */
 bool ctl_gpadl_is_pages(const struct ctl_gpadl *gpadl);
 struct ctl_gpadl *ctl_gpadl_find(const struct ctl_channel *channel, uint32_t gpadl_id);
 

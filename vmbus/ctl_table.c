@@ -21,8 +21,9 @@ const struct ctl_row ctl_table[] = {
 		IN_CONNECTED, false, ctl_handle_gpadl_teardown},
 	{VMBUS_MSG_RELID_RELEASED, "RELID_RELEASED", sizeof(struct vmbus_msg_relid), 0,
 		IN_CONNECTED, false, ctl_handle_relid_released},
-	{VMBUS_MSG_UNLOAD, "UNLOAD", sizeof(struct vmbus_msg_header), VMBUS_VERSION_3_0,
-		IN_CONNECTED, true, ctl_handle_unload},
+	/* Whoever asks waits without end, also before contact and before 3.0. */
+	{VMBUS_MSG_UNLOAD, "UNLOAD", sizeof(struct vmbus_msg_header), 0, IN_ANY, true,
+		ctl_handle_unload},
 	{VMBUS_MSG_TL_CONNECT_REQUEST, "TL_CONNECT_REQUEST",
 		sizeof(struct vmbus_msg_tl_connect_request), VMBUS_VERSION_5_0, IN_CONNECTED, false,
 		ctl_handle_tl_connect},

@@ -43,9 +43,11 @@ static int find_pages(struct vmbus_gpadl *gpadl)
 	return 0;
 }
 
-int gpadl_new(struct gpa_space *memory, uint32_t id, const uint8_t *pfns, uint32_t n_pages,
-	struct vmbus_gpadl **ret_gpadl)
+int gpadl_new(struct gpa_space *memory, uint32_t id, struct vmbus_gpa_range range,
+	const uint8_t *pfns, struct vmbus_gpadl **ret_gpadl)
 {
+	uint64_t end = (uint64_t)range.byte_offset + range.byte_count;
+	uint32_t n_pages = (uint32_t)(ALIGN_UP(end, GPA_PAGE_SIZE) / GPA_PAGE_SIZE);
 	struct vmbus_gpadl *gpadl = calloc(1, sizeof(*gpadl));
 	gpa_t at;
 	int err;
@@ -55,6 +57,8 @@ int gpadl_new(struct gpa_space *memory, uint32_t id, const uint8_t *pfns, uint32
 	list_init(&gpadl->link);
 	gpadl->id = id;
 	gpadl->n_pages = n_pages;
+	gpadl->first_byte = range.byte_offset;
+	gpadl->size_bytes = range.byte_count;
 	gpadl->memory = memory;
 	gpadl->pfns = pfns;
 	if (pfns_are_consecutive(pfns, n_pages) && gpadl_pfn_address(pfns, 0, &at))
@@ -81,57 +85,60 @@ uint8_t *gpadl_page(const struct vmbus_gpadl *gpadl, uint32_t page)
 	return gpadl->base ? gpadl->base + (size_t)page * GPA_PAGE_SIZE : gpadl->pages[page];
 }
 
-/* How much of a copy at `offset` lies in one run of the host. */
-static size_t run_bytes(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes)
+/* How much of a copy lies in one run of the host; `at` counts from the start of the first page. */
+static size_t run_bytes(const struct vmbus_gpadl *gpadl, uint32_t at, size_t size_bytes)
 {
 	return gpadl->base ? size_bytes
-			   : MIN(size_bytes, (size_t)(GPA_PAGE_SIZE - offset % GPA_PAGE_SIZE));
+			   : MIN(size_bytes, (size_t)(GPA_PAGE_SIZE - at % GPA_PAGE_SIZE));
 }
 
-static uint8_t *at_offset(const struct vmbus_gpadl *gpadl, uint32_t offset)
+static uint8_t *host_at(const struct vmbus_gpadl *gpadl, uint32_t at)
 {
-	return gpadl_page(gpadl, (uint32_t)(offset / GPA_PAGE_SIZE)) + offset % GPA_PAGE_SIZE;
+	return gpadl_page(gpadl, (uint32_t)(at / GPA_PAGE_SIZE)) + at % GPA_PAGE_SIZE;
 }
 
 void gpadl_copy_from(
 	const struct vmbus_gpadl *gpadl, uint32_t offset, void *ret_data, size_t size_bytes)
 {
+	uint32_t at = gpadl->first_byte + offset;
 	uint8_t *to = ret_data;
 	size_t n;
 
-	for (; size_bytes; size_bytes -= n, to += n, offset += (uint32_t)n) {
-		n = run_bytes(gpadl, offset, size_bytes);
-		memcpy(to, at_offset(gpadl, offset), n);
+	for (; size_bytes; size_bytes -= n, to += n, at += (uint32_t)n) {
+		n = run_bytes(gpadl, at, size_bytes);
+		memcpy(to, host_at(gpadl, at), n);
 	}
 }
 
 void gpadl_copy_to(
 	const struct vmbus_gpadl *gpadl, uint32_t offset, const void *data, size_t size_bytes)
 {
+	uint32_t at = gpadl->first_byte + offset;
 	const uint8_t *from = data;
 	size_t n;
 
-	for (; size_bytes; size_bytes -= n, from += n, offset += (uint32_t)n) {
-		n = run_bytes(gpadl, offset, size_bytes);
-		memcpy(at_offset(gpadl, offset), from, n);
+	for (; size_bytes; size_bytes -= n, from += n, at += (uint32_t)n) {
+		n = run_bytes(gpadl, at, size_bytes);
+		memcpy(host_at(gpadl, at), from, n);
 	}
 }
 
 void gpadl_mark_dirty(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes)
 {
+	uint32_t at = gpadl->first_byte + offset;
+	gpa_t page;
 	size_t n;
-	gpa_t at;
 
-	for (; size_bytes; size_bytes -= n, offset += (uint32_t)n) {
-		n = run_bytes(gpadl, offset, size_bytes);
-		if (gpadl_pfn_address(gpadl->pfns, (uint32_t)(offset / GPA_PAGE_SIZE), &at))
-			gpa_mark_dirty(gpadl->memory, gpa_add(at, offset % GPA_PAGE_SIZE), n);
+	for (; size_bytes; size_bytes -= n, at += (uint32_t)n) {
+		n = run_bytes(gpadl, at, size_bytes);
+		if (gpadl_pfn_address(gpadl->pfns, (uint32_t)(at / GPA_PAGE_SIZE), &page))
+			gpa_mark_dirty(gpadl->memory, gpa_add(page, at % GPA_PAGE_SIZE), n);
 	}
 }
 
 uint32_t vmbus_gpadl_size_bytes(const struct vmbus_gpadl *gpadl)
 {
-	return (uint32_t)(gpadl->n_pages * GPA_PAGE_SIZE);
+	return gpadl->size_bytes;
 }
 
 static bool range_is_inside(const struct vmbus_gpadl *gpadl, uint32_t offset, size_t size_bytes)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * gpadl.h - a GPADL of whole pages as one run of bytes: where its pages are in the host, and how
+ * gpadl.h - a GPADL of one range as one run of bytes: where its pages are in the host, and how
  * bytes get in and out. Internal to vmbus/; VSPs see the checked half in channel.h.
  *
  * Threads: constant after gpadl_new().
@@ -15,15 +15,18 @@ struct vmbus_gpadl {
 	struct list link; /* whose, the owner knows */
 	uint32_t id;
 	uint32_t n_pages;
+	uint32_t first_byte; /* where the run begins in the first page; 0 for rings */
+	uint32_t size_bytes;
 	struct gpa_space *memory;
 	const uint8_t *pfns; /* little-endian u64, unaligned; lent */
 	uint8_t *base;       /* the pages are neighbours in the host too; or NULL and */
 	uint8_t **pages;     /* each by itself */
 };
 
-/* `pfns` stays the caller's and outlives the GPADL. -EFAULT: not all of it is RAM; -ENOMEM. */
-int gpadl_new(struct gpa_space *memory, uint32_t id, const uint8_t *pfns, uint32_t n_pages,
-	struct vmbus_gpadl **ret_gpadl);
+/* `pfns`, as many as the range has pages, stay the caller's and outlive the GPADL. `range` is not
+ * empty and begins in its first page. -EFAULT: not all of it is RAM; -ENOMEM. */
+int gpadl_new(struct gpa_space *memory, uint32_t id, struct vmbus_gpa_range range,
+	const uint8_t *pfns, struct vmbus_gpadl **ret_gpadl);
 void gpadl_free(struct vmbus_gpadl *gpadl);
 
 uint8_t *gpadl_page(const struct vmbus_gpadl *gpadl, uint32_t page);

@@ -39,6 +39,7 @@ static uint8_t *ring_page(struct rig *rig, unsigned page)
 
 static void make_memory(struct rig *rig, bool scattered)
 {
+	const struct vmbus_gpa_range range = {ARRAY_LEN(rig->pfns) * GPA_PAGE_SIZE, 0};
 	const size_t n_bytes = N_PAGES * GPA_PAGE_SIZE;
 
 	rig->host = aligned_alloc(GPA_PAGE_SIZE, n_bytes);
@@ -47,8 +48,7 @@ static void make_memory(struct rig *rig, bool scattered)
 	check(gpa_space_add(rig->memory, gpa(0), n_bytes, rig->host) == 0);
 	for (uint64_t i = 0; i < ARRAY_LEN(rig->pfns); i++)
 		rig->pfns[i] = RING_AT + (scattered ? i ^ 1 : i);
-	check(gpadl_new(rig->memory, 1, (uint8_t *)rig->pfns, ARRAY_LEN(rig->pfns), &rig->gpadl) ==
-		0);
+	check(gpadl_new(rig->memory, 1, range, (uint8_t *)rig->pfns, &rig->gpadl) == 0);
 }
 
 static void write_control(struct rig *rig, unsigned page, struct reader *in)

@@ -26,7 +26,9 @@ static int teardown(void **state _unused_)
 
 static int make(const uint64_t *pfns, uint32_t n, struct vmbus_gpadl **ret_gpadl)
 {
-	return gpadl_new(memory.space, 5, (const uint8_t *)pfns, n, ret_gpadl);
+	struct vmbus_gpa_range range = {.byte_count = n * 4096};
+
+	return gpadl_new(memory.space, 5, range, (const uint8_t *)pfns, ret_gpadl);
 }
 
 static void check_bytes(const uint32_t *pages, uint32_t n_pages)
@@ -73,6 +75,45 @@ static void test_scattered(void **state _unused_)
 	check_bytes(pages, ARRAY_LEN(pages));
 }
 
+/* A run that begins and ends inside pages. */
+static void test_offset(void **state _unused_)
+{
+	static const uint32_t kinds[][3] = {{4, 5, 6}, {9, 1, 12}};
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		const struct vmbus_gpa_range range = {.byte_count = 6000, .byte_offset = 4000};
+		const uint32_t *pages = kinds[k];
+		uint64_t pfns[] = {guest_pfn(pages[0]), guest_pfn(pages[1]), guest_pfn(pages[2])};
+		struct vmbus_gpadl *gpadl;
+		uint8_t out[6000], in[6000];
+
+		for (size_t i = 0; i < sizeof(out); i++)
+			out[i] = (uint8_t)(i * 7 + k);
+		assert_int_equal(
+			gpadl_new(memory.space, 5, range, (const uint8_t *)pfns, &gpadl), 0);
+		assert_int_equal(vmbus_gpadl_size_bytes(gpadl), 6000);
+		guest_clean_pages(&memory);
+		assert_int_equal(vmbus_gpadl_write(gpadl, 0, out, 6000), 0);
+		assert_memory_equal(guest_page(&memory, pages[0]) + 4000, out, 96);
+		assert_memory_equal(guest_page(&memory, pages[1]), out + 96, 4096);
+		assert_memory_equal(guest_page(&memory, pages[2]), out + 4192, 1808);
+		assert_int_equal(guest_page(&memory, pages[2])[1808], 0);
+		assert_int_equal(vmbus_gpadl_read(gpadl, 90, in, 5910), 0);
+		assert_memory_equal(in, out + 90, 5910);
+		for (uint32_t i = 0; i < 16; i++)
+			assert_int_equal(guest_page_is_dirty(&memory, i),
+				i == pages[0] || i == pages[1] || i == pages[2]);
+		guest_clean_pages(&memory);
+		assert_int_equal(vmbus_gpadl_write(gpadl, 96, out, 1), 0);
+		assert_true(guest_page_is_dirty(&memory, pages[1]));
+		assert_false(guest_page_is_dirty(&memory, pages[0]));
+		assert_int_equal(vmbus_gpadl_write(gpadl, 5999, out, 2), -EFAULT);
+		assert_int_equal(vmbus_gpadl_read(gpadl, 6000, in, 0), 0);
+		gpadl_free(gpadl);
+		memset(memory.host, 0, memory.n_pages * GPA_PAGE_SIZE);
+	}
+}
+
 static void test_not_ram(void **state _unused_)
 {
 	static const uint64_t bad[] = {0, 1ULL << 40, 1ULL << 52, UINT64_MAX,
@@ -99,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_ram, setup, teardown),
 	};
 

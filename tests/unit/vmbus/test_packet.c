@@ -33,8 +33,9 @@ static int setup(void **state)
 	}
 	rig.guest.n_pages = N_PAGES;
 	guest_ring_reset(&rig.guest);
-	assert_int_equal(
-		gpadl_new(rig.memory.space, 1, (const uint8_t *)rig.pfns, N_PAGES, &rig.gpadl), 0);
+	assert_int_equal(gpadl_new(rig.memory.space, 1, (struct vmbus_gpa_range){N_PAGES * 4096, 0},
+				 (const uint8_t *)rig.pfns, &rig.gpadl),
+		0);
 	assert_int_equal(ring_in_open(&rig.ring, rig.gpadl, 0, N_PAGES), 0);
 	*state = &rig;
 	return 0;

@@ -30,7 +30,8 @@ static void make(struct rig *rig, const uint32_t *pages)
 	rig->guest.n_pages = N_PAGES;
 	guest_ring_reset(&rig->guest);
 	assert_int_equal(
-		gpadl_new(rig->memory.space, 1, (const uint8_t *)rig->pfns, N_PAGES, &rig->gpadl),
+		gpadl_new(rig->memory.space, 1, (struct vmbus_gpa_range){N_PAGES * 4096, 0},
+			(const uint8_t *)rig->pfns, &rig->gpadl),
 		0);
 }
 
