@@ -1,0 +1,20 @@
+# Integration services and dynamic memory: their cores have no channel, so nothing of the bus is
+# linked with them.
+viaduct_module(vmbus_ic_cores
+    SOURCES ${PROJECT_SOURCE_DIR}/vmbus/ic_core.c
+            ${PROJECT_SOURCE_DIR}/vmbus/ic_heartbeat.c
+            ${PROJECT_SOURCE_DIR}/vmbus/ic_shutdown.c
+            ${PROJECT_SOURCE_DIR}/vmbus/ic_text.c
+            ${PROJECT_SOURCE_DIR}/vmbus/ic_timesync.c
+            ${PROJECT_SOURCE_DIR}/vmbus/ic_vss.c
+            ${PROJECT_SOURCE_DIR}/vmbus/kvp_core.c
+            ${PROJECT_SOURCE_DIR}/vmbus/kvp_wire.c
+    LINK base)
+
+foreach(name IN ITEMS core kvp text timesync vss)
+    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_ic_${name}.c)
+        viaduct_test(test_vmbus_ic_${name}
+            SOURCES test_ic_${name}.c ic_rig.c
+            LINK vmbus_ic_cores)
+    endif()
+endforeach()
