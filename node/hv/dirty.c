@@ -64,21 +64,52 @@ static int clear_log(const struct partition *partition, size_t index)
 }
 
 /* A new log says that every page is dirty and protects none: clear it all. */
-static int start_region(struct partition *partition, size_t index)
+static int start_log(struct partition *partition, size_t index)
 {
-	const struct gpa_region *region = gpa_space_region(partition->memory, index);
-	size_t n_words = BITMAP_WORDS(region_pages(region));
-	uint64_t *map = partition->dirty_maps[index];
+	size_t n_words = BITMAP_WORDS(region_pages(gpa_space_region(partition->memory, index)));
 	int r = mem_set_slot(partition->vm_fd, partition->memory, index, KVM_MEM_LOG_DIRTY_PAGES);
 
 	if (r < 0)
 		return r;
-	bitmap_drain_atomic(map, region->dirty, n_words);
-	memset(map, 0xff, n_words * sizeof(*map));
+	memset(partition->dirty_maps[index], 0xff, n_words * sizeof(uint64_t));
 	return clear_log(partition, index);
 }
 
-int partition_dirty_start(struct partition *partition)
+static int start_region(struct partition *partition, size_t index)
+{
+	const struct gpa_region *region = gpa_space_region(partition->memory, index);
+	size_t n_words = BITMAP_WORDS(region_pages(region));
+
+	bitmap_drain_atomic(partition->dirty_maps[index], region->dirty, n_words);
+	return mem_has_slot(partition, index) ? start_log(partition, index) : 0;
+}
+
+int dirty_add_slot_locked(struct partition *partition, size_t index)
+{
+	if (partition->dirty_maps)
+		return start_log(partition, index);
+	return mem_set_slot(partition->vm_fd, partition->memory, index, 0);
+}
+
+static int stop_locked(struct partition *partition)
+{
+	int r = 0;
+
+	if (!partition->dirty_maps)
+		return -EINVAL;
+	for (size_t i = 0; i < gpa_space_n_regions(partition->memory); i++) {
+		int error = mem_has_slot(partition, i)
+				    ? mem_set_slot(partition->vm_fd, partition->memory, i, 0)
+				    : 0;
+
+		if (r == 0)
+			r = error;
+	}
+	free_maps(partition);
+	return r;
+}
+
+static int start_locked(struct partition *partition)
 {
 	int r;
 
@@ -88,14 +119,12 @@ int partition_dirty_start(struct partition *partition)
 	for (size_t i = 0; r == 0 && i < gpa_space_n_regions(partition->memory); i++)
 		r = start_region(partition, i);
 	if (r < 0 && partition->dirty_maps)
-		(void)partition_dirty_stop(partition);
+		(void)stop_locked(partition);
 	return r;
 }
 
-static int collect_region(struct partition *partition, size_t index, uint64_t *bitmap)
+static int collect_log(struct partition *partition, size_t index, uint64_t *bitmap, size_t n_words)
 {
-	const struct gpa_region *region = gpa_space_region(partition->memory, index);
-	size_t n_words = BITMAP_WORDS(region_pages(region));
 	uint64_t *map = partition->dirty_maps[index];
 	struct kvm_dirty_log log = {.slot = (uint32_t)index, .dirty_bitmap = map};
 	int r = kvm_call(partition->vm_fd, KVM_GET_DIRTY_LOG, &log);
@@ -104,11 +133,19 @@ static int collect_region(struct partition *partition, size_t index, uint64_t *b
 		return r;
 	for (size_t i = 0; i < n_words; i++)
 		bitmap[i] |= map[i];
-	bitmap_drain_atomic(bitmap, region->dirty, n_words);
 	return clear_log(partition, index);
 }
 
-int partition_dirty_collect(struct partition *partition, uint64_t *const *bitmaps)
+static int collect_region(struct partition *partition, size_t index, uint64_t *bitmap)
+{
+	const struct gpa_region *region = gpa_space_region(partition->memory, index);
+	size_t n_words = BITMAP_WORDS(region_pages(region));
+
+	bitmap_drain_atomic(bitmap, region->dirty, n_words);
+	return mem_has_slot(partition, index) ? collect_log(partition, index, bitmap, n_words) : 0;
+}
+
+static int collect_locked(struct partition *partition, uint64_t *const *bitmaps)
 {
 	int r = 0;
 
@@ -119,18 +156,32 @@ int partition_dirty_collect(struct partition *partition, uint64_t *const *bitmap
 	return r;
 }
 
+int partition_dirty_start(struct partition *partition)
+{
+	int r;
+
+	pthread_mutex_lock(&partition->memory_lock);
+	r = start_locked(partition);
+	pthread_mutex_unlock(&partition->memory_lock);
+	return r;
+}
+
+int partition_dirty_collect(struct partition *partition, uint64_t *const *bitmaps)
+{
+	int r;
+
+	pthread_mutex_lock(&partition->memory_lock);
+	r = collect_locked(partition, bitmaps);
+	pthread_mutex_unlock(&partition->memory_lock);
+	return r;
+}
+
 int partition_dirty_stop(struct partition *partition)
 {
-	int r = 0;
+	int r;
 
-	if (!partition->dirty_maps)
-		return -EINVAL;
-	for (size_t i = 0; i < gpa_space_n_regions(partition->memory); i++) {
-		int error = mem_set_slot(partition->vm_fd, partition->memory, i, 0);
-
-		if (r == 0)
-			r = error;
-	}
-	free_maps(partition);
+	pthread_mutex_lock(&partition->memory_lock);
+	r = stop_locked(partition);
+	pthread_mutex_unlock(&partition->memory_lock);
 	return r;
 }

@@ -7,6 +7,7 @@
 #define VIADUCT_NODE_HV_INTERNAL_H
 
 #include "base/thread.h"
+#include "node/hv/chipset.h"
 #include "node/hv/cpuid.h"
 #include "node/hv/doorbell.h"
 #include "node/hv/hv.h"
@@ -55,6 +56,8 @@ struct partition {
 	struct kvm_caps caps;
 	struct cpuid_table cpuid;
 	struct gpa_space *memory; /* region i is KVM's slot i */
+	size_t n_ram_regions;     /* the first of them: what a guest finds at its start */
+	size_t added_region;      /* what is added lies in it; SIZE_MAX: nothing may be added */
 	struct io_bus ports;
 	struct hv *hv;
 	struct msr_list msrs;
@@ -64,13 +67,20 @@ struct partition {
 	struct vp *vps;
 
 	/* The owner's. */
-	uint64_t *guest_tsc;   /* of each VP, while stopped; 0 before the first start */
+	uint64_t *guest_tsc; /* of each VP, while stopped; 0 before the first start */
+
+	pthread_mutex_t memory_lock;
+	/* Under memory_lock. */
+	uint64_t added_bytes;
 	uint64_t **dirty_maps; /* scratch, one a region, while tracking; else NULL */
 
 	pthread_mutex_t serial_lock;
 	/* Under serial_lock. */
 	struct uart16550 uart;
 	bool serial_irq;
+
+	pthread_mutex_t chipset_lock;
+	struct chipset chipset; /* under chipset_lock */
 
 	struct doorbells doorbells; /* has its own lock */
 
@@ -88,10 +98,15 @@ int lapic_timers_start(struct partition *partition);
 void lapic_timer_freeze(const struct vp *vp, struct kvm_lapic_state *lapic);
 void lapic_timer_note(struct vp *vp, const struct kvm_lapic_state *lapic);
 
-/* mem.c: RAM at 0 and, what would reach beyond 3 GiB, from 4 GiB on. */
-int mem_new(int vm_fd, uint64_t size_bytes, struct gpa_space **ret_memory);
+/* mem.c: _locked with memory_lock held. */
+int mem_init(struct partition *partition, const struct partition_config *config);
 void mem_free(struct gpa_space *memory);
+bool mem_has_slot(const struct partition *partition, size_t index);
+int mem_restore(struct partition *partition, struct reader *in);
 int mem_set_slot(int vm_fd, const struct gpa_space *memory, size_t index, uint32_t flags);
+
+/* dirty.c: give KVM a region that it did not have, logged when the others are. Memory_lock held. */
+int dirty_add_slot_locked(struct partition *partition, size_t index);
 
 /* ports.c */
 int ports_init(struct partition *partition);

@@ -113,7 +113,7 @@ static int compose(struct partition *partition, const struct partition_config *c
 	int r = create_vm(partition, config->kvm_fd);
 
 	if (r == 0)
-		r = mem_new(partition->vm_fd, config->ram_bytes, &partition->memory);
+		r = mem_init(partition, config);
 	if (r == 0)
 		r = create_vps(partition, config->kvm_fd);
 	if (r == 0)
@@ -126,12 +126,21 @@ static int compose(struct partition *partition, const struct partition_config *c
 	return r;
 }
 
+static bool video_is_valid(uint64_t bytes)
+{
+	return bytes % (1U << 20) == 0 && (bytes & (bytes - 1)) == 0 &&
+	       bytes <= PARTITION_VRAM_MAX_BYTES;
+}
+
 static bool config_is_valid(const struct partition_config *config)
 {
 	return config->n_vps >= 1 && config->n_vps <= PARTITION_MAX_VPS &&
 	       config->ram_bytes >= PARTITION_MIN_RAM_BYTES &&
 	       config->ram_bytes <= PARTITION_MAX_RAM_BYTES &&
-	       config->ram_bytes % PARTITION_RAM_UNIT_BYTES == 0;
+	       config->ram_bytes % PARTITION_RAM_UNIT_BYTES == 0 &&
+	       config->max_ram_bytes <= PARTITION_MAX_RAM_BYTES &&
+	       (config->max_ram_bytes == 0 || config->max_ram_bytes >= config->ram_bytes) &&
+	       video_is_valid(config->vram_bytes);
 }
 
 int partition_new(const struct partition_config *config, struct partition **ret_partition,
@@ -162,7 +171,10 @@ int partition_new(const struct partition_config *config, struct partition **ret_
 	partition->vm_fd = -1;
 	partition->caps = caps;
 	partition->n_vps = config->n_vps;
+	pthread_mutex_init(&partition->memory_lock, NULL);
 	pthread_mutex_init(&partition->serial_lock, NULL);
+	pthread_mutex_init(&partition->chipset_lock, NULL);
+	chipset_init(&partition->chipset, PARTITION_VRAM_GPA, config->vram_bytes);
 	doorbells_init(&partition->doorbells);
 	partition->vps = calloc(config->n_vps, sizeof(*partition->vps));
 	partition->guest_tsc = calloc(config->n_vps, sizeof(*partition->guest_tsc));
@@ -187,7 +199,9 @@ void partition_free(struct partition *partition)
 	close_fd(partition->vm_fd);
 	mem_free(partition->memory);
 	doorbells_fini(&partition->doorbells);
+	pthread_mutex_destroy(&partition->chipset_lock);
 	pthread_mutex_destroy(&partition->serial_lock);
+	pthread_mutex_destroy(&partition->memory_lock);
 	free(partition->guest_tsc);
 	free(partition->vps);
 	free(partition);

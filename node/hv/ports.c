@@ -3,6 +3,8 @@
 
 #include "node/hv/internal.h"
 
+#include <time.h>
+
 static void serial_update_irq_locked(struct partition *partition)
 {
 	bool level = uart16550_irq(&partition->uart);
@@ -64,12 +66,26 @@ int ports_restore_serial(struct partition *partition, struct reader *in)
 	return r;
 }
 
-static void power_access(void *opaque, struct vp *vp _unused_, struct io_access *access)
+static int64_t utc_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void chipset_port_access(void *opaque, struct vp *vp _unused_, struct io_access *access)
 {
 	struct partition *partition = opaque;
+	enum chipset_event event;
 
-	if (access->is_write && access->size_bytes == 2 && access->value & POWER_SLEEP_ENABLE)
+	pthread_mutex_lock(&partition->chipset_lock);
+	event = chipset_access(&partition->chipset, access, utc_ns());
+	pthread_mutex_unlock(&partition->chipset_lock);
+	if (event == CHIPSET_POWEROFF)
 		partition_end(partition, PARTITION_END_POWEROFF, "the guest powered off");
+	else if (event == CHIPSET_RESET)
+		partition_end(partition, PARTITION_END_RESET, "the guest asked for a reset");
 }
 
 static struct kvm_regs *regs_to_change(struct vp *vp)
@@ -109,7 +125,6 @@ int ports_init(struct partition *partition)
 		{HV_HYPERCALL_PORT, 1, hypercall_access},
 		{HV_DOORBELL_PORT, 1, doorbell_access},
 		{SERIAL_PORT, SERIAL_N_PORTS, serial_access},
-		{POWER_PORT, 2, power_access},
 	};
 	int r = 0;
 
@@ -117,5 +132,8 @@ int ports_init(struct partition *partition)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(table); i++)
 		r = io_bus_add(&partition->ports, table[i].first, table[i].n_ports,
 			table[i].handler, partition);
+	for (size_t i = 0; r == 0 && i < CHIPSET_N_RANGES; i++)
+		r = io_bus_add(&partition->ports, chipset_ranges[i].first,
+			chipset_ranges[i].n_ports, chipset_port_access, partition);
 	return r;
 }

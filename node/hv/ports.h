@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * ports.h - the I/O ports of a partition. Those of the hypercall page are baked into code that lies
- * in guest memory and migrates with it: they never change.
+ * ports.h - the I/O ports of a partition that the chipset (chipset.h) has not. Those of the
+ * hypercall page are baked into code that lies in guest memory and migrates with it: they never
+ * change.
  */
 #ifndef VIADUCT_NODE_HV_PORTS_H
 #define VIADUCT_NODE_HV_PORTS_H
@@ -14,9 +15,5 @@
 #define SERIAL_PORT    0x3f8
 #define SERIAL_N_PORTS 8
 #define SERIAL_IRQ     4
-
-/* Where ACPI's PM1a control register is on QEMU's machines: guests without ACPI know the place. */
-#define POWER_PORT         0x604
-#define POWER_SLEEP_ENABLE 0x2000 /* 16-bit OUT with this bit set powers off */
 
 #endif

@@ -3,10 +3,13 @@
  * units.c - the two state units of a partition. Saved forms:
  *
  *	"hv"  the Hyper-V interface (hv_state.c), the TSC of each VP u64, interrupt controllers
- *	      (irqchip.c), serial port (uart16550.h)
+ *	      (irqchip.c), serial port (uart16550.h); since version 2 chipset (chipset.h) and
+ *	      added memory in bytes u64
  *	"vp"  CPUID digest u64, n_vps u32, each VP (vcpu_state.c)
  */
 #include "node/hv/internal.h"
+
+#define VERSION_CHIPSET 2
 
 static int hv_unit_start(void *opaque)
 {
@@ -30,10 +33,12 @@ static int hv_unit_save(void *opaque, struct buf *out)
 		buf_le64(out, partition->guest_tsc[i]);
 	r = irqchip_save(partition, out);
 	uart16550_save(&partition->uart, out);
+	chipset_save(&partition->chipset, out);
+	buf_le64(out, partition->added_bytes);
 	return r;
 }
 
-static int hv_unit_restore(void *opaque, struct reader *in, uint32_t version _unused_)
+static int hv_unit_restore(void *opaque, struct reader *in, uint32_t version)
 {
 	struct partition *partition = opaque;
 	int r = hv_restore(partition->hv, in);
@@ -42,7 +47,13 @@ static int hv_unit_restore(void *opaque, struct reader *in, uint32_t version _un
 		partition->guest_tsc[i] = reader_le64(in);
 	if (r == 0)
 		r = irqchip_restore(partition, in);
-	return r == 0 ? ports_restore_serial(partition, in) : r;
+	if (r == 0)
+		r = ports_restore_serial(partition, in);
+	if (r == 0 && version >= VERSION_CHIPSET)
+		r = chipset_restore(&partition->chipset, in);
+	if (r == 0 && version >= VERSION_CHIPSET)
+		r = mem_restore(partition, in);
+	return r;
 }
 
 static int vp_unit_start(void *opaque)
@@ -97,7 +108,7 @@ int partition_register_hv_unit(struct partition *partition, struct unit_registry
 {
 	static const struct unit_ops ops = {
 		.name = "hv",
-		.version = 1,
+		.version = VERSION_CHIPSET,
 		.start = hv_unit_start,
 		.stop = hv_unit_stop,
 		.save = hv_unit_save,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * fuzz_pvh.c - kernel images that may be anything. Input: the file.
+ * fuzz_pvh.c - ELF kernels that may be anything. Input: the file.
  */
-#include "node/hv/pvh.h"
+#include "node/hv/boot.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
 	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct gpa_space *memory;
-	const char *why = NULL;
-	uint32_t entry;
+	struct image_file file = {.fd = fd};
+	struct boot_kernel kernel;
 	int r;
 
 	if (fd < 0 || gpa_space_new(&memory) < 0)
@@ -26,13 +26,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 	if (gpa_space_add(memory, gpa(0), RAM_BYTES, ram) < 0 ||
 		write(fd, data, size_bytes) != (ssize_t)size_bytes)
 		abort();
-	memset(ram, 0x5a, PVH_RESERVED_END_GPA);
-	r = pvh_load(memory, fd, &entry, &why);
-	if (r < 0 && !why)
+	memset(ram, 0x5a, BOOT_RESERVED_END_GPA);
+	r = boot_load_elf(memory, &file, &kernel);
+	if (r < 0 && !file.why)
 		abort();
-	if (r == 0 && entry >= RAM_BYTES)
+	if (r == 0 && (kernel.entry >= RAM_BYTES || kernel.end > RAM_BYTES))
 		abort();
-	for (size_t i = 0; i < PVH_RESERVED_END_GPA; i++) {
+	for (size_t i = 0; i < BOOT_RESERVED_END_GPA; i++) {
 		if (ram[i] != 0x5a)
 			abort();
 	}

@@ -130,9 +130,7 @@ static void put_value(const char *name, uint64_t v)
 
 static _Noreturn void power_off(void)
 {
-	__asm__ volatile("outw %0, %1"
-			 :
-			 : "a"((uint16_t)POWER_SLEEP_ENABLE), "d"((uint16_t)POWER_PORT));
+	__asm__ volatile("outw %0, %1" : : "a"((uint16_t)0x2000), "d"((uint16_t)0x604));
 	for (;;)
 		__asm__ volatile("pause");
 }

@@ -31,7 +31,7 @@ static void boots_with_memory_map_and_empty_buses(void **state _unused_)
 
 	assert_int_equal(guest_value(run, "magic"), 0x336ec578);
 	assert_int_equal(guest_value(run, "version"), 1);
-	assert_int_equal(guest_value(run, "n_map"), 2);
+	assert_int_equal(guest_value(run, "n_map"), 3);
 	assert_int_equal(guest_value(run, "base"), 0x100000);
 	assert_int_equal(guest_value(run, "size"), GUEST_RAM_BYTES - 0x100000);
 	assert_int_equal(guest_value(run, "pio"), 0xffffffff);

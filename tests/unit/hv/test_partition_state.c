@@ -137,7 +137,7 @@ static uint8_t *find_unit(struct buf *state, const char *name, uint32_t *ret_siz
 		uint32_t size_bytes, version = reader_le32(&in);
 		const uint8_t *bytes;
 
-		assert_int_equal(version, 1);
+		assert_in_range(version, 1, 2);
 		size_bytes = reader_le32(&in);
 		bytes = reader_take(&in, size_bytes);
 		if (len == strlen(name) && memcmp(at, name, len) == 0) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * pvh_elf.c - a PVH image into guest RAM. The file is hostile and may change while it is read:
- * headers are copied once, checked, and never looked at again; segment bytes mean nothing here.
+ * boot_elf.c - an ELF kernel into guest RAM: with a PVH note or, without, Linux's own vmlinux,
+ * whose ELF entry is a physical address and follows the 64-bit boot protocol.
  */
-#include "node/hv/pvh.h"
+#include "node/hv/boot.h"
 
 #include <elf.h>
 #include <string.h>
@@ -15,62 +15,38 @@
 #define NOTE_PHYS32_ENTRY    18
 #define NOTE_ENTRY_MAX_BYTES 8
 
+/* What a vmlinux has no header to say: the oldest version of the protocol with a 64-bit entry. */
+#define VMLINUX_PROTOCOL_VERSION 0x020c
+#define VMLINUX_ALIGNMENT        0x200000
+#define VMLINUX_INITRD_MAX       0x7fffffff
+#define BOOT_FLAG                0xaa55
+#define HEADER_MAGIC             0x53726448 /* "HdrS" */
+
 struct image {
-	int fd;
+	struct image_file *file;
 	Elf64_Ehdr header;
 	Elf64_Phdr segments[MAX_SEGMENTS];
-	const char *why;
 };
-
-static int refuse(struct image *image, const char *why)
-{
-	image->why = why;
-	return -ENOEXEC;
-}
-
-static int read_all(struct image *image, void *ret_data, size_t size_bytes, uint64_t offset)
-{
-	uint8_t *at = ret_data;
-
-	if (offset > INT64_MAX - size_bytes)
-		return refuse(image, "an offset is beyond the end of the file");
-	while (size_bytes) {
-		ssize_t n = pread(image->fd, at, size_bytes, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			image->why = "the file cannot be read";
-			return -errno;
-		}
-		if (n == 0)
-			return refuse(image, "the file is truncated");
-		at += n;
-		offset += (uint64_t)n;
-		size_bytes -= (size_t)n;
-	}
-	return 0;
-}
 
 static int read_headers(struct image *image)
 {
 	const Elf64_Ehdr *header = &image->header;
-	int r = read_all(image, &image->header, sizeof(image->header), 0);
+	int r = image_read(image->file, &image->header, sizeof(image->header), 0);
 
 	if (r < 0)
 		return r;
 	if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
-		return refuse(image, "the file is not ELF");
+		return image_refuse(image->file, "the file is not ELF");
 	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
 		header->e_machine != EM_X86_64)
-		return refuse(image, "the file is not for 64-bit x86");
+		return image_refuse(image->file, "the file is not for 64-bit x86");
 	if (header->e_type != ET_EXEC)
-		return refuse(image, "the file is not a static executable");
+		return image_refuse(image->file, "the file is not a static executable");
 	if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum == 0 ||
 		header->e_phnum > MAX_SEGMENTS)
-		return refuse(image, "the program header table makes no sense");
-	return read_all(
-		image, image->segments, header->e_phnum * sizeof(Elf64_Phdr), header->e_phoff);
+		return image_refuse(image->file, "the program header table makes no sense");
+	return image_read(image->file, image->segments, header->e_phnum * sizeof(Elf64_Phdr),
+		header->e_phoff);
 }
 
 static bool overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
@@ -89,18 +65,21 @@ static int check_segment(struct image *image, struct gpa_space *memory, unsigned
 	uint64_t end;
 
 	if (segment->p_filesz > segment->p_memsz)
-		return refuse(image, "a segment has more bytes in the file than in memory");
+		return image_refuse(
+			image->file, "a segment has more bytes in the file than in memory");
 	if (__builtin_add_overflow(segment->p_paddr, segment->p_memsz, &end) ||
 		!gpa_window(memory, gpa(segment->p_paddr), segment->p_memsz))
-		return refuse(image, "a segment is outside the RAM of the partition");
-	if (segment->p_paddr < PVH_RESERVED_END_GPA)
-		return refuse(image, "a segment covers the start-of-day pages");
+		return image_refuse(image->file, "a segment is outside the RAM of the partition");
+	if (segment->p_paddr < BOOT_RESERVED_END_GPA ||
+		overlap(segment->p_paddr, segment->p_memsz, BOOT_ACPI_GPA,
+			BOOT_HOLE_END_GPA - BOOT_ACPI_GPA))
+		return image_refuse(image->file, "a segment covers the start-of-day pages");
 	for (unsigned i = 0; i < index; i++) {
 		const Elf64_Phdr *other = &image->segments[i];
 
 		if (is_loaded(other) &&
 			overlap(segment->p_paddr, segment->p_memsz, other->p_paddr, other->p_memsz))
-			return refuse(image, "two segments overlap");
+			return image_refuse(image->file, "two segments overlap");
 	}
 	return 0;
 }
@@ -109,7 +88,7 @@ static int load_segment(struct image *image, struct gpa_space *memory, const Elf
 {
 	gpa_t at = gpa(segment->p_paddr);
 	uint8_t *to = gpa_window(memory, at, segment->p_memsz);
-	int r = read_all(image, to, segment->p_filesz, segment->p_offset);
+	int r = image_read(image->file, to, segment->p_filesz, segment->p_offset);
 
 	if (r < 0)
 		return r;
@@ -155,11 +134,11 @@ static int find_entry_in(struct image *image, const Elf64_Phdr *segment, uint64_
 	int r;
 
 	if (segment->p_filesz > MAX_NOTE_BYTES)
-		return refuse(image, "the notes are too large");
+		return image_refuse(image->file, "the notes are too large");
 	bytes = malloc(segment->p_filesz + 1);
 	if (!bytes)
 		return -ENOMEM;
-	r = read_all(image, bytes, segment->p_filesz, segment->p_offset);
+	r = image_read(image->file, bytes, segment->p_filesz, segment->p_offset);
 	if (r < 0)
 		return r;
 	while (segment->p_filesz - at >= sizeof(Elf64_Nhdr)) {
@@ -169,7 +148,7 @@ static int find_entry_in(struct image *image, const Elf64_Phdr *segment, uint64_
 	return -ENOENT;
 }
 
-static int find_entry(struct image *image, uint64_t *ret_entry)
+static int find_pvh_entry(struct image *image, uint64_t *ret_entry)
 {
 	for (unsigned i = 0; i < image->header.e_phnum; i++) {
 		int r = -ENOENT;
@@ -179,30 +158,64 @@ static int find_entry(struct image *image, uint64_t *ret_entry)
 		if (r != -ENOENT)
 			return r;
 	}
-	return refuse(image, "the PVH entry note is missing");
+	return -ENOENT;
 }
 
-static bool entry_is_loaded(const struct image *image, uint64_t entry)
+static int find_entry(struct image *image, struct boot_kernel *kernel)
+{
+	int r = find_pvh_entry(image, &kernel->entry);
+
+	if (r != -ENOENT)
+		return r;
+	kernel->protocol = BOOT_LINUX64;
+	kernel->entry = image->header.e_entry;
+	kernel->header = (struct setup_header){
+		.boot_flag = BOOT_FLAG,
+		.header = HEADER_MAGIC,
+		.version = VMLINUX_PROTOCOL_VERSION,
+		.loadflags = LOADED_HIGH,
+		.initrd_addr_max = VMLINUX_INITRD_MAX,
+		.kernel_alignment = VMLINUX_ALIGNMENT,
+		.cmdline_size = BOOT_CMDLINE_MAX_BYTES - 1,
+	};
+	kernel->initrd_end = VMLINUX_INITRD_MAX + 1ULL;
+	return 0;
+}
+
+static int check_entry(struct image *image, uint64_t entry)
 {
 	for (unsigned i = 0; i < image->header.e_phnum; i++) {
 		const Elf64_Phdr *segment = &image->segments[i];
 
 		if (is_loaded(segment) && entry >= segment->p_paddr &&
-			entry - segment->p_paddr < segment->p_filesz)
-			return entry <= UINT32_MAX;
+			entry - segment->p_paddr < segment->p_filesz && entry <= UINT32_MAX)
+			return 0;
 	}
-	return false;
+	return image_refuse(image->file, "the entry is outside the segments");
 }
 
-static int load(struct image *image, struct gpa_space *memory, uint32_t *ret_entry)
+/* Where the segments of low RAM end. */
+static uint64_t low_end(const struct image *image, const struct gpa_space *memory)
 {
-	uint64_t entry = 0;
+	uint64_t low_bytes = gpa_space_region(memory, 0)->size_bytes, end = BOOT_HOLE_END_GPA;
+
+	for (unsigned i = 0; i < image->header.e_phnum; i++) {
+		const Elf64_Phdr *segment = &image->segments[i];
+
+		if (is_loaded(segment) && segment->p_paddr < low_bytes)
+			end = MAX(end, segment->p_paddr + segment->p_memsz);
+	}
+	return end;
+}
+
+static int load(struct image *image, struct gpa_space *memory, struct boot_kernel *kernel)
+{
 	int r = read_headers(image);
 
 	if (r == 0)
-		r = find_entry(image, &entry);
-	if (r == 0 && !entry_is_loaded(image, entry))
-		r = refuse(image, "the PVH entry is outside the segments");
+		r = find_entry(image, kernel);
+	if (r == 0)
+		r = check_entry(image, kernel->entry);
 	for (unsigned i = 0; r == 0 && i < image->header.e_phnum; i++) {
 		if (is_loaded(&image->segments[i]))
 			r = check_segment(image, memory, i);
@@ -212,21 +225,25 @@ static int load(struct image *image, struct gpa_space *memory, uint32_t *ret_ent
 			r = load_segment(image, memory, &image->segments[i]);
 	}
 	if (r == 0)
-		*ret_entry = (uint32_t)entry;
+		kernel->end = low_end(image, memory);
 	return r;
 }
 
-int pvh_load(struct gpa_space *memory, int elf_fd, uint32_t *ret_entry, const char **ret_why)
+int boot_load_elf(struct gpa_space *memory, struct image_file *file, struct boot_kernel *ret_kernel)
 {
-	struct image *image = calloc(1, sizeof(*image));
+	_cleanup_free_ struct image *image = calloc(1, sizeof(*image));
+	struct boot_kernel kernel = {
+		.protocol = BOOT_PVH,
+		.initrd_end = 1ULL << 32,
+		.cmdline_max_bytes = BOOT_CMDLINE_MAX_BYTES,
+	};
 	int r;
 
 	if (!image)
 		return -ENOMEM;
-	image->fd = elf_fd;
-	r = load(image, memory, ret_entry);
-	if (r < 0)
-		*ret_why = image->why;
-	free(image);
+	image->file = file;
+	r = load(image, memory, &kernel);
+	if (r == 0)
+		*ret_kernel = kernel;
 	return r;
 }

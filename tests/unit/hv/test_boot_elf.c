@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_pvh.c - the loader, on files that are good and on files that are not.
+ * test_boot_elf.c - ELF kernels that are good and that are not.
  */
 #include "base/bytes.h"
-#include "node/hv/pvh.h"
+#include "node/hv/boot.h"
 
 #include <elf.h>
 #include <setjmp.h>
@@ -36,7 +36,7 @@ struct world {
 	struct gpa_space *memory;
 	struct image image;
 	size_t file_bytes;
-	uint32_t entry;
+	struct boot_kernel kernel;
 	const char *why;
 };
 
@@ -118,12 +118,14 @@ static int teardown(void **state)
 static int load(struct world *w)
 {
 	int fd = memfd_create("image", MFD_CLOEXEC);
+	struct image_file file = {0};
 	int r;
 
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, &w->image, w->file_bytes), w->file_bytes);
-	w->why = NULL;
-	r = pvh_load(w->memory, fd, &w->entry, &w->why);
+	file.fd = fd;
+	r = boot_load_kernel(w->memory, &file, &w->kernel);
+	w->why = file.why;
 	close(fd);
 	return r;
 }
@@ -144,7 +146,10 @@ static void good_image_is_loaded(void **state)
 	struct world *w = *state;
 
 	assert_int_equal(load(w), 0);
-	assert_int_equal(w->entry, LOAD_GPA + 1);
+	assert_int_equal(w->kernel.protocol, BOOT_PVH);
+	assert_int_equal(w->kernel.entry, LOAD_GPA + 1);
+	assert_int_equal(w->kernel.end, LOAD_GPA + 0x4000);
+	assert_true(w->kernel.initrd_end == 1ULL << 32);
 	assert_memory_equal(w->ram + LOAD_GPA, CODE, 4);
 	assert_int_equal(w->ram[LOAD_GPA + 16], 0x5a);
 	assert_string_equal((char *)w->ram + LOAD_GPA + 0x1000, "data");
@@ -160,7 +165,7 @@ static void other_files_are_refused(void **state)
 	struct world *w = *state;
 
 	w->image.header.e_ident[0] = '#';
-	refused(w, "not ELF");
+	refused(w, "neither ELF");
 	w->image.header.e_ident[EI_CLASS] = ELFCLASS32;
 	refused(w, "64-bit x86");
 	w->image.header.e_ident[EI_DATA] = ELFDATA2MSB;
@@ -218,30 +223,51 @@ static void bad_segments_are_refused(void **state)
 	w->image.segments[1].p_paddr = LOAD_GPA + 0x3fff;
 	w->image.note.entry = LOAD_GPA + 0x3fff;
 	refused(w, "overlap");
-	w->image.segments[2].p_paddr = PVH_START_INFO_GPA - 16;
+	w->image.segments[2].p_paddr = BOOT_START_INFO_GPA - 16;
 	refused(w, "start-of-day");
-	w->image.segments[2].p_paddr = PVH_COMMAND_LINE_GPA;
+	w->image.segments[2].p_paddr = BOOT_CMDLINE_GPA;
+	refused(w, "start-of-day");
+	w->image.segments[2].p_paddr = BOOT_ACPI_GPA - 0x1000;
+	refused(w, "start-of-day");
+	w->image.segments[2].p_paddr = BOOT_HOLE_END_GPA - 1;
 	refused(w, "start-of-day");
 }
 
-static void bad_notes_are_refused(void **state)
+/* Loaded, and entered as a vmlinux. */
+static void is_vmlinux(struct world *w)
+{
+	w->image.header.e_entry = LOAD_GPA + 2;
+	assert_int_equal(load(w), 0);
+	assert_int_equal(w->kernel.protocol, BOOT_LINUX64);
+	assert_int_equal(w->kernel.entry, LOAD_GPA + 2);
+	assert_int_equal(w->kernel.header.boot_flag, 0xaa55);
+	w->image = good_image();
+}
+
+static void without_a_pvh_note_it_is_vmlinux(void **state)
 {
 	struct world *w = *state;
 
 	w->image.note.header.n_type = 17;
-	refused(w, "missing");
+	is_vmlinux(w);
 	w->image.note.name[0] = 'x';
-	refused(w, "missing");
+	is_vmlinux(w);
 	w->image.note.header.n_namesz = UINT32_MAX;
-	refused(w, "missing");
+	is_vmlinux(w);
 	w->image.note.header.n_descsz = UINT32_MAX;
-	refused(w, "missing");
+	is_vmlinux(w);
 	w->image.note.header.n_descsz = 2;
-	refused(w, "missing");
+	is_vmlinux(w);
 	w->image.segments[0].p_type = PT_NULL;
-	refused(w, "missing");
+	is_vmlinux(w);
 	w->image.segments[0].p_filesz = 3;
-	refused(w, "missing");
+	is_vmlinux(w);
+}
+
+static void bad_notes_and_entries_are_refused(void **state)
+{
+	struct world *w = *state;
+
 	w->image.segments[0].p_filesz = 1 << 20;
 	refused(w, "too large");
 	w->image.segments[0].p_offset = UINT64_MAX;
@@ -250,39 +276,12 @@ static void bad_notes_are_refused(void **state)
 	refused(w, "entry is outside");
 	w->image.note.entry = LOAD_GPA + 16;
 	refused(w, "entry is outside");
-}
-
-static void start_info_describes_memory(void **state)
-{
-	struct world *w = *state;
-	struct pvh_start_info info;
-	struct pvh_memory map[3];
-
-	assert_int_equal(gpa_space_add(w->memory, gpa(4ULL << 30), GPA_PAGE_SIZE, w->ram), 0);
-	assert_int_equal(pvh_write_start_info(w->memory, "console=ttyS0"), 0);
-	assert_int_equal(gpa_read(w->memory, gpa(PVH_START_INFO_GPA), &info, sizeof(info)), 0);
-	assert_int_equal(info.magic, PVH_START_INFO_MAGIC);
-	assert_int_equal(info.version, 1);
-	assert_int_equal(info.n_memory_map, 3);
-	assert_string_equal((char *)w->ram + info.command_line, "console=ttyS0");
-	assert_int_equal(gpa_read(w->memory, gpa(info.memory_map), map, sizeof(map)), 0);
-	assert_int_equal(map[0].size_bytes, 0xa0000);
-	assert_int_equal(map[1].base, 0x100000);
-	assert_int_equal(map[1].size_bytes, RAM_BYTES - 0x100000);
-	assert_true(map[2].base == 4ULL << 30);
-	assert_int_equal(map[2].type, PVH_MEMORY_RAM);
-}
-
-static void long_command_line_is_refused(void **state)
-{
-	struct world *w = *state;
-	char cmdline[PVH_COMMAND_LINE_MAX_BYTES + 1];
-
-	memset(cmdline, 'x', sizeof(cmdline));
-	cmdline[PVH_COMMAND_LINE_MAX_BYTES] = '\0';
-	assert_int_equal(pvh_write_start_info(w->memory, cmdline), -E2BIG);
-	cmdline[PVH_COMMAND_LINE_MAX_BYTES - 1] = '\0';
-	assert_int_equal(pvh_write_start_info(w->memory, cmdline), 0);
+	w->image.segments[0].p_type = PT_NULL;
+	w->image.header.e_entry = 0;
+	refused(w, "entry is outside");
+	w->image.segments[0].p_type = PT_NULL;
+	w->image.header.e_entry = 0xffffffff81000000;
+	refused(w, "entry is outside");
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -295,9 +294,8 @@ int main(void)
 		TEST(bad_tables_are_refused),
 		TEST(every_truncation_is_refused),
 		TEST(bad_segments_are_refused),
-		TEST(bad_notes_are_refused),
-		TEST(start_info_describes_memory),
-		TEST(long_command_line_is_refused),
+		TEST(without_a_pvh_note_it_is_vmlinux),
+		TEST(bad_notes_and_entries_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

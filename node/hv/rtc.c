@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/hv/rtc.h"
+
+#include <time.h>
+
+enum {
+	RTC_SECONDS = 0x00,
+	RTC_MINUTES = 0x02,
+	RTC_HOURS = 0x04,
+	RTC_WEEKDAY = 0x06,
+	RTC_DAY = 0x07,
+	RTC_MONTH = 0x08,
+	RTC_YEAR = 0x09,
+	RTC_A = 0x0a,
+	RTC_B = 0x0b,
+	RTC_C = 0x0c,
+	RTC_D = 0x0d,
+};
+
+#define INDEX_BITS 0x7f /* the highest bit of the port masks NMIs, of which there are none */
+
+#define A_UPDATING 0x80
+#define A_DEFAULT  0x26 /* 32 768 Hz */
+#define B_24_HOURS 0x02
+#define B_BINARY   0x04
+#define B_SET      0x80
+#define B_BITS     (B_SET | B_BINARY | B_24_HOURS | 0x09) /* interrupts cannot be enabled */
+#define D_VALID    0x80                                   /* the battery is good */
+#define HOURS_PM   0x80
+
+#define NS_PER_SEC     1000000000
+#define UPDATE_NS      244000                  /* UIP is up so long before the time changes */
+#define OFFSET_LIMIT_S (20000LL * 366 * 86400) /* further than four digits of a year reach */
+
+void rtc_init(struct rtc *rtc)
+{
+	*rtc = (struct rtc){.reg_a = A_DEFAULT, .reg_b = B_24_HOURS};
+}
+
+static uint8_t encode(const struct rtc *rtc, unsigned value)
+{
+	return (uint8_t)(rtc->reg_b & B_BINARY ? value : value / 10 % 10 << 4 | value % 10);
+}
+
+static int decode(const struct rtc *rtc, uint8_t value)
+{
+	return rtc->reg_b & B_BINARY ? value : (value >> 4) * 10 + (value & 0xf);
+}
+
+static uint8_t encode_hours(const struct rtc *rtc, unsigned hours)
+{
+	if (rtc->reg_b & B_24_HOURS)
+		return encode(rtc, hours);
+	return encode(rtc, (hours + 11) % 12 + 1) | (hours >= 12 ? HOURS_PM : 0);
+}
+
+static int decode_hours(const struct rtc *rtc, uint8_t value)
+{
+	if (rtc->reg_b & B_24_HOURS)
+		return decode(rtc, value);
+	return decode(rtc, value & ~HOURS_PM) % 12 + (value & HOURS_PM ? 12 : 0);
+}
+
+static int64_t seconds(int64_t now_ns)
+{
+	return now_ns / NS_PER_SEC - (now_ns % NS_PER_SEC < 0);
+}
+
+static void time_to_bytes(struct rtc *rtc, int64_t now_ns)
+{
+	time_t now = (time_t)(seconds(now_ns) + rtc->offset_s);
+	struct tm tm = {0};
+	unsigned year;
+
+	(void)gmtime_r(&now, &tm);
+	year = (unsigned)(tm.tm_year + 1900) % 10000;
+	rtc->bytes[RTC_SECONDS] = encode(rtc, (unsigned)tm.tm_sec);
+	rtc->bytes[RTC_MINUTES] = encode(rtc, (unsigned)tm.tm_min);
+	rtc->bytes[RTC_HOURS] = encode_hours(rtc, (unsigned)tm.tm_hour);
+	rtc->bytes[RTC_WEEKDAY] = encode(rtc, (unsigned)tm.tm_wday + 1);
+	rtc->bytes[RTC_DAY] = encode(rtc, (unsigned)tm.tm_mday);
+	rtc->bytes[RTC_MONTH] = encode(rtc, (unsigned)tm.tm_mon + 1);
+	rtc->bytes[RTC_YEAR] = encode(rtc, year % 100);
+	rtc->bytes[RTC_CENTURY] = encode(rtc, year / 100);
+}
+
+/* What no calendar has is carried over, as timegm() does. */
+static void time_from_bytes(struct rtc *rtc, int64_t now_ns)
+{
+	struct tm tm = {
+		.tm_sec = decode(rtc, rtc->bytes[RTC_SECONDS]),
+		.tm_min = decode(rtc, rtc->bytes[RTC_MINUTES]),
+		.tm_hour = decode_hours(rtc, rtc->bytes[RTC_HOURS]),
+		.tm_mday = decode(rtc, rtc->bytes[RTC_DAY]),
+		.tm_mon = decode(rtc, rtc->bytes[RTC_MONTH]) - 1,
+		.tm_year = decode(rtc, rtc->bytes[RTC_CENTURY]) * 100 +
+			   decode(rtc, rtc->bytes[RTC_YEAR]) - 1900,
+	};
+
+	rtc->offset_s = (int64_t)timegm(&tm) - seconds(now_ns);
+}
+
+static bool is_time(uint8_t index)
+{
+	switch (index) {
+	case RTC_SECONDS:
+	case RTC_MINUTES:
+	case RTC_HOURS:
+	case RTC_WEEKDAY:
+	case RTC_DAY:
+	case RTC_MONTH:
+	case RTC_YEAR:
+	case RTC_CENTURY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static uint8_t read_reg_a(const struct rtc *rtc, int64_t now_ns)
+{
+	int64_t into_second_ns = now_ns - seconds(now_ns) * NS_PER_SEC;
+	bool updating = !(rtc->reg_b & B_SET) && into_second_ns >= NS_PER_SEC - UPDATE_NS;
+
+	return rtc->reg_a | (updating ? A_UPDATING : 0);
+}
+
+uint8_t rtc_read(struct rtc *rtc, unsigned at, int64_t now_ns)
+{
+	if (at == 0)
+		return 0xff; /* the index port is write-only */
+	switch (rtc->index) {
+	case RTC_A:
+		return read_reg_a(rtc, now_ns);
+	case RTC_B:
+		return rtc->reg_b;
+	case RTC_C:
+		return 0;
+	case RTC_D:
+		return D_VALID;
+	default:
+		if (is_time(rtc->index) && !(rtc->reg_b & B_SET))
+			time_to_bytes(rtc, now_ns);
+		return rtc->bytes[rtc->index];
+	}
+}
+
+static void write_reg_b(struct rtc *rtc, uint8_t value, int64_t now_ns)
+{
+	uint8_t old = rtc->reg_b;
+
+	if (value & B_SET && !(old & B_SET))
+		time_to_bytes(rtc, now_ns);
+	rtc->reg_b = value & B_BITS;
+	if (!(value & B_SET) && old & B_SET)
+		time_from_bytes(rtc, now_ns);
+}
+
+static void write_byte(struct rtc *rtc, uint8_t value, int64_t now_ns)
+{
+	bool runs = is_time(rtc->index) && !(rtc->reg_b & B_SET);
+
+	if (runs)
+		time_to_bytes(rtc, now_ns);
+	rtc->bytes[rtc->index] = value;
+	if (runs)
+		time_from_bytes(rtc, now_ns);
+}
+
+void rtc_write(struct rtc *rtc, unsigned at, uint8_t value, int64_t now_ns)
+{
+	if (at == 0) {
+		rtc->index = value & INDEX_BITS;
+		return;
+	}
+	switch (rtc->index) {
+	case RTC_A:
+		rtc->reg_a = value & (uint8_t)~A_UPDATING;
+		break;
+	case RTC_B:
+		write_reg_b(rtc, value, now_ns);
+		break;
+	case RTC_C:
+	case RTC_D:
+		break;
+	default:
+		write_byte(rtc, value, now_ns);
+		break;
+	}
+}
+
+void rtc_save(const struct rtc *rtc, struct buf *out)
+{
+	buf_u8(out, rtc->index);
+	buf_u8(out, rtc->reg_a);
+	buf_u8(out, rtc->reg_b);
+	buf_le64(out, (uint64_t)rtc->offset_s);
+	buf_bytes(out, rtc->bytes, sizeof(rtc->bytes));
+}
+
+int rtc_restore(struct rtc *rtc, struct reader *in)
+{
+	rtc->index = reader_u8(in);
+	rtc->reg_a = reader_u8(in);
+	rtc->reg_b = reader_u8(in);
+	rtc->offset_s = (int64_t)reader_le64(in);
+	reader_bytes(in, rtc->bytes, sizeof(rtc->bytes));
+	if (!reader_ok(in) || rtc->index & ~INDEX_BITS || rtc->reg_a & A_UPDATING ||
+		rtc->reg_b & ~B_BITS || rtc->offset_s > OFFSET_LIMIT_S ||
+		rtc->offset_s < -OFFSET_LIMIT_S) {
+		rtc_init(rtc);
+		return -EBADMSG;
+	}
+	return 0;
+}
