@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/ctl/ctl.h"
 
-#include "base/clock.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #define TIMEOUT_MS       15000
 #define START_TIMEOUT_MS 60000
-#define SERIAL_WAIT_MS   1000
 
 /* ---- listings ---- */
 
@@ -28,7 +25,7 @@ static void describe_nic(const struct json *nic, char *text, size_t size_bytes)
 int cmd_vm_list(const struct ctl_args *args)
 {
 	static const char *const headings[] = {
-		"Name", "State", "Node", "Memory", "VPs", "Network", "Why"};
+		"Name", "State", "Heartbeat", "Node", "Memory", "VPs", "Network", "Why"};
 	_cleanup_json_ struct json *reply = NULL;
 	const struct json *vms;
 	struct table *table;
@@ -49,6 +46,7 @@ int cmd_vm_list(const struct ctl_args *args)
 			describe_nic(json_at(nics, 0), nic, sizeof(nic));
 		table_cell(table, "%s", json_get_string(vm, "name", ""));
 		table_cell(table, "%s", json_get_string(vm, "state", ""));
+		table_cell(table, "%s", json_get_string(vm, "heartbeat", ""));
 		table_cell(table, "%s", json_get_string(vm, "node", ""));
 		table_cell(
 			table, "%s", format_bytes((uint64_t)json_get_int(vm, "memory_bytes", 0)));
@@ -58,6 +56,57 @@ int cmd_vm_list(const struct ctl_args *args)
 	}
 	table_print(table);
 	return EXIT_OK;
+}
+
+static void show_disks(const struct json *disks)
+{
+	for (size_t i = 0; i < json_length(disks); i++) {
+		const struct json *disk = json_at(disks, i);
+		bool is_dvd = strcmp(json_get_string(disk, "kind", ""), "dvd") == 0;
+
+		printf("Disk %-7lld %s%s, serial %s\n", (long long)json_get_int(disk, "lun", 0),
+			json_get_string(disk, "path", is_dvd ? "empty DVD drive" : ""),
+			is_dvd && json_get(disk, "path")                     ? " (DVD)"
+			: json_get_bool(disk, "read_only", false) && !is_dvd ? " (read-only)"
+									     : "",
+			json_get_string(disk, "serial", ""));
+	}
+}
+
+/* What the guest says of itself. */
+static void show_guest(const struct json *live)
+{
+	static const char *const lines[][2] = {
+		{"OSName", "Guest system"},
+		{"OSVersion", "  version"},
+		{"FullyQualifiedDomainName", "Host name"},
+		{"NetworkAddressIPv4", "IPv4"},
+		{"NetworkAddressIPv6", "IPv6"},
+	};
+	const struct json *guest = json_get(live, "guest"), *memory = json_get(live, "memory");
+	const struct json *storage = json_get(live, "storage");
+
+	printf("Heartbeat    %s\n", json_get_string(live, "heartbeat", ""));
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		const char *value = json_get_string(guest, lines[i][0], "");
+
+		if (value[0])
+			printf("%-12s %s\n", lines[i][1], value);
+	}
+	if (json_get_bool(memory, "connected", false))
+		printf("In use       %s assigned, %s wanted by the guest, %s ballooned, %s added\n",
+			format_bytes((uint64_t)json_get_int(memory, "assigned_bytes", 0)),
+			format_bytes((uint64_t)json_get_int(memory, "demand_bytes", 0)),
+			format_bytes((uint64_t)json_get_int(memory, "ballooned_bytes", 0)),
+			format_bytes((uint64_t)json_get_int(memory, "added_bytes", 0)));
+	if (json_get_bool(storage, "ready", false))
+		printf("Storage      protocol %s, %lld channels, read %s, written %s, %lld "
+		       "errors\n",
+			json_get_string(storage, "protocol", ""),
+			(long long)json_get_int(storage, "channels", 0),
+			format_bytes((uint64_t)json_get_int(storage, "read_bytes", 0)),
+			format_bytes((uint64_t)json_get_int(storage, "written_bytes", 0)),
+			(long long)json_get_int(storage, "errors", 0));
 }
 
 static void show_live(const struct json *live)
@@ -107,6 +156,8 @@ int cmd_vm_show(const struct ctl_args *args)
 	printf("Memory       %s\n", format_bytes((uint64_t)json_get_int(vm, "memory_bytes", 0)));
 	printf("Processors   %lld\n", (long long)json_get_int(vm, "vps", 0));
 	printf("Kernel       %s\n", json_get_string(vm, "kernel", ""));
+	if (json_get(vm, "initrd"))
+		printf("Initial disk %s\n", json_get_string(vm, "initrd", ""));
 	printf("Command line %s\n", json_get_string(vm, "cmdline", ""));
 	for (size_t i = 0; i < json_length(nics); i++) {
 		char nic[256];
@@ -114,98 +165,14 @@ int cmd_vm_show(const struct ctl_args *args)
 		describe_nic(json_at(nics, i), nic, sizeof(nic));
 		printf("Adapter %zu    %s\n", i, nic);
 	}
-	if (json_get(vm, "live"))
+	show_disks(json_get(vm, "disks"));
+	if (json_get(vm, "vnc"))
+		printf("VNC          %s (on its node, for root)\n", json_get_string(vm, "vnc", ""));
+	if (json_get(vm, "live")) {
+		show_guest(json_get(vm, "live"));
 		show_live(json_get(vm, "live"));
+	}
 	return EXIT_OK;
-}
-
-/* ---- create ---- */
-
-static int nic_item(struct json *nic, const char *key, const char *value)
-{
-	if (strcmp(key, "switch") == 0 || strcmp(key, "mac") == 0) {
-		json_set_string(nic, key, value);
-	} else if (strcmp(key, "vlan") == 0) {
-		json_set_string(nic, "mode", "access");
-		json_set_int(nic, "vid", strtoll(value, NULL, 10));
-	} else if (strcmp(key, "trunk") == 0) {
-		json_set_string(nic, "mode", "trunk");
-		json_set_string(nic, "allowed", value);
-	} else if (strcmp(key, "native") == 0 || strcmp(key, "mtu") == 0) {
-		json_set_int(nic, key, strtoll(value, NULL, 10));
-	} else if (strcmp(key, "spoofing") == 0) {
-		json_set_bool(nic, key, strcmp(value, "on") == 0);
-	} else {
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* "switch=A,vlan=2,mac=...": VLAN lists use '+' or '-' ("trunk=2-4+7"), because ',' separates
- * items. */
-static int parse_nic(const char *spec, struct json *nics)
-{
-	_cleanup_free_ char *copy = strdup(spec);
-	struct json *nic = json_object_new();
-	char *rest = copy, *item;
-
-	while ((item = strsep(&rest, ","))) {
-		char *value = strchr(item, '=');
-
-		if (value) {
-			*value++ = '\0';
-			for (char *p = value; strcmp(item, "trunk") == 0 && (p = strchr(p, '+'));)
-				*p = ',';
-		}
-		if (!value || nic_item(nic, item, value) < 0) {
-			json_unref(nic);
-			return ctl_fail(EXIT_USAGE,
-				"--nic '%s': '%s' is not one of switch=, vlan=, trunk=, native=, "
-				"mac=, mtu=, "
-				"spoofing=on",
-				spec, item);
-		}
-	}
-	json_append(nics, nic);
-	return EXIT_OK;
-}
-
-int cmd_vm_create(const struct ctl_args *args)
-{
-	_cleanup_json_ struct json *reply = NULL;
-	struct json *request = ctl_request("vm.create");
-	struct json *nics = json_array_new();
-	const char *memory = ctl_option(args, "memory");
-	const char *vps = ctl_option(args, "vps");
-	const char *kernel = ctl_option(args, "kernel");
-	_cleanup_free_ char *path = kernel ? realpath(kernel, NULL) : NULL;
-	uint64_t memory_bytes;
-	const char *nic;
-	int r = EXIT_OK;
-
-	json_set(request, "nics", nics);
-	if (ctl_parse_size(memory ? memory : "128M", &memory_bytes) < 0)
-		r = ctl_fail(EXIT_USAGE, "--memory %s is no size; say 128M or 2G", memory);
-	else if (!path)
-		r = ctl_fail(EXIT_USAGE,
-			kernel ? "--kernel %s cannot be found" : "--kernel FILE is needed%s",
-			kernel ? kernel : "");
-	for (unsigned i = 0; r == EXIT_OK && (nic = ctl_option_at(args, "nic", i)); i++)
-		r = parse_nic(nic, nics);
-	if (r != EXIT_OK) {
-		json_unref(request);
-		return r;
-	}
-	json_set_string(request, "name", args->positional[0]);
-	json_set_string(request, "kernel", path);
-	json_set_int(request, "memory_bytes", (int64_t)memory_bytes);
-	json_set_int(request, "vps", vps ? strtoll(vps, NULL, 10) : 1);
-	json_set_string(
-		request, "cmdline", ctl_option(args, "cmdline") ? ctl_option(args, "cmdline") : "");
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
-	r = ctl_call(args, request, TIMEOUT_MS, &reply);
-	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
 }
 
 /* ---- verbs without an answer ---- */
@@ -236,104 +203,4 @@ int cmd_vm_start(const struct ctl_args *args)
 int cmd_vm_stop(const struct ctl_args *args)
 {
 	return simple(args, "vm.stop", TIMEOUT_MS);
-}
-
-/* ---- serial ---- */
-
-/* Does `line` begin with one of the alternatives in `until` ("ok|err")? */
-static bool line_matches(const char *line, const char *until)
-{
-	while (*until) {
-		size_t len = strcspn(until, "|");
-
-		if (len && strncmp(line, until, len) == 0)
-			return true;
-		until += len + (until[len] == '|');
-	}
-	return false;
-}
-
-static int serial_call(const struct ctl_args *args, const char *send, int64_t after,
-	int64_t wait_ms, struct json **ret_reply)
-{
-	struct json *request = ctl_request("vm.serial");
-
-	json_set_string(request, "vm", args->positional[0]);
-	if (send) {
-		json_set_stringf(request, "send", "%s\n", send);
-	} else {
-		json_set_int(request, "after", after);
-		json_set_int(request, "wait_ms", wait_ms);
-	}
-	return ctl_call(args, request, TIMEOUT_MS, ret_reply);
-}
-
-/* Print complete lines of `pending`; true when one matched. */
-static bool print_lines(char *pending, const char *until)
-{
-	char *start = pending, *end;
-	bool matched = false;
-
-	while (!matched && (end = strchr(start, '\n'))) {
-		*end = '\0';
-		puts(start);
-		matched = until && line_matches(start, until);
-		start = end + 1;
-	}
-	memmove(pending, start, strlen(start) + 1);
-	return matched;
-}
-
-static int serial_until(
-	const struct ctl_args *args, const char *until, int64_t after, uint64_t end_ns)
-{
-	_cleanup_free_ char *pending = calloc(1, 1);
-
-	while (clock_mono_ns() < end_ns) {
-		_cleanup_json_ struct json *reply = NULL;
-		const char *text;
-		int r = serial_call(args, NULL, after, SERIAL_WAIT_MS, &reply);
-
-		if (r)
-			return r;
-		text = json_get_string(reply, "text", "");
-		after = json_get_int(reply, "end", after);
-		pending = pending ? realloc(pending, strlen(pending) + strlen(text) + 1) : NULL;
-		if (!pending)
-			return ctl_fail(EXIT_FAILED, "out of memory");
-		strcat(pending, text);
-		if (print_lines(pending, until))
-			return EXIT_OK;
-		fflush(stdout);
-	}
-	return ctl_fail(EXIT_FAILED, "no line beginning with '%s' came in time", until);
-}
-
-int cmd_vm_serial(const struct ctl_args *args)
-{
-	const char *send = ctl_option(args, "send");
-	const char *until = ctl_option(args, "until");
-	const char *timeout = ctl_option(args, "timeout");
-	uint64_t seconds = timeout ? strtoull(timeout, NULL, 10) : 10;
-	int64_t after = 0;
-
-	if (send) {
-		_cleanup_json_ struct json *reply = NULL;
-		int r = serial_call(args, send, 0, 0, &reply);
-
-		if (r)
-			return r;
-		after = json_get_int(reply, "end", 0);
-	}
-	if (until)
-		return serial_until(args, until, after, clock_mono_ns() + seconds * NS_PER_SEC);
-	if (!send) {
-		_cleanup_json_ struct json *reply = NULL;
-		int r = serial_call(args, NULL, 0, 0, &reply);
-
-		if (r)
-			return r;
-		fputs(json_get_string(reply, "text", ""), stdout);
-	}
-	return EXIT_OK;
 }

@@ -27,7 +27,7 @@ enum exit_code {
 };
 
 #define CTL_MAX_POSITIONAL 4
-#define CTL_MAX_OPTIONS    16
+#define CTL_MAX_OPTIONS    80 /* a VM may have 64 disks */
 
 /* One option of a command. `value` names its value in the help; NULL: a flag. */
 struct ctl_option {
@@ -68,6 +68,12 @@ int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout
 struct json *ctl_request(const char *op);
 /* "512M", "2G", "65536K" or bytes. 0 or -EINVAL. */
 int ctl_parse_size(const char *text, uint64_t *ret_bytes);
+/* An option that is a size, into the request; `fallback` may be NULL. EXIT_OK or an exit code. */
+int ctl_set_size(const struct ctl_args *args, struct json *request, const char *option,
+	const char *key, const char *fallback);
+/* "FILE[,lun=N]...": appends a disk of that kind ("disk", "dvd") to `disks`. EXIT_OK or an exit
+ * code. */
+int ctl_parse_disk(const char *spec, const char *kind, struct json *disks);
 int ctl_exit_code(const char *code);
 int ctl_fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
 /* Print the JSON, indented, and return EXIT_OK. */
@@ -102,6 +108,24 @@ int cmd_vm_show(const struct ctl_args *args);
 int cmd_vm_start(const struct ctl_args *args);
 int cmd_vm_stop(const struct ctl_args *args);
 int cmd_vm_serial(const struct ctl_args *args);
+int cmd_vm_console(const struct ctl_args *args);
+int cmd_vm_shutdown(const struct ctl_args *args);
+int cmd_vm_restart(const struct ctl_args *args);
+int cmd_vm_pause(const struct ctl_args *args);
+int cmd_vm_resume(const struct ctl_args *args);
+int cmd_vm_save(const struct ctl_args *args);
+int cmd_vm_discard(const struct ctl_args *args);
+int cmd_vm_type(const struct ctl_args *args);
+int cmd_vm_screenshot(const struct ctl_args *args);
+int cmd_vm_memory(const struct ctl_args *args);
+int cmd_vm_item(const struct ctl_args *args);
+int cmd_vm_freeze(const struct ctl_args *args);
+int cmd_vm_thaw(const struct ctl_args *args);
+int cmd_disk_add(const struct ctl_args *args);
+int cmd_disk_remove(const struct ctl_args *args);
+int cmd_disk_resized(const struct ctl_args *args);
+int cmd_disk_eject(const struct ctl_args *args);
+int cmd_disk_insert(const struct ctl_args *args);
 int cmd_live_migrate(const struct ctl_args *args);
 int cmd_quick_migrate(const struct ctl_args *args);
 int cmd_job_list(const struct ctl_args *args);

@@ -35,9 +35,16 @@ static const struct ctl_option volume_create_options[] = {
 	OPTION_END,
 };
 static const struct ctl_option vm_create_options[] = {
-	{"kernel", "FILE", "a PVH kernel (64-bit ELF)"},
+	{"kernel", "FILE", "a Linux bzImage, a PVH kernel or another 64-bit ELF"},
+	{"initrd", "FILE", "its initial RAM disk"},
 	{"cmdline", "TEXT", "the kernel's command line"},
 	{"memory", "SIZE", "128M, 2G, ... (128M)"},
+	{"min-memory", "SIZE", "how little it may become while it runs (as --memory)"},
+	{"max-memory", "SIZE", "how much it may become while it runs (as --memory)"},
+	{"disk", "SPEC", "FILE[,lun=N][,serial=TEXT][,read-only=on]; repeatable"},
+	{"dvd", "SPEC", "IMAGE[,lun=N], or '' for an empty drive; repeatable"},
+	{"video", "SIZE", "video memory (8M)"},
+	{"no-video", NULL, "no screen, keyboard and mouse"},
 	{"vps", "N", "virtual processors (1)"},
 	{"nic", "SPEC", "switch=NAME[,vlan=N|trunk=LIST[,native=N]][,mac=MAC][,mtu=N]; repeatable"},
 	{"node", "NODE", "the node that owns it first (this one)"},
@@ -47,6 +54,46 @@ static const struct ctl_option serial_options[] = {
 	{"send", "TEXT", "type this line"},
 	{"until", "TEXT", "print what comes until a line begins with TEXT (or one of TEXT|TEXT)"},
 	{"timeout", "SECONDS", "give up after that long (10)"},
+	OPTION_END,
+};
+static const struct ctl_option console_options[] = {
+	{"escape", "KEY", "the key that leaves, as ^A (^])"},
+	OPTION_END,
+};
+static const struct ctl_option power_options[] = {
+	{"force", NULL, "also when programs in the guest object"},
+	{"reason", "TEXT", "what the guest is told"},
+	OPTION_END,
+};
+static const struct ctl_option save_options[] = {
+	{"volume", "NAME", "the shared volume that holds the state (the first one)"},
+	OPTION_END,
+};
+static const struct ctl_option type_options[] = {
+	{"no-enter", NULL, "do not press Enter behind the text"},
+	OPTION_END,
+};
+static const struct ctl_option memory_options[] = {
+	{"min", "SIZE", "how little it may become"},
+	{"max", "SIZE", "how much it may become; for a running VM not more than it started with"},
+	{"start", "SIZE", "what it starts with the next time"},
+	{"buffer", "PERCENT", "kept free beyond what the guest needs (20)"},
+	OPTION_END,
+};
+static const struct ctl_option item_options[] = {
+	{"value", "TEXT", "the item's value; without it the item is taken away"},
+	OPTION_END,
+};
+static const struct ctl_option freeze_options[] = {
+	{"limit", "SECONDS", "thaw by itself after that long (10)"},
+	OPTION_END,
+};
+static const struct ctl_option disk_add_options[] = {
+	{"dvd", NULL, "a DVD drive; FILE is the image in it"},
+	OPTION_END,
+};
+static const struct ctl_option force_option[] = {
+	{"force", NULL, "also when the guest has locked the tray"},
 	OPTION_END,
 };
 static const struct ctl_option live_options[] = {
@@ -73,7 +120,35 @@ static const struct ctl_command commands[] = {
 	{"vm create", "VM", 1, "make a VM", cmd_vm_create, vm_create_options},
 	{"vm delete", "VM", 1, "delete a VM that is off", cmd_vm_delete, no_options},
 	{"vm start", "VM", 1, "start a VM", cmd_vm_start, node_option},
-	{"vm stop", "VM", 1, "turn a VM off", cmd_vm_stop, no_options},
+	{"vm stop", "VM", 1, "turn a VM off, as by its power switch", cmd_vm_stop, no_options},
+	{"vm shutdown", "VM", 1, "have the guest shut itself down", cmd_vm_shutdown, power_options},
+	{"vm restart", "VM", 1, "have the guest restart itself", cmd_vm_restart, power_options},
+	{"vm pause", "VM", 1, "let a VM stand still", cmd_vm_pause, no_options},
+	{"vm resume", "VM", 1, "let a paused VM go on", cmd_vm_resume, no_options},
+	{"vm save", "VM", 1, "save a VM's state to a shared volume; 'vm start' goes on from it",
+		cmd_vm_save, save_options},
+	{"vm discard", "VM", 1, "throw a saved state away", cmd_vm_discard, no_options},
+	{"vm console", "VM", 1, "make this terminal the VM's serial port", cmd_vm_console,
+		console_options},
+	{"vm type", "VM TEXT", 2, "type on the VM's keyboard", cmd_vm_type, type_options},
+	{"vm screenshot", "VM FILE", 2, "the VM's screen as a PNG file", cmd_vm_screenshot,
+		no_options},
+	{"vm memory", "VM", 1, "between what limits a VM's memory follows its need", cmd_vm_memory,
+		memory_options},
+	{"vm disk add", "VM FILE", 2, "attach a disk, FILE[,lun=N]...; also while it runs",
+		cmd_disk_add, disk_add_options},
+	{"vm disk remove", "VM LUN", 2, "detach a disk; also while it runs", cmd_disk_remove,
+		no_options},
+	{"vm disk insert", "VM LUN FILE", 3, "put an image into a DVD drive", cmd_disk_insert,
+		force_option},
+	{"vm disk eject", "VM LUN", 2, "empty a DVD drive", cmd_disk_eject, force_option},
+	{"vm disk resized", "VM LUN", 2, "tell the guest that a disk's file was enlarged",
+		cmd_disk_resized, no_options},
+	{"vm item", "VM KEY", 2, "hand the guest a key-value item (KVP)", cmd_vm_item,
+		item_options},
+	{"vm freeze", "VM", 1, "flush and freeze the guest's file systems (VSS)", cmd_vm_freeze,
+		freeze_options},
+	{"vm thaw", "VM", 1, "thaw them", cmd_vm_thaw, no_options},
 	{"vm serial", "VM", 1, "type on, and read from, the serial port", cmd_vm_serial,
 		serial_options},
 	{"cluster status", "", 0, "members, quorum, store", cmd_cluster_status, no_options},
@@ -110,6 +185,15 @@ static const struct alias {
 	{"Start-VM", "vm start", {{"-Name", "1"}, {"-ComputerName", "node"}}},
 	{"Stop-VM", "vm stop", {{"-Name", "1"}}},
 	{"Remove-VM", "vm delete", {{"-Name", "1"}}},
+	{"Suspend-VM", "vm pause", {{"-Name", "1"}}},
+	{"Resume-VM", "vm resume", {{"-Name", "1"}}},
+	{"Save-VM", "vm save", {{"-Name", "1"}}},
+	{"Remove-VMSavedState", "vm discard", {{"-VMName", "1"}}},
+	{"Restart-VM", "vm restart", {{"-Name", "1"}}},
+	{"Set-VMMemory", "vm memory",
+		{{"-VMName", "1"}, {"-MinimumBytes", "min"}, {"-MaximumBytes", "max"},
+			{"-StartupBytes", "start"}, {"-Buffer", "buffer"}}},
+	{"Add-VMHardDiskDrive", "vm disk add", {{"-VMName", "1"}, {"-Path", "2"}}},
 	{"Move-ClusterVirtualMachineRole", "live-migrate",
 		{{"-Name", "1"}, {"-Node", "2"}, {"-MigrationType", "type"}}},
 };

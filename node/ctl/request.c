@@ -121,6 +121,22 @@ int ctl_parse_size(const char *text, uint64_t *ret_bytes)
 	return 0;
 }
 
+int ctl_set_size(const struct ctl_args *args, struct json *request, const char *option,
+	const char *key, const char *fallback)
+{
+	const char *text = ctl_option(args, option);
+	uint64_t bytes;
+
+	if (!text)
+		text = fallback;
+	if (!text)
+		return EXIT_OK;
+	if (ctl_parse_size(text, &bytes) < 0)
+		return ctl_fail(EXIT_USAGE, "--%s %s is no size; say 128M or 2G", option, text);
+	json_set_int(request, key, (int64_t)bytes);
+	return EXIT_OK;
+}
+
 int ctl_print_json(const struct json *j)
 {
 	_cleanup_free_ char *text = json_dump(j, 2);

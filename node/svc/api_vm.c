@@ -7,16 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CALL_TIMEOUT_NS    (10 * NS_PER_SEC)
-#define SERIAL_MAX_WAIT_MS 20000
-
-struct vm_view {
-	const struct json *config;
-	const struct json *state; /* vmstate/NAME or NULL */
-	uint64_t config_version;
-	struct cluster_owner owner;
-	struct cluster_node node; /* the owner; id 0: nobody, or not configured any more */
-};
+#define CALL_TIMEOUT_NS (10 * NS_PER_SEC)
 
 static int view(struct svc *svc, const char *name, struct vm_view *ret)
 {
@@ -43,11 +34,21 @@ static int view(struct svc *svc, const char *name, struct vm_view *ret)
 	return 0;
 }
 
+static bool is_off(const char *state)
+{
+	return strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0;
+}
+
+static bool is_saved(const char *state)
+{
+	return strcmp(state, "Saved") == 0;
+}
+
 /* What the owner last said, unless the owner is not there to say anything. */
 static const char *state_of(const struct vm_view *v, const char **ret_reason)
 {
 	const char *state = json_get_string(v->state, "state", "Off");
-	bool off = strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0;
+	bool off = is_off(state) || is_saved(state);
 
 	*ret_reason = json_get_string(v->state, "reason", "");
 	if (v->state && (uint64_t)json_get_int(v->state, "epoch", 0) < v->owner.epoch) {
@@ -61,11 +62,6 @@ static const char *state_of(const struct vm_view *v, const char **ret_reason)
 	return state;
 }
 
-static bool is_off(const char *state)
-{
-	return strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0;
-}
-
 static struct json *view_json(const char *name, const struct vm_view *v)
 {
 	struct json *j = json_object_new();
@@ -77,6 +73,8 @@ static struct json *view_json(const char *name, const struct vm_view *v)
 	json_set_string(j, "reason", reason);
 	json_set_string(j, "node", v->node.id ? v->node.name : "-");
 	json_set_int(j, "epoch", (int64_t)v->owner.epoch);
+	json_set_string(j, "heartbeat",
+		strcmp(state, "Running") == 0 ? json_get_string(v->state, "heartbeat", "") : "");
 	json_set_int(j, "memory_bytes", (int64_t)vm_config_memory(v->config));
 	json_set_int(j, "vps", json_get_int(v->config, "vps", 1));
 	json_set_int(j, "since", json_get_int(v->state, "since", 0));
@@ -84,8 +82,7 @@ static struct json *view_json(const char *name, const struct vm_view *v)
 	return j;
 }
 
-/* The VM's view, or the call has been failed. */
-static bool need_vm(struct api_call *call, const char *name, struct vm_view *ret)
+bool api_need_vm(struct api_call *call, const char *name, struct vm_view *ret)
 {
 	if (view(call->svc, name, ret) == 0)
 		return true;
@@ -93,8 +90,7 @@ static bool need_vm(struct api_call *call, const char *name, struct vm_view *ret
 	return false;
 }
 
-/* True when this node is the VM's owner; otherwise the call is on its way there (or failed). */
-static bool at_owner(struct api_call *call, const char *name, const struct vm_view *v)
+bool api_at_owner(struct api_call *call, const char *name, const struct vm_view *v)
 {
 	if (v->node.id == cluster_local_id(call->svc->cluster))
 		return true;
@@ -136,12 +132,21 @@ void api_vm_list(struct api_call *call)
 	api_reply(call, result);
 }
 
-static struct json *show_json(const char *name, const struct vm_view *v)
+static struct json *show_json(struct svc *svc, const char *name, const struct vm_view *v)
 {
+	static const char *const copied[] = {"kernel", "initrd", "cmdline", "min_memory_bytes",
+		"max_memory_bytes", "vram_bytes", "disks"};
 	struct json *j = view_json(name, v);
+	char path[320];
 
-	json_set_string(j, "kernel", json_get_string(v->config, "kernel", ""));
-	json_set_string(j, "cmdline", json_get_string(v->config, "cmdline", ""));
+	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
+		if (json_get(v->config, copied[i]))
+			json_set(j, copied[i], json_copy(json_get(v->config, copied[i])));
+	}
+	if (vmproc_find(svc, name) && json_get_int(v->config, "vram_bytes", 0) > 0) {
+		viewer_path(svc, name, path, sizeof(path));
+		json_set_string(j, "vnc", path);
+	}
 	return j;
 }
 
@@ -153,10 +158,10 @@ static void on_info(
 	struct json *result, *vm;
 	struct vm_view v;
 
-	if (!need_vm(call, name, &v))
+	if (!api_need_vm(call, name, &v))
 		return;
 	result = json_object_new();
-	vm = show_json(name, &v);
+	vm = show_json(call->svc, name, &v);
 	if (error == 0)
 		json_set(vm, "live", json_copy(reply));
 	json_set(result, "vm", vm);
@@ -169,7 +174,7 @@ void api_vm_show(struct api_call *call)
 	struct vmproc *vp = vmproc_find(call->svc, name);
 	struct vm_view v;
 
-	if (!need_vm(call, name, &v))
+	if (!api_need_vm(call, name, &v))
 		return;
 	if (v.node.id && v.node.id != cluster_local_id(call->svc->cluster) && v.node.has_service &&
 		!call->from_peer) {
@@ -183,69 +188,129 @@ void api_vm_show(struct api_call *call)
 
 /* ---- start ---- */
 
+struct start {
+	struct api_call *call;
+	char name[SVC_NAME_MAX_LEN + 1];
+	bool is_saved;
+	struct saved saved;
+};
+
+static void start_failed(struct start *start, uint64_t epoch, const char *why)
+{
+	struct svc *svc = start->call->svc;
+
+	if (start->is_saved)
+		saved_keep(svc, start->name, epoch, &start->saved, why);
+	else
+		vmproc_publish(svc, start->name, epoch, "Failed", why);
+	api_fail(start->call, API_FAILED, "%s did not start: %s", start->name, why);
+	free(start);
+}
+
+/* The process ended while it was asked: vmproc.c fails the call. */
+static struct vmproc *still_starting(struct start *start)
+{
+	return vmproc_find(start->call->svc, start->name);
+}
+
 static void on_vm_started(
 	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
-	struct api_call *call = data;
-	const char *name = json_get_string(call->message, "vm", "");
-	struct vmproc *vp = vmproc_find(call->svc, name);
+	struct start *start = data;
+	struct vmproc *vp = still_starting(start);
 
-	if (!vp) {
-		api_fail(call, API_FAILED, "%s ended while it was starting", name);
-		return;
-	}
 	if (error < 0) {
-		vmproc_publish(call->svc, name, vp->epoch, "Failed", strerror(-error));
+		uint64_t epoch = vp->epoch;
+
 		vmproc_destroy(vp);
-		api_fail(call, API_FAILED, "%s did not start: %s", name,
-			json_get_string(reply, "error", strerror(-error)));
+		start_failed(start, epoch, json_get_string(reply, "error", strerror(-error)));
 		return;
 	}
 	vp->state = VMPROC_RUNNING;
-	vmproc_publish(call->svc, name, vp->epoch, "Running", "");
-	api_reply(call, NULL);
+	vp->starting = NULL;
+	vmproc_publish(vp->svc, start->name, vp->epoch, "Running", "");
+	if (start->is_saved)
+		saved_remove(vp->svc, &start->saved);
+	api_reply(start->call, NULL);
+	free(start);
+}
+
+static void start_vm(struct start *start, struct vmproc *vp)
+{
+	int r = vmproc_start(vp, on_vm_started, start);
+
+	if (r < 0)
+		on_vm_started(r, NULL, NULL, 0, start);
+}
+
+static void on_vm_loaded(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
+{
+	struct start *start = data;
+
+	if (error < 0)
+		on_vm_started(error, reply, NULL, 0, start);
+	else
+		start_vm(start, still_starting(start));
 }
 
 static void on_vm_prepared(struct vmproc *vp, int error, const char *text, void *data)
 {
-	struct api_call *call = data;
-	int r;
+	struct start *start = data;
+	char why[256];
 
-	if (error < 0) {
-		vmproc_publish(call->svc, vp->name, vp->epoch, "Failed", text);
-		api_fail(call, API_FAILED, "%s did not start: %s", vp->name, text);
-		vmproc_destroy(vp);
+	if (error == 0 && !start->is_saved) {
+		start_vm(start, vp);
 		return;
 	}
-	r = vmproc_start(vp, on_vm_started, call);
-	if (r < 0)
-		on_vm_started(r, NULL, NULL, 0, call);
+	if (error == 0) {
+		error = saved_load(vp, &start->saved, on_vm_loaded, start, why, sizeof(why));
+		text = why;
+	}
+	if (error < 0) {
+		uint64_t epoch = vp->epoch;
+
+		snprintf(why, sizeof(why), "%s", text); /* may be the process's own */
+		vp->starting = NULL;
+		vmproc_destroy(vp);
+		start_failed(start, epoch, why);
+	}
+}
+
+void api_start_over(struct start *start, uint64_t epoch, const char *why)
+{
+	start_failed(start, epoch, why);
 }
 
 static void on_owned(int error, uint64_t version _unused_, void *data)
 {
-	struct api_call *call = data;
-	const char *name = json_get_string(call->message, "vm", "");
-	const char *why;
+	struct start *start = data;
+	struct svc *svc = start->call->svc;
 	struct vmproc *vp;
 	struct vm_view v;
 	int r;
 
 	if (error < 0) {
-		api_fail_errno(call, error, "the VM was not started");
+		api_fail_errno(start->call, error, "the VM was not started");
+		free(start);
 		return;
 	}
-	if (!need_vm(call, name, &v))
+	if (!api_need_vm(start->call, start->name, &v)) {
+		free(start);
 		return;
-	r = vmproc_new(call->svc, name, (struct json *)v.config, v.owner.epoch, false,
-		on_vm_prepared, call, &vp);
+	}
+	r = vmproc_new(svc, start->name, (struct json *)v.config, v.owner.epoch, start->is_saved,
+		on_vm_prepared, start, &vp);
 	if (r < 0) {
-		why = r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r);
-		vmproc_publish(call->svc, name, v.owner.epoch, "Failed", why);
-		api_fail(call, API_FAILED, "%s was not started: %s", name, why);
-	} else {
-		vmproc_publish(call->svc, name, v.owner.epoch, "Starting", "");
+		start_failed(start, v.owner.epoch,
+			r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r));
+		return;
 	}
+	vp->starting = start;
+	if (start->is_saved)
+		saved_keep(svc, start->name, v.owner.epoch, &start->saved, "starting");
+	else
+		vmproc_publish(svc, start->name, v.owner.epoch, "Starting", "");
 }
 
 static bool has_room(struct api_call *call, const char *name, const struct vm_view *v)
@@ -268,10 +333,11 @@ void api_vm_start(struct api_call *call)
 	const char *node = json_get_string(call->message, "node", NULL);
 	const char *reason, *state;
 	char object[SVC_NAME_MAX_LEN + 8];
+	struct start *start;
 	struct vm_view v;
 	int r;
 
-	if (!need_vm(call, name, &v) || !api_needs_quorum(call))
+	if (!api_need_vm(call, name, &v) || !api_needs_quorum(call))
 		return;
 	if (!node)
 		node = v.node.id ? v.node.name : cluster_local_name(svc->cluster);
@@ -280,7 +346,7 @@ void api_vm_start(struct api_call *call)
 		return;
 	}
 	state = state_of(&v, &reason);
-	if (!is_off(state)) {
+	if (!is_off(state) && !is_saved(state)) {
 		/* A dead owner may only seem dead: its VM may still write. Nothing here can know
 		 * better yet. */
 		if (strcmp(state, "Unknown") == 0)
@@ -300,11 +366,22 @@ void api_vm_start(struct api_call *call)
 	}
 	if (!has_room(call, name, &v))
 		return;
+	start = calloc(1, sizeof(*start));
+	if (!start) {
+		api_fail(call, API_FAILED, "out of memory");
+		return;
+	}
+	start->call = call;
+	snprintf(start->name, sizeof(start->name), "%s", name);
+	start->is_saved = is_saved(state);
+	saved_note(&v, &start->saved);
 	snprintf(object, sizeof(object), "vm/%s", name);
 	r = cluster_owner_cas(
-		svc->cluster, object, &v.owner, cluster_local_id(svc->cluster), on_owned, call);
-	if (r < 0)
+		svc->cluster, object, &v.owner, cluster_local_id(svc->cluster), on_owned, start);
+	if (r < 0) {
 		api_fail_errno(call, r, "the VM was not started");
+		free(start);
+	}
 }
 
 /* ---- stop ---- */
@@ -315,7 +392,7 @@ void api_vm_stop(struct api_call *call)
 	struct vmproc *vp;
 	struct vm_view v;
 
-	if (!need_vm(call, name, &v) || !at_owner(call, name, &v))
+	if (!api_need_vm(call, name, &v) || !api_at_owner(call, name, &v))
 		return;
 	vp = vmproc_find(call->svc, name);
 	if (!vp || vp->in) {
@@ -330,80 +407,6 @@ void api_vm_stop(struct api_call *call)
 	vmproc_publish(call->svc, name, vp->epoch, "Off", "turned off");
 	vmproc_destroy(vp);
 	api_reply(call, NULL);
-}
-
-/* ---- serial ---- */
-
-static void answer_serial(struct api_call *call)
-{
-	struct vmproc *vp = vmproc_find(call->svc, json_get_string(call->message, "vm", ""));
-	struct json *result;
-	uint64_t first, from;
-	char *text;
-
-	if (!vp) {
-		api_fail(call, API_CONFLICT, "the VM does not run here any more");
-		return;
-	}
-	first = vp->serial_end - vp->serial.size_bytes;
-	from = MIN(call->after, vp->serial_end);
-	from = MAX(from, first);
-	text = strndup((const char *)vp->serial.data + (from - first), vp->serial_end - from);
-	result = json_object_new();
-	json_set_string(result, "text", text ? text : "");
-	json_set_int(result, "end", (int64_t)vp->serial_end);
-	free(text);
-	api_reply(call, result);
-}
-
-static void on_sent(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct api_call *call = data;
-	struct json *result;
-
-	if (error < 0) {
-		api_fail(call, API_FAILED, "the guest does not take input: %s",
-			json_get_string(reply, "error", strerror(-error)));
-		return;
-	}
-	result = json_object_new();
-	json_set_int(result, "end", (int64_t)call->after);
-	api_reply(call, result);
-}
-
-/* {vm, send: TEXT} types; {vm, after: N, wait_ms} reads what came since byte N. */
-void api_vm_serial(struct api_call *call)
-{
-	const char *name = json_get_string(call->message, "vm", "");
-	const char *send = json_get_string(call->message, "send", NULL);
-	int64_t wait_ms = json_get_int(call->message, "wait_ms", 0);
-	struct json *message;
-	struct vmproc *vp;
-	struct vm_view v;
-
-	if (!need_vm(call, name, &v) || !at_owner(call, name, &v))
-		return;
-	vp = vmproc_find(call->svc, name);
-	if (!vp || !vp->chan || vp->state == VMPROC_PREPARING) {
-		api_fail(call, API_CONFLICT, "%s does not run", name);
-		return;
-	}
-	if (send) {
-		call->after = vp->serial_end;
-		message = json_object_new();
-		json_set_string(message, "text", send);
-		if (chan_call(vp->chan, "vm.serial", message, NULL, 0, CALL_TIMEOUT_NS, on_sent,
-			    call) < 0)
-			api_fail(call, API_FAILED, "%s cannot be reached", name);
-		return;
-	}
-	call->after = (uint64_t)json_get_int(call->message, "after", 0);
-	if (vp->serial_end > call->after || wait_ms <= 0)
-		answer_serial(call);
-	else
-		api_wait(call, &vp->serial_waiters, MIN(wait_ms, (int64_t)SERIAL_MAX_WAIT_MS),
-			answer_serial);
 }
 
 /* ---- migrate ---- */
@@ -433,15 +436,6 @@ static const char *check_migration(struct api_call *call, const char *name, cons
 	return NULL;
 }
 
-static int only_volume(
-	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
-{
-	const char **name = data;
-
-	*name = strchr(key, '/') + 1;
-	return 0;
-}
-
 void api_vm_migrate(struct api_call *call)
 {
 	const struct json *m = call->message;
@@ -459,14 +453,14 @@ void api_vm_migrate(struct api_call *call)
 	const char *why;
 	int r;
 
-	if (!need_vm(call, name, &v))
+	if (!api_need_vm(call, name, &v))
 		return;
 	if (cluster_find_node(call->svc->cluster, to, &target) < 0) {
 		api_fail(call, API_NOT_FOUND,
 			"there is no node '%.63s'; see 'viaduct cluster status'", to);
 		return;
 	}
-	if (!api_needs_quorum(call) || !at_owner(call, name, &v))
+	if (!api_needs_quorum(call) || !api_at_owner(call, name, &v))
 		return;
 	vp = vmproc_find(call->svc, name);
 	why = check_migration(call, name, vp, to, &target, &code);
@@ -475,7 +469,7 @@ void api_vm_migrate(struct api_call *call)
 		return;
 	}
 	if (quick && !volume)
-		cluster_for_each(call->svc->cluster, "volume/", only_volume, &volume);
+		volume = volume_first(call->svc);
 	if (quick && !volume) {
 		api_fail(call, API_REFUSED,
 			"a quick migration needs a shared volume; make one with 'viaduct volume "

@@ -94,6 +94,8 @@ static void fail(struct mig_out *out, enum api_code code, const char *text)
 	if (vp->state == VMPROC_RUNNING)
 		vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
 	job_finish(job, code == API_CANCELLED ? JOB_CANCELLED : JOB_FAILED, code, copy);
+	if (vp->restart_wanted)
+		vmproc_restart(vp);
 }
 
 /* ---- prepare ---- */
@@ -529,6 +531,7 @@ int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node 
 	json_set_int(out->options, "bandwidth_bytes_per_s",
 		json_get_int(options, "bandwidth_bytes_per_s", 0));
 	json_set_bool(out->options, "compress", json_get_bool(options, "compress", true));
+	json_set_string(out->options, "to", target->name);
 	vp->out = out;
 	r = make_key(out->key);
 	out->n_nets = cluster_migration_nets(svc->cluster, cluster_local_id(svc->cluster),

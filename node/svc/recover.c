@@ -29,7 +29,8 @@ static int recover_one(
 		cluster_get(svc->cluster, state_key, &value, &state_version) < 0)
 		return 0;
 	state = json_get_string(value, "state", "Off");
-	if ((strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0) &&
+	if ((strcmp(state, "Off") == 0 || strcmp(state, "Failed") == 0 ||
+		    strcmp(state, "Saved") == 0) &&
 		(uint64_t)json_get_int(value, "epoch", 0) == epoch)
 		return 0;
 	log_warning("%s was %s when this node's service ended; it is off now", name, state);

@@ -10,7 +10,8 @@
  *
  *   vm/NAME            configuration, written by `vm create`
  *   owner/vm/NAME      {node, epoch}: who may run it (cluster.h); changed only by compare-and-set
- *   vmstate/NAME       what the owner last said of it {node, epoch, state, reason}
+ *   vmstate/NAME       what the owner last said of it {node, epoch, state, reason, heartbeat};
+ *                      of a saved one also where its state is {volume, file}
  *   switch/NODE/NAME   a virtual switch of a node {type, uplink, logical}
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
  *   peer/NAME          a node's RPC endpoint and CURVE public key
@@ -27,11 +28,13 @@
 #include "base/list.h"
 #include "base/proc.h"
 #include "cluster/cluster.h"
+#include "node/svc/console.h"
 #include "node/svc/peer.h"
 
 #define SVC_NAME_MAX_LEN 63
 #define SVC_MAX_VMS      256
 #define SVC_MAX_NICS     4
+#define SVC_MAX_DISKS    64
 
 struct svc_options {
 	const char *state_dir;   /* store, keys */
@@ -125,6 +128,45 @@ void api_vm_start(struct api_call *call);
 void api_vm_stop(struct api_call *call);
 void api_vm_serial(struct api_call *call);
 void api_vm_migrate(struct api_call *call);
+void api_vm_shutdown(struct api_call *call);
+void api_vm_pause(struct api_call *call);
+void api_vm_resume(struct api_call *call);
+void api_vm_save(struct api_call *call);
+void api_vm_discard(struct api_call *call);
+void api_vm_type(struct api_call *call);
+void api_vm_screenshot(struct api_call *call);
+void api_vm_memory(struct api_call *call);
+void api_vm_item(struct api_call *call);
+void api_vm_freeze(struct api_call *call);
+void api_vm_thaw(struct api_call *call);
+void api_disk_add(struct api_call *call);
+void api_disk_remove(struct api_call *call);
+void api_disk_medium(struct api_call *call);
+void api_disk_resized(struct api_call *call);
+
+/* ---- api_vm.c: what requests about one VM begin with ---- */
+
+struct vm_view {
+	const struct json *config;
+	const struct json *state; /* vmstate/NAME or NULL */
+	uint64_t config_version;
+	struct cluster_owner owner;
+	struct cluster_node node; /* the owner; id 0: nobody, or not configured any more */
+};
+/* The VM's view, or the call has been failed. */
+bool api_need_vm(struct api_call *call, const char *name, struct vm_view *ret);
+/* True when this node is the VM's owner; otherwise the call is on its way there (or failed). */
+bool api_at_owner(struct api_call *call, const char *name, const struct vm_view *view);
+/* The VM ended before it had started: whoever waits is told why, and the store. */
+struct start;
+void api_start_over(struct start *start, uint64_t epoch, const char *why);
+/* The process of the VM that the request names, running and not in the midst of a move; otherwise
+ * the call is on its way to its owner, or failed. */
+struct vmproc *api_running_vm(struct api_call *call);
+/* Hand the request on to the VM's process: `op` with `message` (taken over) and descriptors; its
+ * answer is the request's. */
+void api_pass_on(struct api_call *call, struct vmproc *vp, const char *op, struct json *message,
+	const int *fds, size_t n_fds, uint64_t timeout_ns);
 void api_job_show(struct api_call *call);
 void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
@@ -179,11 +221,14 @@ struct vmproc {
 	uint64_t cpuid_digest;
 	uint64_t memory_bytes;
 	unsigned n_nics, n_ports; /* ports made so far */
-	struct buf serial;        /* the last of the guest's serial output */
-	uint64_t serial_end;      /* bytes ever received */
-	struct list serial_waiters;
-	struct mig_out *out; /* being moved away */
-	struct mig_in *in;   /* arriving */
+	struct list calls;        /* requests that wait for an answer of the process */
+	struct console console;
+	char heartbeat[16]; /* as vmstate/NAME says it */
+	struct viewer *viewer;
+	struct attaching *disks; /* being attached */
+	struct start *starting;  /* somebody waits for it to start */
+	struct mig_out *out;     /* being moved away */
+	struct mig_in *in;       /* arriving */
 	struct quick_out *quick;
 	struct verdict_op *verdict;
 
@@ -192,7 +237,8 @@ struct vmproc {
 	char error[256];
 	int port_fds[3 * SVC_MAX_NICS];
 	bool incoming;
-	unsigned n_pending; /* answers of the switch that still name this VM */
+	unsigned n_pending;  /* answers of the switch that still name this VM */
+	bool restart_wanted; /* the guest restarted itself while it was being moved */
 	bool dying;
 };
 
@@ -209,9 +255,55 @@ void vmproc_mute(struct vmproc *vp, void (*fn)(struct vmproc *vp, void *data), v
 void vmproc_unmute(struct vmproc *vp);
 /* Kill the process, remove the ports, forget it. */
 void vmproc_destroy(struct vmproc *vp);
+/* A new process for the same VM under the same ownership: the guest restarted itself. */
+void vmproc_restart(struct vmproc *vp);
+
+/* vm_config.c: a configuration from a request. 0, or -EINVAL with a sentence in `error`. */
+int vm_config_make(
+	const struct json *message, struct json **ret_config, char *error, size_t error_size_bytes);
+int vm_config_set_memory(struct json *config, int64_t start, int64_t min, int64_t max, char *error,
+	size_t error_size_bytes);
+
+/* vm_disks.c: open and attach the disks of the VM's configuration, one after the other; `fn`
+ * exactly once unless the VM process is destroyed first. */
+typedef void (*vm_disks_fn)(struct vmproc *vp, int error, const char *text);
+void vm_disks_attach(struct vmproc *vp, vm_disks_fn fn);
+void vm_disks_forget(struct vmproc *vp);
+/* A disk as the configuration has it, from a request: checked, with a LUN and an identity of its
+ * own. `disks`: those that are there. 0, or -EINVAL with a sentence in `error`. */
+int vm_disk_config(const struct json *wanted, const struct json *disks, struct json **ret_disk,
+	char *error, size_t error_size_bytes);
+/* Open what a disk of a configuration names. 0 or -errno with a sentence in `error`. */
+int vm_disk_open(const struct json *disk, int *ret_fd, char *error, size_t error_size_bytes);
+/* As disk.attach takes it. */
+struct json *vm_disk_message(const struct json *disk);
+
+/* viewer.c: a socket in the state folder on which VNC viewers reach the VM's display. */
+struct viewer;
+int viewer_new(struct vmproc *vp, struct viewer **ret_viewer);
+void viewer_free(struct viewer *viewer);
+void viewer_path(const struct svc *svc, const char *vm, char *text, size_t size_bytes);
+
+/* save.c: where the state of a saved VM is. */
+struct saved {
+	char volume[SVC_NAME_MAX_LEN + 1], file[128];
+};
+void saved_note(const struct vm_view *view, struct saved *ret_saved);
+/* Load it into a prepared, incoming VM; `fn` as of chan_call. */
+int saved_load(struct vmproc *vp, const struct saved *saved, chan_reply_fn fn, void *data,
+	char *error, size_t error_size_bytes);
+/* It was not used: the VM stays saved. */
+void saved_keep(struct svc *svc, const char *vm, uint64_t epoch, const struct saved *saved,
+	const char *reason);
+/* It was: the file goes. */
+void saved_remove(struct svc *svc, const struct saved *saved);
+
 /* Publish vmstate/NAME. */
 void vmproc_publish(
 	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason);
+/* With the members of `extra` (taken over, may be NULL) beside them. */
+void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, const char *state,
+	const char *reason, struct json *extra);
 /* What its owner, another node by now, published: the VM runs with that epoch. NULL: not (yet). */
 const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch);
 uint64_t svc_memory_free(const struct svc *svc);
@@ -320,6 +412,8 @@ struct json *netbytes_json(struct svc *svc, const struct netbytes *before);
 /* The volume's directory (to close()); checks that it is the volume that the record means. */
 int volume_open(
 	struct svc *svc, const char *name, int *ret_dir_fd, char *error, size_t error_size_bytes);
+/* The first volume there is, lent; NULL without any. */
+const char *volume_first(struct svc *svc);
 /* Become the node that may write the volume. */
 int volume_take(struct svc *svc, const char *name, cluster_done_fn fn, void *data);
 

@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MIN_MEMORY_BYTES (16LL << 20)
-#define MAX_MEMORY_BYTES (256LL << 30)
-
 struct creation {
 	struct api_call *call;
 	char name[SVC_NAME_MAX_LEN + 1];
@@ -137,119 +134,23 @@ static void lease_next(struct creation *c)
 		creation_failed(c, r, "the VM was not made");
 }
 
-/* ---- validation ---- */
-
-static bool vid_is_valid(int64_t vid)
-{
-	return vid >= 1 && vid <= 4094;
-}
-
-/* NULL, or what is wrong with this network adapter. */
-static const char *check_nic(const struct json *nic)
-{
-	const char *mode = json_get_string(nic, "mode", "untagged");
-
-	if (!svc_name_is_valid(json_get_string(nic, "switch", "")))
-		return "it needs the name of a switch";
-	if (strcmp(mode, "access") == 0)
-		return vid_is_valid(json_get_int(nic, "vid", 0)) ? NULL
-								 : "its VLAN must be 1 to 4094";
-	if (strcmp(mode, "trunk") == 0) {
-		int64_t native = json_get_int(nic, "native", 0);
-
-		if (native != 0 && !vid_is_valid(native))
-			return "its native VLAN must be 1 to 4094";
-		return json_get_string(nic, "allowed", "")[0]
-			       ? NULL
-			       : "a trunk needs the list of VLANs it may carry";
-	}
-	return strcmp(mode, "untagged") == 0 ? NULL : "its mode is access, trunk or untagged";
-}
-
-static struct json *nic_config(const struct json *wanted)
-{
-	static const char *const texts[] = {"switch", "mode", "allowed", "mac"};
-	static const char *const numbers[] = {"vid", "native", "mtu"};
-	struct json *nic = json_object_new();
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		const char *text = json_get_string(wanted, texts[i], NULL);
-
-		if (text)
-			json_set_string(nic, texts[i], text);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		if (json_get(wanted, numbers[i]))
-			json_set_int(nic, numbers[i], json_get_int(wanted, numbers[i], 0));
-	}
-	json_set_bool(nic, "spoofing", json_get_bool(wanted, "spoofing", false));
-	return nic;
-}
-
-static bool check_request(struct api_call *call)
-{
-	const struct json *m = call->message;
-	const struct json *nics = json_get(m, "nics");
-	int64_t memory = json_get_int(m, "memory_bytes", 0);
-	int64_t vps = json_get_int(m, "vps", 1);
-
-	if (!svc_name_is_valid(json_get_string(m, "name", "")))
-		api_fail(call, API_USAGE,
-			"a VM needs a name of at most %d characters: letters, digits, - _ .",
-			SVC_NAME_MAX_LEN);
-	else if (json_get_string(m, "kernel", "")[0] != '/')
-		api_fail(call, API_USAGE, "a VM needs a kernel, given with its absolute path");
-	else if (memory < MIN_MEMORY_BYTES || memory > MAX_MEMORY_BYTES || memory % (2 << 20))
-		api_fail(call, API_USAGE, "memory is 16 MiB to 256 GiB, in steps of 2 MiB");
-	else if (vps < 1 || vps > 64)
-		api_fail(call, API_USAGE, "a VM has 1 to 64 virtual processors");
-	else if (strlen(json_get_string(m, "cmdline", "")) > 1023)
-		api_fail(call, API_USAGE, "the kernel's command line is at most 1023 characters");
-	else if (json_length(nics) > SVC_MAX_NICS)
-		api_fail(call, API_USAGE, "a VM has at most %d network adapters", SVC_MAX_NICS);
-	else {
-		for (size_t i = 0; i < json_length(nics); i++) {
-			const char *why = check_nic(json_at(nics, i));
-
-			if (why) {
-				api_fail(call, API_USAGE, "network adapter %zu: %s", i, why);
-				return false;
-			}
-		}
-		return true;
-	}
-	return false;
-}
-
-static struct json *make_config(const struct json *m)
-{
-	struct json *config = json_object_new();
-	struct json *nics = json_array_new();
-	const struct json *wanted = json_get(m, "nics");
-
-	for (size_t i = 0; i < json_length(wanted); i++)
-		json_append(nics, nic_config(json_at(wanted, i)));
-	json_set_string(config, "name", json_get_string(m, "name", ""));
-	json_set_string(config, "kernel", json_get_string(m, "kernel", ""));
-	json_set_string(config, "cmdline", json_get_string(m, "cmdline", ""));
-	json_set_int(config, "memory_bytes", json_get_int(m, "memory_bytes", 0));
-	json_set_int(config, "vps", json_get_int(m, "vps", 1));
-	json_set(config, "nics", nics);
-	return config;
-}
-
 void api_vm_create(struct api_call *call)
 {
 	struct cluster *cluster = call->svc->cluster;
 	const char *name = json_get_string(call->message, "name", "");
 	const char *node = json_get_string(call->message, "node", cluster_local_name(cluster));
-	char key[SVC_NAME_MAX_LEN + 8];
+	_cleanup_json_ struct json *config = NULL;
+	char key[SVC_NAME_MAX_LEN + 8], error[256];
 	const struct json *existing;
 	struct cluster_node found;
 	struct creation *c;
 	uint64_t version;
 
-	if (!check_request(call) || !api_needs_quorum(call))
+	if (vm_config_make(call->message, &config, error, sizeof(error)) < 0) {
+		api_fail(call, API_USAGE, "%s", error);
+		return;
+	}
+	if (!api_needs_quorum(call))
 		return;
 	snprintf(key, sizeof(key), "vm/%s", name);
 	if (cluster_get(cluster, key, &existing, &version) == 0) {
@@ -267,7 +168,7 @@ void api_vm_create(struct api_call *call)
 	}
 	c->call = call;
 	c->node = found;
-	c->config = make_config(call->message);
+	c->config = take_ptr(config);
 	c->n_nics = json_length(json_get(c->config, "nics"));
 	snprintf(c->name, sizeof(c->name), "%s", name);
 	lease_next(c);

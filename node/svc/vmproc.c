@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/svc.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -9,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CALL_TIMEOUT_NS   (30 * NS_PER_SEC)
-#define SERIAL_KEPT_BYTES 65536
+#define CALL_TIMEOUT_NS (30 * NS_PER_SEC)
 
 static void prepare_next(struct vmproc *vp);
 
@@ -50,10 +50,30 @@ static void on_published(int error, uint64_t version _unused_, void *data)
 		log_warning("the state of %s could not be published: %s", name, strerror(-error));
 }
 
+/* Since when: a new reason or heartbeat is no new state. */
+static int64_t state_since(struct svc *svc, const char *key, uint64_t epoch, const char *state)
+{
+	const struct json *before;
+	uint64_t version;
+
+	if (cluster_get(svc->cluster, key, &before, &version) == 0 &&
+		(uint64_t)json_get_int(before, "epoch", 0) == epoch &&
+		strcmp(json_get_string(before, "state", ""), state) == 0)
+		return json_get_int(before, "since", 0);
+	return (int64_t)(clock_real_ns() / NS_PER_SEC);
+}
+
 void vmproc_publish(
 	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason)
 {
-	struct json *value = json_object_new();
+	vmproc_publish_with(svc, name, epoch, state, reason, NULL);
+}
+
+void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, const char *state,
+	const char *reason, struct json *extra)
+{
+	struct json *value = extra ? extra : json_object_new();
+	const struct vmproc *vp = vmproc_find(svc, name);
 	char key[SVC_NAME_MAX_LEN + 16];
 	char *copy = strdup(name);
 
@@ -62,7 +82,9 @@ void vmproc_publish(
 	json_set_int(value, "epoch", (int64_t)epoch);
 	json_set_string(value, "state", state);
 	json_set_string(value, "reason", reason ? reason : "");
-	json_set_int(value, "since", (int64_t)(clock_real_ns() / NS_PER_SEC));
+	json_set_int(value, "since", state_since(svc, key, epoch, state));
+	if (vp && vp->epoch == epoch && strcmp(state, "Running") == 0)
+		json_set_string(value, "heartbeat", vp->heartbeat);
 	if (!copy ||
 		cluster_cas(svc->cluster, key, CLUSTER_ANY_VERSION, value, on_published, copy) < 0)
 		free(copy);
@@ -88,11 +110,11 @@ static void free_now(struct vmproc *vp)
 {
 	struct api_call *call, *after;
 
-	list_for_each_safe(call, after, &vp->serial_waiters, link)
+	list_for_each_safe(call, after, &vp->console.waiters, link)
 		api_fail(call, API_CONFLICT, "%s does not run here any more", vp->name);
 	for (size_t i = 0; i < ARRAY_LEN(vp->port_fds); i++)
 		close_fd(vp->port_fds[i]);
-	buf_fini(&vp->serial);
+	console_fini(&vp->console);
 	json_unref(vp->config);
 	free(vp);
 }
@@ -123,6 +145,33 @@ static struct json *port_message(const struct vmproc *vp, unsigned nic)
 	return message;
 }
 
+static void remove_ports(struct vmproc *vp)
+{
+	for (unsigned i = 0; i < vp->n_ports; i++) {
+		vp->n_pending++;
+		if (switchd_call(vp->svc->switchd, "port.remove", port_message(vp, i),
+			    on_port_removed, vp) < 0)
+			vp->n_pending--;
+	}
+	vp->n_ports = 0;
+}
+
+/* Nobody answers them any more. */
+static void end_calls(struct vmproc *vp, const char *reason)
+{
+	struct api_call *call, *after;
+
+	list_for_each_safe(call, after, &vp->calls, link) {
+		const char *op = json_get_string(call->message, "op", "");
+
+		/* Perhaps before it had said that it would: what was asked for happened. */
+		if (strcmp(op, "vm.shutdown") == 0)
+			api_reply(call, NULL);
+		else
+			api_fail(call, API_CONFLICT, "%s: %s", vp->name, reason);
+	}
+}
+
 void vmproc_destroy(struct vmproc *vp)
 {
 	if (vp->dying)
@@ -130,15 +179,13 @@ void vmproc_destroy(struct vmproc *vp)
 	vp->dying = true;
 	list_remove(&vp->link);
 	verdict_forget(vp);
+	viewer_free(take_ptr(vp->viewer));
+	vm_disks_forget(vp);
 	chan_free(take_ptr(vp->chan));
+	end_calls(vp, "it was turned off");
 	proc_free(take_ptr(vp->proc));
 	vp->n_pending++;
-	for (unsigned i = 0; i < vp->n_ports; i++) {
-		vp->n_pending++;
-		if (switchd_call(vp->svc->switchd, "port.remove", port_message(vp, i),
-			    on_port_removed, vp) < 0)
-			vp->n_pending--;
-	}
+	remove_ports(vp);
 	put_pending(vp);
 }
 
@@ -150,6 +197,7 @@ static void vm_died(struct vmproc *vp, const char *state, const char *reason)
 	log_info("%s: %s", vp->name, reason);
 	vp->state = VMPROC_FAILED;
 	chan_free(take_ptr(vp->chan));
+	end_calls(vp, reason);
 	if (prepared) {
 		vp->prepared = NULL;
 		snprintf(vp->error, sizeof(vp->error), "%s", reason);
@@ -162,7 +210,10 @@ static void vm_died(struct vmproc *vp, const char *state, const char *reason)
 	}
 	if ((vp->out && mig_out_vm_died(vp)) || (vp->quick && quick_out_vm_died(vp)))
 		return;
-	vmproc_publish(vp->svc, vp->name, vp->epoch, state, reason);
+	if (vp->starting)
+		api_start_over(take_ptr(vp->starting), vp->epoch, reason);
+	else
+		vmproc_publish(vp->svc, vp->name, vp->epoch, state, reason);
 	vmproc_destroy(vp);
 }
 
@@ -187,27 +238,44 @@ static void on_channel_close(struct chan *chan _unused_, int error, void *data)
 
 /* ---- what the process says ---- */
 
-static void answer_serial(struct vmproc *vp)
+static void on_ignored(int error _unused_, const struct json *reply _unused_, int *fds _unused_,
+	size_t n_fds _unused_, void *data _unused_)
+{
+}
+
+static void on_serial(struct vmproc *vp, const char *data)
 {
 	struct api_call *call, *after;
+	struct buf bytes = {0};
 
-	list_for_each_safe(call, after, &vp->serial_waiters, link)
+	if (base64_decode(data, &bytes) == 0)
+		console_append(&vp->console, bytes.data, bytes.size_bytes);
+	buf_fini(&bytes);
+	list_for_each_safe(call, after, &vp->console.waiters, link)
 		call->expired(call);
 }
 
-static void on_serial(struct vmproc *vp, const char *text)
+static void on_heartbeat(struct vmproc *vp, const char *state)
 {
-	size_t len = strlen(text);
+	if (strcmp(vp->heartbeat, state) == 0)
+		return;
+	snprintf(vp->heartbeat, sizeof(vp->heartbeat), "%s", state);
+	if (vp->state == VMPROC_RUNNING && !vp->out && !vp->quick)
+		vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
+}
 
-	buf_bytes(&vp->serial, text, len);
-	vp->serial_end += len;
-	if (vp->serial.size_bytes > 2 * SERIAL_KEPT_BYTES) {
-		size_t surplus = vp->serial.size_bytes - SERIAL_KEPT_BYTES;
-
-		memmove(vp->serial.data, vp->serial.data + surplus, SERIAL_KEPT_BYTES);
-		vp->serial.size_bytes = SERIAL_KEPT_BYTES;
+static void on_reset(struct vmproc *vp)
+{
+	if (vp->in || vp->quick) {
+		vm_died(vp, "Failed", "the guest restarted while it was being moved");
+	} else if (vp->out) {
+		/* The move cannot go on; when it is over here, the restart comes. */
+		vp->restart_wanted = true;
+		chan_call(vp->chan, "mig.cancel", NULL, NULL, 0, CALL_TIMEOUT_NS, on_ignored, NULL);
+	} else {
+		log_info("%s: the guest restarts", vp->name);
+		vmproc_restart(vp);
 	}
-	answer_serial(vp);
 }
 
 static void on_ended(struct vmproc *vp, const struct json *message)
@@ -217,6 +285,10 @@ static void on_ended(struct vmproc *vp, const struct json *message)
 
 	if (strcmp(how, "poweroff") == 0) {
 		vm_died(vp, "Off", "the guest powered off");
+		return;
+	}
+	if (strcmp(how, "reset") == 0) {
+		on_reset(vp);
 		return;
 	}
 	snprintf(reason, sizeof(reason), "the guest ended by %s: %s", how,
@@ -232,7 +304,9 @@ static void on_message(struct chan *chan, uint64_t id, const char *op, const str
 	if (id)
 		chan_reply(chan, id, -EOPNOTSUPP, NULL, NULL, NULL, 0);
 	else if (strcmp(op, "serial") == 0)
-		on_serial(vp, json_get_string(message, "text", ""));
+		on_serial(vp, json_get_string(message, "data", ""));
+	else if (strcmp(op, "vm.heartbeat") == 0)
+		on_heartbeat(vp, json_get_string(message, "state", ""));
 	else if (strcmp(op, "vm.ended") == 0)
 		on_ended(vp, message);
 	else if (strncmp(op, "mig.in.", 7) == 0 && vp->in)
@@ -267,7 +341,7 @@ static void on_configured(
 		return;
 	}
 	vp->cpuid_digest = strtoull(json_get_string(reply, "cpuid_digest", "0"), NULL, 16);
-	prepared(vp, 0, NULL);
+	vm_disks_attach(vp, prepared);
 }
 
 static struct json *configure_message(const struct vmproc *vp)
@@ -286,34 +360,53 @@ static struct json *configure_message(const struct vmproc *vp)
 	json_set_string(message, "name", vp->name);
 	json_set_int(message, "vps", json_get_int(vp->config, "vps", 1));
 	json_set_int(message, "memory_bytes", (int64_t)vp->memory_bytes);
+	json_set_int(message, "min_memory_bytes",
+		json_get_int(vp->config, "min_memory_bytes", (int64_t)vp->memory_bytes));
+	json_set_int(message, "max_memory_bytes",
+		json_get_int(vp->config, "max_memory_bytes", (int64_t)vp->memory_bytes));
+	json_set_int(message, "vram_bytes", json_get_int(vp->config, "vram_bytes", 0));
 	json_set_string(message, "cmdline", json_get_string(vp->config, "cmdline", ""));
+	json_set_bool(message, "initrd", json_get_string(vp->config, "initrd", NULL) != NULL);
 	json_set_bool(message, "incoming", vp->incoming);
 	json_set(message, "nics", nics);
 	return message;
 }
 
+/* `what` of the configuration, for reading. */
+static int open_file(struct vmproc *vp, const char *what, int *ret_fd)
+{
+	const char *path = json_get_string(vp->config, what, "");
+	int r;
+
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (*ret_fd >= 0)
+		return 0;
+	r = -errno;
+	snprintf(vp->error, sizeof(vp->error), "its %s %s cannot be opened: %s", what, path,
+		strerror(-r));
+	return r;
+}
+
 static int configure(struct vmproc *vp)
 {
-	int fds[2 + 3 * SVC_MAX_NICS];
+	int fds[3 + 3 * SVC_MAX_NICS];
 	size_t n = 0;
-	_cleanup_close_ int kernel = -1;
-	int r;
+	_cleanup_close_ int kernel = -1, initrd = -1;
+	int r = 0;
 
 	fds[n++] = vp->svc->kvm_fd;
 	for (unsigned i = 0; i < 3 * vp->n_nics; i++)
 		fds[n++] = vp->port_fds[i];
 	if (!vp->incoming) {
-		const char *path = json_get_string(vp->config, "kernel", "");
-
-		kernel = open(path, O_RDONLY | O_CLOEXEC);
-		if (kernel < 0) {
-			r = -errno;
-			snprintf(vp->error, sizeof(vp->error), "its kernel %s cannot be opened: %s",
-				path, strerror(-r));
-			return r;
-		}
+		r = open_file(vp, "kernel", &kernel);
 		fds[n++] = kernel;
 	}
+	if (r == 0 && !vp->incoming && json_get_string(vp->config, "initrd", NULL)) {
+		r = open_file(vp, "initrd", &initrd);
+		fds[n++] = initrd;
+	}
+	if (r < 0)
+		return r;
 	return chan_call(vp->chan, "vm.configure", configure_message(vp), fds, n, CALL_TIMEOUT_NS,
 		on_configured, vp);
 }
@@ -434,7 +527,9 @@ int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t 
 	vp->n_nics = (unsigned)json_length(json_get(config, "nics"));
 	vp->prepared = fn;
 	vp->prepared_data = data;
-	list_init(&vp->serial_waiters);
+	list_init(&vp->calls);
+	console_init(&vp->console, svc->options.log_dir, name);
+	snprintf(vp->heartbeat, sizeof(vp->heartbeat), "no contact");
 	for (size_t i = 0; i < ARRAY_LEN(vp->port_fds); i++)
 		vp->port_fds[i] = -1;
 	/* From the loop, so that the callback never comes before this function returns. */
@@ -483,7 +578,66 @@ int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data)
 		return r;
 	if (vp->incoming)
 		vmproc_unmute(vp);
+	if (!vp->viewer && json_get_int(vp->config, "vram_bytes", 0) > 0 &&
+		viewer_new(vp, &vp->viewer) < 0)
+		log_warning("%s has no socket for viewers", vp->name);
 	return 0;
+}
+
+/* ---- restarting ---- */
+
+static void restart_failed(struct vmproc *vp, const char *why)
+{
+	log_error("%s did not restart: %s", vp->name, why);
+	vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed", why);
+	vmproc_destroy(vp);
+}
+
+static void on_restarted(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
+{
+	struct vmproc *vp = data;
+
+	if (error < 0) {
+		restart_failed(vp, json_get_string(reply, "error", strerror(-error)));
+		return;
+	}
+	vp->state = VMPROC_RUNNING;
+	vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "the guest restarted itself");
+}
+
+static void on_prepared_again(struct vmproc *vp, int error, const char *text, void *data _unused_)
+{
+	if (error == 0) {
+		error = vmproc_start(vp, on_restarted, vp);
+		text = strerror(-error);
+	}
+	if (error < 0)
+		restart_failed(vp, text);
+}
+
+void vmproc_restart(struct vmproc *vp)
+{
+	vm_disks_forget(vp);
+	chan_free(take_ptr(vp->chan));
+	end_calls(vp, "the guest restarted itself");
+	proc_free(take_ptr(vp->proc));
+	remove_ports(vp);
+	for (size_t i = 0; i < ARRAY_LEN(vp->port_fds); i++) {
+		close_fd(vp->port_fds[i]);
+		vp->port_fds[i] = -1;
+	}
+	vp->restart_wanted = false;
+	vp->incoming = false;
+	vp->state = VMPROC_PREPARING;
+	vp->prepared = on_prepared_again;
+	vp->prepared_data = NULL;
+	snprintf(vp->heartbeat, sizeof(vp->heartbeat), "no contact");
+	vp->n_pending++;
+	if (loop_job_add(vp->svc->loop, prepare_job, vp) < 0) {
+		vp->n_pending--;
+		restart_failed(vp, "out of memory");
+	}
 }
 
 struct mute {

@@ -38,6 +38,24 @@ int volume_open(
 	return r;
 }
 
+static int only_first(
+	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
+{
+	const char **name = data;
+
+	if (!*name)
+		*name = strchr(key, '/') + 1;
+	return 0;
+}
+
+const char *volume_first(struct svc *svc)
+{
+	const char *name = NULL;
+
+	cluster_for_each(svc->cluster, "volume/", only_first, &name);
+	return name;
+}
+
 int volume_take(struct svc *svc, const char *name, cluster_done_fn fn, void *data)
 {
 	struct cluster_owner owner;

@@ -253,6 +253,19 @@ void vmproc_publish(struct svc *svc _unused_, const char *name _unused_, uint64_
 {
 }
 
+void vmproc_publish_with(struct svc *svc _unused_, const char *name _unused_,
+	uint64_t epoch _unused_, const char *state _unused_, const char *reason _unused_,
+	struct json *extra)
+{
+	json_unref(extra);
+}
+
+void viewer_path(
+	const struct svc *svc _unused_, const char *vm _unused_, char *text, size_t size_bytes)
+{
+	snprintf(text, size_bytes, "nowhere");
+}
+
 uint64_t svc_memory_free(const struct svc *svc)
 {
 	return svc->options.vm_memory_bytes;

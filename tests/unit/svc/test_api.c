@@ -82,6 +82,23 @@ static void every_wrong_field_of_a_vm_is_refused(void **state _unused_)
 		{"nics", "[{\"switch\":\"A\"},{\"switch\":\"A\"},{\"switch\":\"A\"},{\"switch\":"
 			 "\"A\"},"
 			 "{\"switch\":\"A\"}]"},
+		{"nics", "[{\"switch\":\"A\",\"mtu\":9001}]"},
+		{"initrd", "\"relative\""},
+		{"min_memory_bytes", "134217728"},
+		{"max_memory_bytes", "33554432"},
+		{"min_memory_bytes", "33554433"},
+		{"vram_bytes", "-1"},
+		{"vram_bytes", "3145728"},
+		{"vram_bytes", "134217728"},
+		{"disks", "[{}]"},
+		{"disks", "[7]"},
+		{"disks", "[{\"path\":\"relative\"}]"},
+		{"disks", "[{\"path\":\"/d\",\"kind\":\"tape\"}]"},
+		{"disks", "[{\"path\":\"/d\",\"lun\":64}]"},
+		{"disks", "[{\"path\":\"/d\",\"lun\":3},{\"path\":\"/e\",\"lun\":3}]"},
+		{"disks", "[{\"path\":\"/d\",\"serial\":\"\\u0007\"}]"},
+		{"disks", "[{\"path\":\"/d\",\"serial\":"
+			  "\"0123456789012345678901234567890123456\"}]"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
@@ -95,6 +112,94 @@ static void every_wrong_field_of_a_vm_is_refused(void **state _unused_)
 			fail_msg("taken: %s = %s", wrong[i].key, wrong[i].value);
 		json_unref(parsed);
 		assert_null(fake_stored("vm/VM1"));
+	}
+}
+
+static void disks_get_luns_and_identities(void **state _unused_)
+{
+	static const char create[] =
+		"{\"op\":\"vm.create\",\"name\":\"VM1\",\"kernel\":\"/"
+		"k\",\"memory_bytes\":67108864,"
+		"\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\",\"lun\":9,\"serial\":\"S1\"},"
+		"{\"kind\":\"dvd\"},{\"path\":\"/c\",\"read_only\":true,\"nonsense\":1}]}";
+	static const int luns[] = {0, 9, 1, 2};
+	const struct json *disks;
+
+	assert_string_equal(fake_ask(create), "ok");
+	disks = json_get(fake_stored("vm/VM1"), "disks");
+	assert_int_equal(json_length(disks), ARRAY_LEN(luns));
+	for (size_t i = 0; i < ARRAY_LEN(luns); i++) {
+		const struct json *disk = json_at(disks, i);
+
+		assert_int_equal(json_get_int(disk, "lun", -1), luns[i]);
+		assert_int_equal(strlen(json_get_string(disk, "id", "")), 32);
+		assert_null(json_get(disk, "nonsense"));
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(json_get_string(disk, "id", ""),
+				json_get_string(json_at(disks, k), "id", ""));
+	}
+	assert_string_equal(json_get_string(json_at(disks, 1), "serial", ""), "S1");
+	assert_true(json_get_bool(json_at(disks, 2), "read_only", false));
+	assert_true(json_get_bool(json_at(disks, 3), "read_only", false));
+}
+
+static void disks_come_and_go_while_a_vm_is_off(void **state _unused_)
+{
+	const struct json *disks;
+
+	assert_string_equal(fake_ask(CREATE), "ok");
+	assert_string_equal(
+		fake_ask("{\"op\":\"disk.add\",\"vm\":\"VM1\",\"disk\":{\"path\":\"/nowhere/x\"}}"),
+		"refused");
+	assert_string_equal(
+		fake_ask("{\"op\":\"disk.add\",\"vm\":\"VM1\",\"disk\":{\"path\":\"/tmp\"}}"),
+		"refused");
+	assert_string_equal(fake_ask("{\"op\":\"disk.add\",\"vm\":\"VM1\",\"disk\":{\"kind\":"
+				     "\"dvd\",\"lun\":5}}"),
+		"ok");
+	assert_string_equal(fake_ask("{\"op\":\"disk.add\",\"vm\":\"VM1\",\"disk\":{\"kind\":"
+				     "\"dvd\",\"lun\":5}}"),
+		"conflict");
+	assert_string_equal(
+		fake_ask("{\"op\":\"disk.medium\",\"vm\":\"VM1\",\"lun\":5,\"path\":\"/nowhere\"}"),
+		"refused");
+	assert_string_equal(
+		fake_ask("{\"op\":\"disk.medium\",\"vm\":\"VM1\",\"lun\":6}"), "not-found");
+	disks = json_get(fake_stored("vm/VM1"), "disks");
+	assert_int_equal(json_length(disks), 1);
+	assert_string_equal(
+		fake_ask("{\"op\":\"disk.remove\",\"vm\":\"VM1\",\"lun\":6}"), "not-found");
+	assert_string_equal(fake_ask("{\"op\":\"disk.remove\",\"vm\":\"VM1\",\"lun\":5}"), "ok");
+	assert_int_equal(json_length(json_get(fake_stored("vm/VM1"), "disks")), 0);
+}
+
+static void memory_limits_are_checked_together(void **state _unused_)
+{
+	assert_string_equal(fake_ask(CREATE), "ok");
+	assert_string_equal(
+		fake_ask("{\"op\":\"vm.memory\",\"vm\":\"VM1\",\"min_memory_bytes\":134217728}"),
+		"usage");
+	assert_string_equal(fake_ask("{\"op\":\"vm.memory\",\"vm\":\"VM1\",\"min_memory_bytes\":"
+				     "33554432,\"max_memory_bytes\":134217728}"),
+		"ok");
+	assert_int_equal(json_get_int(fake_stored("vm/VM1"), "max_memory_bytes", 0), 134217728);
+	assert_int_equal(json_get_int(fake_stored("vm/VM1"), "memory_bytes", 0), 67108864);
+}
+
+static void what_needs_a_running_vm_says_so(void **state _unused_)
+{
+	static const char *const ops[] = {"vm.shutdown", "vm.pause", "vm.resume", "vm.save",
+		"vm.discard", "vm.type", "vm.screenshot", "vm.item", "vm.freeze", "vm.thaw",
+		"disk.resized"};
+
+	assert_string_equal(fake_ask(CREATE), "ok");
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+		char text[100];
+
+		snprintf(text, sizeof(text), "{\"op\":\"%s\",\"vm\":\"VM1\"}", ops[i]);
+		assert_string_equal(fake_ask(text), "conflict");
+		snprintf(text, sizeof(text), "{\"op\":\"%s\",\"vm\":\"VM2\"}", ops[i]);
+		assert_string_equal(fake_ask(text), "not-found");
 	}
 }
 
@@ -319,6 +424,10 @@ int main(void)
 		T(nonsense_is_refused),
 		T(a_vm_is_made_with_a_lease_and_an_owner),
 		T(every_wrong_field_of_a_vm_is_refused),
+		T(disks_get_luns_and_identities),
+		T(disks_come_and_go_while_a_vm_is_off),
+		T(memory_limits_are_checked_together),
+		T(what_needs_a_running_vm_says_so),
 		T(oversized_texts_are_refused),
 		T(a_mac_of_somebody_else_is_refused),
 		T(unknown_names_are_not_found),
