@@ -9,6 +9,7 @@
 #include "vmbus/ctl_internal.h"
 
 #define N_CHANNELS 3
+#define N_SUBS     2 /* of every channel */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes);
 
@@ -20,6 +21,7 @@ enum step {
 	STEP_REVOKE,
 	STEP_ADD,
 	STEP_RESTORE, /* bytes that nobody saved */
+	STEP_OFFER_SUBS,
 	N_STEPS,
 };
 
@@ -91,11 +93,26 @@ static const struct ctl_ops host_ops = {
 static void add_channel(struct host *host, uint8_t instance_byte)
 {
 	struct vmbus_offer offer = {.class_guid = VMBUS_GUID_NIC};
-	struct ctl_channel *channel;
+	struct ctl_channel *channel, *sub;
 
 	offer.instance_guid[0] = instance_byte;
-	if (ctl_channel_add(host->ctl, &offer, host, &channel) == 0)
-		host->n_added++;
+	if (ctl_channel_add(host->ctl, &offer, host, &channel))
+		return;
+	host->n_added++;
+	for (unsigned i = 0; i < N_SUBS; i++)
+		check(ctl_subchannel_add(host->ctl, channel, host, &sub) == 0);
+}
+
+/* The nth channel of the order that has sub-channels, or NULL. */
+static struct ctl_channel *nth_primary(struct host *host, unsigned n)
+{
+	struct ctl_channel *channel = NULL;
+
+	while ((channel = ctl_channel_next(host->ctl, channel))) {
+		if (!channel->primary && n-- == 0)
+			return channel;
+	}
+	return NULL;
 }
 
 static struct ctl *new_ctl(struct host *host)
@@ -137,12 +154,16 @@ static void move(struct host *host)
 	struct ctl *from = host->ctl, *to = new_ctl(host);
 	const struct ctl_channel *channel = NULL;
 	struct buf saved = {0}, again = {0};
-	struct ctl_channel *added;
+	struct ctl_channel *added = NULL, *sub;
 	struct reader in;
 	bool refuse = host->refuse;
 
-	while ((channel = ctl_channel_next(from, channel)))
-		check(ctl_channel_add(to, &channel->offer, host, &added) == 0);
+	while ((channel = ctl_channel_next(from, channel))) {
+		if (!channel->primary)
+			check(ctl_channel_add(to, &channel->offer, host, &added) == 0);
+		else
+			check(ctl_subchannel_add(to, added, host, &sub) == 0);
+	}
 	ctl_save(from, &saved);
 	in = reader_make(saved.data, saved.size_bytes);
 	host->refuse = false;
@@ -192,7 +213,7 @@ static void do_step(struct host *host, struct reader *in)
 		move(host);
 		break;
 	case STEP_REVOKE:
-		channel = ctl_channel_next(host->ctl, NULL);
+		channel = nth_primary(host, what / N_STEPS % N_CHANNELS);
 		if (channel)
 			ctl_channel_revoke(host->ctl, channel);
 		break;
@@ -203,9 +224,36 @@ static void do_step(struct host *host, struct reader *in)
 	case STEP_RESTORE:
 		restore_bytes(host, in);
 		break;
+	case STEP_OFFER_SUBS:
+		channel = nth_primary(host, what / N_STEPS % N_CHANNELS);
+		if (channel)
+			ctl_subchannels_offer(host->ctl, channel, what / 64U);
+		break;
 	case N_STEPS:
 		break;
 	}
+}
+
+/* Whatever happened: sub-channels belong to open channels, one place has one relid. */
+static void check_offers(const struct ctl *ctl)
+{
+	const struct ctl_channel *channel, *last = NULL;
+
+	list_for_each(channel, &ctl->channels, link) {
+		bool offered =
+			channel->state == CTL_CHANNEL_CLOSED || channel->state == CTL_CHANNEL_OPEN;
+
+		check(!channel->relid == (channel->state == CTL_CHANNEL_UNOFFERED));
+		check(channel->owner || channel->state == CTL_CHANNEL_REVOKED);
+		check(!ctl_channel_is_due(ctl, channel) && (!offered || channel->wanted));
+		if (channel->primary && channel->wanted)
+			check(channel->primary->state == CTL_CHANNEL_OPEN);
+		if (last &&
+			ctl_channel_compare(last, &channel->offer, channel->sub_channel_index) == 0)
+			check(!last->owner && channel->state == CTL_CHANNEL_UNOFFERED);
+		last = channel;
+	}
+	check(ctl->queue.n_slots >= ctl->queue.n_used);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
@@ -216,8 +264,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 	host.ctl = new_ctl(&host);
 	for (uint8_t i = 0; i < N_CHANNELS; i++)
 		add_channel(&host, i);
-	while (in.left_bytes && reader_ok(&in))
+	while (in.left_bytes && reader_ok(&in)) {
 		do_step(&host, &in);
+		check_offers(host.ctl);
+	}
 	check(host.ctl->n_gpadls <= CTL_MAX_GPADLS);
 	check(host.ctl->n_assembling <= CTL_MAX_ASSEMBLING);
 	check(host.ctl->n_pfns <= CTL_MAX_PFNS);
