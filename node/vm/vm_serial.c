@@ -5,10 +5,13 @@
 #include "node/vm/vm.h"
 
 #include "base/base64.h"
+#include "base/clock.h"
 
 #include <string.h>
 
 #define PART_MAX_BYTES 32768
+#define AT_ONCE_BYTES  512
+#define GATHER_NS      (5 * NS_PER_MS)
 
 void vm_serial_flush(struct vm *vm)
 {
@@ -30,9 +33,24 @@ void vm_serial_flush(struct vm *vm)
 	buf_fini(&bytes);
 }
 
-static void flush(void *data)
+static void on_timer(void *data)
 {
 	vm_serial_flush(data);
+}
+
+/* A guest writes byte by byte, and a message for each would cost it dearly: what comes within a
+ * moment goes together, whole lines at once. */
+static void on_output(void *data)
+{
+	struct vm *vm = data;
+	bool at_once;
+
+	pthread_mutex_lock(&vm->serial_lock);
+	at_once = vm->serial.size_bytes >= AT_ONCE_BYTES ||
+		  (vm->serial.size_bytes && vm->serial.data[vm->serial.size_bytes - 1] == '\n');
+	pthread_mutex_unlock(&vm->serial_lock);
+	if (at_once || loop_timer_add(vm->loop, GATHER_NS, on_timer, vm, NULL) < 0)
+		vm_serial_flush(vm);
 }
 
 void vm_serial_output(void *data, const void *bytes, size_t size_bytes)
@@ -51,7 +69,7 @@ void vm_serial_output(void *data, const void *bytes, size_t size_bytes)
 	vm->serial_scheduled |= schedule;
 	pthread_mutex_unlock(&vm->serial_lock);
 	if (schedule)
-		loop_wake(vm->loop, flush, vm);
+		loop_wake(vm->loop, on_output, vm);
 }
 
 /* {data: base64} or {text} */
