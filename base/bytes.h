@@ -58,6 +58,14 @@ static inline uint32_t load_be32(const void *p)
 	return be32toh(v);
 }
 
+static inline uint64_t load_be64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be64toh(v);
+}
+
 static inline void store_le16(void *p, uint16_t v)
 {
 	v = htole16(v);
@@ -85,6 +93,12 @@ static inline void store_be16(void *p, uint16_t v)
 static inline void store_be32(void *p, uint32_t v)
 {
 	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void store_be64(void *p, uint64_t v)
+{
+	v = htobe64(v);
 	memcpy(p, &v, sizeof(v));
 }
 
