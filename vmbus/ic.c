@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "vmbus/ic_internal.h"
+#include "vmbus/ic.h"
 
 #include "base/clock.h"
+#include "vmbus/ic_internal.h"
 #include "vmbus/proto/vmbus_msg.h"
 
 #include <sys/timerfd.h>
@@ -315,7 +316,8 @@ unsigned ic_guest_items(struct ic *ic, struct ic_item *ret_items, unsigned max)
 
 	pthread_mutex_lock(&ic->lock);
 	n = ic->kvp.items.n_items;
-	memcpy(ret_items, ic->kvp.items.items, MIN(n, max) * sizeof(*ret_items));
+	for (unsigned i = 0; i < MIN(n, max); i++)
+		ret_items[i] = ic->kvp.items.items[i];
 	pthread_mutex_unlock(&ic->lock);
 	return n;
 }

@@ -13,6 +13,9 @@
  * sequences replaced, and control characters are replaced too.
  *
  * Threads: the owner calls everything; callbacks come on workers, without locks of this module.
+ * When the guest closes a channel, is reset or the services are freed or saved, they come from that
+ * call, which may hold the bus: they take note and return, and call neither this nor vmbus.h. The
+ * clocks of the configuration are read with a lock held.
  *
  * Source: linux drivers/hv/{hv_util,hv_kvp,hv_snapshot}.c, tools/hv (the guest's half).
  */
@@ -32,8 +35,9 @@ const char *ic_heartbeat_name(enum ic_heartbeat state); /* "no contact", "ok", "
 
 enum ic_power { IC_POWER_OFF, IC_POWER_REBOOT, IC_POWER_HIBERNATE };
 
-/* The result of something that was asked of the guest: 0, -ENOTCONN (service not there),
- * -ETIMEDOUT, -EREMOTEIO (the guest said no), -ECANCELED (saved, reset or freed meanwhile). */
+/* The result of something that was asked of the guest: 0, -ETIMEDOUT, -EREMOTEIO (the guest said
+ * no), -ECANCELED (saved, closed, reset or freed meanwhile). A call that itself returns an error,
+ * -ENOTCONN when the guest's driver is not there, has no result. */
 typedef void (*ic_done_fn)(int error, void *data);
 
 struct ic_ops {
@@ -48,7 +52,7 @@ struct ic_config {
 	void *data;
 	/* 100 ns units since 1601, what the guest's clock shall show; NULL: the host's clock. */
 	uint64_t (*wall_clock)(void *data);
-	/* Partition reference time; required by time synchronisation 4.0. */
+	/* Partition reference time; NULL: time synchronisation 4.0 is not offered. */
 	uint64_t (*reference_time)(void *data);
 };
 
@@ -88,12 +92,13 @@ int ic_guest_addresses(
 /* Which adapters to ask for: those of the VM. At most 8. */
 int ic_set_adapters(struct ic *ic, const uint8_t (*macs)[ETH_ADDR_LEN], unsigned n_macs);
 /* Hand an item to the guest (pool 0, "external"); value NULL deletes. Kept and sent again after the
- * guest restarted. -EINVAL: too long; -ENOSPC. */
+ * guest restarted. -EINVAL: too long, empty, or not clean UTF-8; -ENOSPC. */
 int ic_host_item(struct ic *ic, const char *key, const char *value);
 
 /* VSS: have the guest's file systems flushed and frozen. `done` when they are or are not. Thawed by
- * ic_vss_thaw(), or by itself after `limit_ns` (0: 10 s). -EBUSY. */
+ * ic_vss_thaw(), or by itself after `limit_ns` (0: 10 s) or when it was saved meanwhile. -EBUSY. */
 int ic_vss_freeze(struct ic *ic, uint64_t limit_ns, ic_done_fn done, void *data);
+/* -EALREADY: they are not frozen (any more); -EBUSY: not yet. */
 int ic_vss_thaw(struct ic *ic, ic_done_fn done, void *data);
 
 struct ic_info {

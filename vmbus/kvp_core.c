@@ -159,7 +159,7 @@ static int items_answered(struct kvp_core *kvp, const struct ic_time *time, uint
 	if (kvp_read_enumerated(body, size_bytes, &item))
 		return -EBADMSG;
 	/* The system's own items come first, and others do not replace them. */
-	if (item.key[0] && !has_item(gathered, item.key))
+	if (gathered->n_items < IC_KVP_MAX_ITEMS && item.key[0] && !has_item(gathered, item.key))
 		gathered->items[gathered->n_items++] = item;
 	/* More than anybody has is not listened to, nor an enumeration without end. */
 	if (gathered->n_items == IC_KVP_MAX_ITEMS || ++kvp->next == IC_KVP_MAX_ITEMS)

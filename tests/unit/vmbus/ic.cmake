@@ -18,3 +18,6 @@ foreach(name IN ITEMS core kvp text timesync vss)
             LINK vmbus_ic_cores)
     endif()
 endforeach()
+
+# The services on the real bus.
+viaduct_test(test_vmbus_ic_bus SOURCES test_ic_bus.c ${bus_sources} LINK vmbus)
