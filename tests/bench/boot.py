@@ -10,7 +10,8 @@ import threading
 import time
 
 from tests.bench.qemu import PROGRAM
-from tests.support.linux_guest import CMDLINE, KERNEL, SLOW, GuestHost, initrd, prepare, run_where_linux_runs
+from tests.support.linux_guest import CMDLINE, KERNEL, SLOW, initrd, prepare, run_where_linux_runs
+from tests.support.vmhost import VmHost
 
 MEMORY_MIB = 128
 MARKER = "viaduct-guest: init"
@@ -18,11 +19,11 @@ LIMIT_S = 60 * SLOW
 COMMAND_LINE = f"{CMDLINE} viaduct=bench"
 
 
-def one_viaduct(bin_directory, directory, initrd_fd):
+def one_viaduct(bin_directory, directory, initrd_path):
     begin = time.monotonic()
-    host = GuestHost(bin_directory, os.path.join(directory, "vmhost.log"))
+    host = VmHost(bin_directory, os.path.join(directory, "vmhost.log"))
     try:
-        host.configure(KERNEL, COMMAND_LINE, MEMORY_MIB, initrd_fd=initrd_fd, vram_bytes=0)
+        host.configure(KERNEL, COMMAND_LINE, MEMORY_MIB, initrd=initrd_path)
         host.call("vm.start")
         with host.condition:
             if not host.condition.wait_for(lambda: MARKER in host.serial_text(), LIMIT_S):
@@ -32,15 +33,15 @@ def one_viaduct(bin_directory, directory, initrd_fd):
         host.stop()
 
 
-def one_qemu(initrd_fd):
+def one_qemu(initrd_path):
     begin = time.monotonic()
     # The quickest of its boots: without this clock Linux waits for one for seconds.
     process = subprocess.Popen(
         [PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
          "-M", "microvm,accel=kvm,rtc=on,pit=off", "-cpu", "host",
-         "-m", str(MEMORY_MIB), "-kernel", KERNEL, "-initrd", f"/proc/self/fd/{initrd_fd}",
+         "-m", str(MEMORY_MIB), "-kernel", KERNEL, "-initrd", initrd_path,
          "-append", COMMAND_LINE, "-serial", "stdio"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[initrd_fd])
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     watchdog = threading.Timer(LIMIT_S, process.kill)
     watchdog.start()
     try:
@@ -64,11 +65,11 @@ def run(bin_directory, n_runs):
     if not with_peer:
         print("QEMU is not installed: Viaduct alone (deploy/install-packages brings it)")
     result = {"memory_mib": MEMORY_MIB, "runs": n_runs, "viaduct_s": [], "qemu_s": []}
-    with tempfile.TemporaryDirectory(prefix="viaduct-bench-") as directory, initrd(tools=False) as fd:
+    with tempfile.TemporaryDirectory(prefix="viaduct-bench-") as directory, initrd(tools=False) as path:
         # The first run of each reads files that the others find in memory.
         for i in range(n_runs + 1):
-            ours = one_viaduct(bin_directory, directory, fd)
-            peer = one_qemu(fd) if with_peer else None
+            ours = one_viaduct(bin_directory, directory, path)
+            peer = one_qemu(path) if with_peer else None
             if i:
                 result["viaduct_s"].append(ours)
                 result["qemu_s"] += [peer] if with_peer else []

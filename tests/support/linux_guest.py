@@ -51,27 +51,44 @@ def prepare():
         raise RuntimeError(f"tests/guest/prepare failed: {done.stderr}")
 
 
+def _archive(files):
+    """A cpio archive of {path in the guest: path here}, all in one folder of the root."""
+    def entry(name, mode, data):
+        fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+        head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+    folders = sorted({os.path.dirname(name) for name in files} - {""})
+    entries = [entry(folder, 0o040755, b"") for folder in folders]
+    for name, path in files.items():
+        with open(path, "rb") as f:
+            entries.append(entry(name, 0o100755, f.read()))
+    return b"".join(entries) + entry("TRAILER!!!", 0, b"")
+
+
 @contextlib.contextmanager
-def initrd(tools):
-    """A descriptor of the initial RAM disk; archives one after the other are one to Linux."""
+def initrd(tools, extra=None):
+    """The path of the initial RAM disk; archives one after the other are one to Linux. `extra`: more files,
+    {path in the guest: path here}."""
     with contextlib.ExitStack() as stack:
-        fd = os.memfd_create("initrd")
+        fd = os.memfd_create("initrd", 0)
         stack.callback(os.close, fd)
         for name in ["initrd", "tools"][:1 + tools]:
             with open(os.path.join(DIRECTORY, name), "rb") as f:
                 os.sendfile(fd, f.fileno(), None, os.fstat(f.fileno()).st_size)
-        yield fd
+        if extra:
+            with open(fd, "wb", closefd=False) as f:
+                f.write(_archive(extra))
+        yield f"/proc/{os.getpid()}/fd/{fd}"
 
 
 class GuestHost(VmHost):
-    """viaduct-vmhost with all that a stock guest can have; `on_text` gets what its serial port says."""
+    """viaduct-vmhost whose serial port and end go to an agent."""
 
-    def __init__(self, bin_directory, log, name="VM1", on_text=None):
+    def __init__(self, bin_directory, log, name, agent):
         super().__init__(bin_directory, log, name)
-        if on_text:
-            threading.Thread(target=self._pump, args=[on_text], daemon=True).start()
+        threading.Thread(target=self._pump, args=[agent], daemon=True).start()
 
-    def _pump(self, on_text):
+    def _pump(self, agent):
         seen = 0
         while True:
             with self.condition:
@@ -80,29 +97,11 @@ class GuestHost(VmHost):
                 seen += len(new)
             for _, message in new:
                 if message["op"] == "serial":
-                    on_text(message["text"])
+                    agent.feed(base64.b64decode(message["data"]))
+                elif message["op"] == "vm.ended":
+                    agent.end(f"the guest ended: {message['how']}: {message['text']}")
                 elif message["op"] == "closed":
                     return
-
-    def configure(self, kernel=None, cmdline="", memory_mib=192, ports=(), macs=(), initrd_fd=None, vps=1, mtu=1500,
-                  **fields):
-        """`kernel` None: wait for state. `ports`: three descriptors for each adapter. `fields`: more of
-        vm.configure's (node/vm/vm_control.c)."""
-        fds = [os.open("/dev/kvm", os.O_RDWR)]
-        ours = fds[:]
-        fds += [fd for port in ports for fd in port]
-        if kernel:
-            ours.append(os.open(kernel, os.O_RDONLY))
-            fds.append(ours[-1])
-            if initrd_fd is not None:
-                fds.append(initrd_fd)
-        try:
-            return self.call("vm.configure", fds, name=self.name, memory_bytes=memory_mib << 20, vps=vps,
-                             cmdline=cmdline, incoming=not kernel, initrd=bool(kernel) and initrd_fd is not None,
-                             nics=[{"mac": mac, "mtu": mtu} for mac in macs], **fields)[0]
-        finally:
-            for fd in ours:
-                os.close(fd)
 
 
 class GuestError(Exception):
@@ -118,12 +117,13 @@ class Agent:
         self.text = ""  # all that came
         self.parsed = 0
         self.answers = {"0": []}  # id: the lines of its answer
+        self.ended = None
         self.turn = threading.Lock()
 
-    def feed(self, text):
-        """Text from the guest."""
+    def feed(self, data):
+        """Bytes from the guest."""
         with self.condition:
-            self.text += text
+            self.text += data.decode("ascii", "replace").replace("\r", "")
             end = self.text.rfind("\n") + 1
             for line in self.text[self.parsed:end].splitlines():
                 # In the middle of a line of the kernel's, perhaps: the sum tells.
@@ -133,11 +133,20 @@ class Agent:
             self.parsed = max(end, self.parsed)
             self.condition.notify_all()
 
+    def end(self, reason):
+        """There will be no more answers."""
+        with self.condition:
+            self.ended = reason
+            self.condition.notify_all()
+
     def _wait_end(self, request_id, timeout_s):
-        def ended():
+        def complete():
             return any(line.split()[0] == END for line in self.answers[request_id])
         with self.condition:
-            if not self.condition.wait_for(ended, timeout_s):
+            done = self.condition.wait_for(lambda: complete() or self.ended, timeout_s)
+            if self.ended and not complete():
+                raise GuestError(self.ended)
+            if not done:
                 raise TimeoutError(f"the guest did not answer within {timeout_s:.0f} s; its console says: "
                                    f"{self.text[-600:]!r}")
 
@@ -147,7 +156,7 @@ class Agent:
     def reset(self):
         """The guest starts again."""
         with self.condition:
-            self.answers = {"0": []}
+            self.answers, self.ended = {"0": []}, None
 
     def _read(self, request_id):
         """(status, output) of an answer that is complete; None when it arrived damaged."""
@@ -165,15 +174,20 @@ class Agent:
             return None
         return int(fields[1]), gzip.decompress(data).decode("utf-8", "replace")
 
+    def post(self, command, timeout_s):
+        """Have a command run; the id of its answer."""
+        request_id = str(self.next_id)
+        self.next_id += 1
+        self.answers[request_id] = []
+        data = base64.b64encode(command.encode()).decode()
+        for at in range(0, len(data), CHUNK_BYTES):
+            self.send(f"add {request_id} {data[at:at + CHUNK_BYTES]}\n")
+        self.send(f"run {request_id} {timeout_s:.0f}\n")
+        return request_id
+
     def run(self, command, timeout_s):
         with self.turn:
-            request_id = str(self.next_id)
-            self.next_id += 1
-            self.answers[request_id] = []
-            data = base64.b64encode(command.encode()).decode()
-            for at in range(0, len(data), CHUNK_BYTES):
-                self.send(f"add {request_id} {data[at:at + CHUNK_BYTES]}\n")
-            self.send(f"run {request_id} {timeout_s:.0f}\n")
+            request_id = self.post(command, timeout_s)
             # The guest itself ends what takes too long.
             patience_s = timeout_s + 20 * SLOW
             for _ in range(3):
@@ -194,29 +208,38 @@ class LinuxGuest:
         self.agent = Agent(lambda text: self.host.call("vm.serial", text=text))
         self.host = None
         self.hosts = []
-        self.shape = {}
+        self.shape, self.disks = {}, []
 
     def new_host(self):
         """A VM process without a VM."""
-        host = GuestHost(self.bin_directory, self.log, self.name, self.agent.feed)
+        host = GuestHost(self.bin_directory, self.log, self.name, self.agent)
         self.hosts.append(host)
         return host
 
-    def boot(self, cmdline="", tools=False, memory_mib=192, wait=True, kernel=KERNEL, **shape):
-        """Configure, start and, with `wait`, wait for the agent. `shape`: more of VmHost.configure()."""
+    def boot(self, cmdline="", tools=False, memory_mib=192, wait=True, kernel=KERNEL, disks=(), extra=None,
+             **shape):
+        """Configure, start and, with `wait`, wait for the agent. `disks`: what VmHost.attach() takes, for each LUN.
+        `extra`: files for the guest. `shape`: more of VmHost.configure()."""
         self.shape = {"memory_mib": memory_mib, **shape}
+        self.disks = [dict(disk) for disk in disks]
         self.host = self.new_host()
-        with initrd(tools) as fd:
-            self.host.configure(kernel, f"{CMDLINE} {cmdline}".strip(), initrd_fd=fd, **self.shape)
+        with initrd(tools, extra) as path:
+            self.host.configure(kernel, f"{CMDLINE} {cmdline}".strip(), initrd=path, **self.shape)
+        self._attach(self.host)
         self.host.call("vm.start")
         if wait:
             self.agent.wait_up(60 * SLOW)
         return self
 
+    def _attach(self, host):
+        for lun, disk in enumerate(self.disks):
+            host.attach(lun, **disk)
+
     def incoming(self, **shape):
         """A VM process of the same shape that waits for state."""
         host = self.new_host()
         host.configure(None, "", **{**self.shape, **shape})
+        self._attach(host)
         return host
 
     def move(self, **shape):
@@ -237,6 +260,10 @@ class LinuxGuest:
         if status:
             raise GuestError(f"'{command}' in the guest: status {status}: {output.strip()[-600:]}")
         return output.strip()
+
+    def last(self, command):
+        """A command after which the guest may not answer any more."""
+        self.agent.post(command, 60 * SLOW)
 
     def wait(self, command, seconds=20, what=None):
         """Wait until a shell command in the guest succeeds; its output."""

@@ -1,0 +1,123 @@
+"""One line for each property: "ok/FAIL/skip NAME: detail". Groups of properties share guests, because a boot
+takes seconds."""
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import time
+import traceback
+
+from tests.support.harness import Skip, bin_directory, check
+from tests.support.linux_guest import SLOW, LinuxGuest
+from tests.support.vmhost import Switch
+
+
+class Property:
+    """One of them while it is checked; `detail` is what its line says in the end."""
+
+    def __init__(self):
+        self.detail = ""
+
+
+class Suite:
+    def __init__(self):
+        self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+        self.begin = time.monotonic()
+        self.group = ""
+        self.directory = tempfile.mkdtemp(prefix="viaduct-conformance-")
+        self.log = os.path.join(self.directory, "log")
+        self.artifacts = os.environ.get("VIADUCT_ARTIFACTS")
+
+    def close(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def _line(self, word, name, detail):
+        self.counts[word] += 1
+        print(f"{word:5}{self.group}: {name}" + (f": {detail}" if detail else ""), flush=True)
+
+    @contextlib.contextmanager
+    def __call__(self, name):
+        """`with suite("disks are there") as p:` checks one property; whatever is raised is its failure."""
+        p, begin = Property(), time.monotonic()
+        try:
+            yield p
+        except Skip as e:
+            self._line("skip", name, str(e))
+        except Exception as e:  # every failure is shown the same way
+            where = traceback.extract_tb(e.__traceback__)[-1]
+            self._line("FAIL", name, f"{type(e).__name__}: {e} [{os.path.basename(where.filename)}:{where.lineno}]")
+        else:
+            seconds = f"{time.monotonic() - begin:.1f} s"
+            self._line("ok", name, f"{p.detail} ({seconds})" if p.detail else seconds)
+
+    @contextlib.contextmanager
+    def guest(self, **boot):
+        """A guest that has booted; its console is kept when something in it failed."""
+        guest = LinuxGuest(bin_directory(), self.log)
+        failed = self.counts["FAIL"]
+        try:
+            guest.boot(**boot)
+            yield guest
+        finally:
+            if self.counts["FAIL"] > failed:
+                self.keep("console.txt", guest.console().encode())
+            guest.close()
+
+    @contextlib.contextmanager
+    def switch(self):
+        switch = Switch(bin_directory(), self.log)
+        try:
+            yield switch
+        finally:
+            switch.stop()
+
+    def keep(self, name, data):
+        """Leave a file behind where somebody asked for such (VIADUCT_ARTIFACTS)."""
+        if not self.artifacts:
+            return
+        os.makedirs(self.artifacts, exist_ok=True)
+        with open(os.path.join(self.artifacts, f"{self.group}-{name}"), "wb") as f:
+            f.write(data)
+
+    def run(self, name, function):
+        self.group = name
+        failed = self.counts["FAIL"]
+        begin = time.monotonic()
+        try:
+            function(self)
+        except Skip as e:
+            self._line("skip", "the rest", str(e))
+        except Exception:  # a guest that did not boot, or died
+            self._line("FAIL", "the rest", "\n" + traceback.format_exc())
+        if self.counts["FAIL"] > failed and os.path.exists(self.log):
+            with open(self.log, "rb") as f:
+                self.keep("log.txt", f.read())
+        print(f"      {name} took {time.monotonic() - begin:.0f} s", flush=True)
+
+    def summary(self):
+        text = f"{self.counts['ok']} passed, {self.counts['FAIL']} failed"
+        if self.counts["skip"]:
+            text += f", {self.counts['skip']} skipped"
+        return f"{text} in {time.monotonic() - self.begin:.0f} s"
+
+
+def wait(condition, seconds, what):
+    """Until condition() is true; its value."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        value = condition()
+        if value:
+            return value
+        check(time.monotonic() < end, f"{what} did not happen within {seconds * SLOW:.0f} s")
+        time.sleep(0.1)
+
+
+def number(text, pattern):
+    """The number that `pattern`'s group finds in `text`."""
+    match = re.search(pattern, text)
+    check(match, f"no '{pattern}' in {text[:200]!r}")
+    return float(match[1])
