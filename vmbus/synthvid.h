@@ -6,8 +6,12 @@
  * large the picture is, and which rectangles it touched. Nothing of that is believed: an image is
  * taken only from memory that the partition has, at sizes up to SYNTHVID_MAX_*.
  *
- * Threads: callbacks come on the channel's worker, with a lock of the device held: they must not
- * call back. Everything else is the owner's; synthvid_capture() may be called by any one thread.
+ * Capturing needs no word of the guest's: a driver that never says what it touched still has a
+ * picture.
+ *
+ * Threads: callbacks come on the channel's worker, or where the channel is closed or restored, with
+ * a lock of the device held: they must not call back. synthvid_get_mode(), _capture() and
+ * _set_watched() may be called from any thread; everything else is the owner's.
  *
  * Source: linux drivers/video/fbdev/hyperv_fb.c (the guest's half).
  */
@@ -24,7 +28,10 @@ struct synthvid;
 
 struct synthvid_mode {
 	bool active;
-	uint32_t width, height; /* pixels, 32 bits each: blue, green, red, unused */
+	uint32_t width, height;
+	/* In guest memory: 32 (blue, green, red, unused) or 16 (5, 6, 5). What synthvid_capture()
+	 * gives has 32 always. */
+	uint32_t depth_bits;
 	uint32_t pitch_bytes;
 	gpa_t first_pixel;
 };
@@ -39,9 +46,9 @@ struct synthvid_ops {
 };
 
 struct synthvid_config {
-	uint32_t vram_bytes;            /* the partition's video window, a multiple of 1 MiB */
-	uint32_t width, height;         /* offered as the default; 1024 x 768 when 0 */
-	const struct synthvid_ops *ops; /* may be NULL */
+	uint32_t vram_bytes;    /* the partition's video window, a multiple of 1 MiB, at least 4 */
+	uint32_t width, height; /* offered as the default; 1024 x 768 when 0 */
+	const struct synthvid_ops *ops; /* may be NULL, and both set later */
 	void *data;
 };
 
@@ -50,11 +57,20 @@ int synthvid_new(
 void synthvid_free(struct synthvid *video);
 int synthvid_register_unit(struct synthvid *video, struct unit_registry *registry);
 
+/* Whom to call from now on; ops NULL: nobody, and nobody is being called on return. */
+void synthvid_set_ops(struct synthvid *video, const struct synthvid_ops *ops, void *data);
+
+struct synthvid_info {
+	uint32_t version; /* (minor << 16) + major; 0 until negotiated */
+	uint64_t n_protocol_errors;
+};
+void synthvid_get_info(struct synthvid *video, struct synthvid_info *ret_info);
+
 /* The current mode. */
 void synthvid_get_mode(struct synthvid *video, struct synthvid_mode *ret_mode);
-/* Copy rows [y, y + n_rows) of the picture, 4 * width bytes each, into `ret_pixels`. -ENODATA:
- * there is no picture; -ERANGE: not inside it (it may have changed); -EFAULT: not in guest memory.
- */
+/* Copy rows [y, y + n_rows) of the picture, 4 * width bytes each and `size_bytes` in all, into
+ * `ret_pixels`. -ENODATA: there is no picture; -ERANGE: not inside it, or not its width (it may
+ * have changed); -EFAULT: not in guest memory. */
 int synthvid_capture(struct synthvid *video, uint32_t y, uint32_t n_rows, uint8_t *ret_pixels,
 	size_t size_bytes);
 /* Somebody looks (ask the guest for changes) or nobody does (spare it the work). */
