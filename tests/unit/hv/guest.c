@@ -29,6 +29,21 @@
 #define IO_MAP_BYTES    (65536 / 8 + 1)
 #define AP_START_GPA    0x8000
 
+/* Linux's boot_params. */
+#define PARAMS_RSDP         0x070
+#define PARAMS_N_E820       0x1e8
+#define PARAMS_HEADER_MAGIC 0x202
+#define PARAMS_INITRD       0x218
+#define PARAMS_INITRD_BYTES 0x21c
+#define PARAMS_CMDLINE      0x228
+
+#define RTC_PORT     0x70
+#define RTC_NVRAM    0x40
+#define PM1_PORT     0x600
+#define PCI_ADDRESS  0xcf8
+#define PCI_DATA     0xcfc
+#define DISPLAY_BASE 0x80004010
+
 struct frame {
 	uint64_t vector, error_code, rip, cs, rflags, rsp, ss;
 };
@@ -43,7 +58,8 @@ struct table_pointer {
 	uint64_t base;
 } __attribute__((packed));
 
-extern uint64_t guest_start_info, gdt[];
+extern uint64_t guest_start_info, guest_boot_params, gdt[];
+extern uint32_t guest_entry_cs;
 extern const uint8_t vector_stubs[], kernel_stack_top[], ap_start[], ap_start_end[];
 extern uint8_t hypercall_page[];
 uint64_t guest_hypercall(uint64_t control, uint64_t input, uint64_t output);
@@ -78,6 +94,11 @@ static uint32_t in32(uint16_t port)
 
 	__asm__ volatile("inl %1, %0" : "=a"(v) : "d"(port) : "memory");
 	return v;
+}
+
+static void out32(uint16_t port, uint32_t v)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(v), "d"(port) : "memory");
 }
 
 static uint64_t rdmsr(uint32_t msr)
@@ -237,6 +258,58 @@ static void program_boot(void)
 	}
 	put_value("pio", in32(0x500));
 	put_value("mmio", *reg32(0xd0000000));
+}
+
+static uint32_t param32(uint64_t at)
+{
+	return *reg32(guest_boot_params + at);
+}
+
+static void program_linux(void)
+{
+	put_value("magic", param32(PARAMS_HEADER_MAGIC));
+	put_value("cs", guest_entry_cs);
+	put_value("rsdp", *word64(param32(PARAMS_RSDP)));
+	put_value("n_e820", *(volatile uint8_t *)(guest_boot_params + PARAMS_N_E820));
+	put_value("initrd_bytes", param32(PARAMS_INITRD_BYTES));
+	if (param32(PARAMS_INITRD_BYTES))
+		put_value("initrd", *word64(param32(PARAMS_INITRD)));
+}
+
+/* Registers of the chipset, set before a pause that the host makes and read after it. */
+static void program_chipset(void)
+{
+	out8(RTC_PORT, RTC_NVRAM);
+	out8(RTC_PORT + 1, 0x77);
+	out32(PM1_PORT, 0x00200000);
+	out32(PCI_ADDRESS, DISPLAY_BASE);
+	put_value("base", in32(PCI_DATA));
+	out32(PCI_DATA, 0xffffffff);
+	put("set\n");
+	wait_for_go(1);
+	put_value("nvram", in8(RTC_PORT + 1));
+	put_value("pm1", in32(PM1_PORT));
+	put_value("size", in32(PCI_DATA));
+	*word64(0xf8000000) = 0x5678;
+	wait_for_go(2);
+	put_value("video", *word64(0xf8000000));
+	out8(0xcf9, 6);
+}
+
+/* Memory that comes at the first request, and goes at the second. */
+static void program_memory(void)
+{
+	put_value("before", *word64(GUEST_ADDED_GPA));
+	put("ready\n");
+	wait_for_go(1);
+	put_value("fresh", *word64(GUEST_ADDED_GPA));
+	*word64(GUEST_ADDED_GPA) = 0x1234;
+	put("written\n");
+	wait_for_go(2);
+	put_value("kept", *word64(GUEST_ADDED_GPA));
+	put("kept it\n");
+	wait_for_go(3);
+	put_value("released", *word64(GUEST_ADDED_GPA));
 }
 
 static void hypercalls_on(void)
@@ -471,6 +544,9 @@ static const struct {
 } programs[] = {
 	{"cpuid", program_cpuid},
 	{"boot", program_boot},
+	{"linux", program_linux},
+	{"chipset", program_chipset},
+	{"memory", program_memory},
 	{"msr", program_msr},
 	{"signal", program_signal},
 	{"message", program_message},
@@ -496,7 +572,8 @@ static int same(const char *a, const char *b)
 void guest_main(void)
 {
 	const struct pvh_start_info *info = (const void *)guest_start_info;
-	const char *name = (const char *)info->command_line;
+	uint64_t cmdline = guest_boot_params ? param32(PARAMS_CMDLINE) : info->command_line;
+	const char *name = (const char *)cmdline;
 
 	set_tables();
 	for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {

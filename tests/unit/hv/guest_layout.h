@@ -23,6 +23,9 @@
 #define GUEST_SIEFP_GPA 0xa01000
 #define GUEST_TSC_GPA   0xa02000
 
+/* Where added memory begins: all of the RAM that the guest starts with is below. */
+#define GUEST_ADDED_GPA 0x100000000
+
 #define GUEST_SINT          2
 #define GUEST_SINT_VECTOR   0x31
 #define GUEST_SERIAL_VECTOR 0x24

@@ -2,11 +2,14 @@
 #include "guest_run.h"
 #include "guest_layout.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -90,23 +93,20 @@ int guest_kvm_fd(void)
 	return fd;
 }
 
-struct guest_run *guest_new_sized(unsigned n_vps, uint64_t ram_bytes)
+static struct guest_run *new_run(struct partition_config config)
 {
 	int kvm_fd = guest_kvm_fd();
 	struct guest_run *run = calloc(1, sizeof(*run));
-	struct partition_config config = {
-		.kvm_fd = kvm_fd,
-		.n_vps = n_vps,
-		.ram_bytes = ram_bytes,
-		.ops = &ops,
-		.data = run,
-	};
 	const char *missing = NULL;
 	int r;
 
 	assert_non_null(run);
+	config.kvm_fd = kvm_fd;
+	config.ops = &ops;
+	config.data = run;
 	pthread_mutex_init(&run->lock, NULL);
 	pthread_cond_init(&run->changed, NULL);
+	run->is_large = config.vram_bytes;
 	r = partition_new(&config, &run->partition, &missing);
 	close(kvm_fd);
 	if (r == -ENOTSUP) {
@@ -121,21 +121,95 @@ struct guest_run *guest_new_sized(unsigned n_vps, uint64_t ram_bytes)
 	return run;
 }
 
+struct guest_run *guest_new_sized(unsigned n_vps, uint64_t ram_bytes)
+{
+	return new_run((struct partition_config){.n_vps = n_vps, .ram_bytes = ram_bytes});
+}
+
 struct guest_run *guest_new(unsigned n_vps)
 {
 	return guest_new_sized(n_vps, GUEST_RAM_BYTES);
 }
 
+struct guest_run *guest_new_large(unsigned n_vps)
+{
+	return new_run((struct partition_config){
+		.n_vps = n_vps,
+		.ram_bytes = GUEST_RAM_BYTES,
+		.max_ram_bytes = GUEST_MAX_RAM_BYTES,
+		.vram_bytes = GUEST_VRAM_BYTES,
+	});
+}
+
+static void boot_fds(struct guest_run *run, int kernel_fd, int initrd_fd, const char *program)
+{
+	struct partition_boot boot = {kernel_fd, initrd_fd, program};
+	const char *why = "no reason";
+
+	if (partition_boot(run->partition, &boot, &why) < 0)
+		fail_msg("no boot: %s", why);
+	close_fd(kernel_fd);
+	close_fd(initrd_fd);
+}
+
+static int open_guest(void)
+{
+	int fd = open(GUEST_ELF, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+void guest_boot(struct guest_run *run, const char *program)
+{
+	boot_fds(run, open_guest(), -1, program);
+}
+
+static int memory_file(const void *bytes, size_t size_bytes)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, size_bytes), size_bytes);
+	return fd;
+}
+
+/* The guest's file without its notes. */
+static int vmlinux_of_guest(void)
+{
+	int fd = open_guest(), copy;
+	struct stat st;
+	uint8_t *bytes;
+	Elf64_Ehdr *header;
+	Elf64_Phdr *segments;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	bytes = malloc((size_t)st.st_size);
+	assert_non_null(bytes);
+	assert_int_equal(read(fd, bytes, (size_t)st.st_size), st.st_size);
+	close(fd);
+	header = (void *)bytes;
+	segments = (void *)(bytes + header->e_phoff);
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		if (segments[i].p_type == PT_NOTE)
+			segments[i].p_type = PT_NULL;
+	}
+	copy = memory_file(bytes, (size_t)st.st_size);
+	free(bytes);
+	return copy;
+}
+
+void guest_boot_linux(struct guest_run *run, const char *program, const char *initrd)
+{
+	boot_fds(run, vmlinux_of_guest(), initrd ? memory_file(initrd, strlen(initrd)) : -1,
+		program);
+}
+
 struct guest_run *guest_load(const char *program, unsigned n_vps)
 {
 	struct guest_run *run = guest_new(n_vps);
-	int elf_fd = open(GUEST_ELF, O_RDONLY | O_CLOEXEC);
-	struct partition_boot boot = {.kernel_fd = elf_fd, .initrd_fd = -1, .cmdline = program};
-	const char *why = NULL;
 
-	assert_true(elf_fd >= 0);
-	assert_int_equal(partition_boot(run->partition, &boot, &why), 0);
-	close(elf_fd);
+	guest_boot(run, program);
 	return run;
 }
 
@@ -161,7 +235,8 @@ void guest_stop(struct guest_run *run)
 
 struct guest_run *guest_move(struct guest_run *run)
 {
-	struct guest_run *target = guest_new(partition_n_vps(run->partition));
+	unsigned n_vps = partition_n_vps(run->partition);
+	struct guest_run *target = run->is_large ? guest_new_large(n_vps) : guest_new(n_vps);
 	struct gpa_space *from = partition_memory(run->partition);
 	struct gpa_space *to = partition_memory(target->partition);
 	struct buf state = {0};

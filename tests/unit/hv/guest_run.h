@@ -16,6 +16,7 @@
 struct guest_run {
 	struct partition *partition;
 	struct unit_registry *units;
+	bool is_large;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -35,11 +36,18 @@ struct guest_run {
 /* /dev/kvm, or skip the test with the reason. */
 int guest_kvm_fd(void);
 
-/* A partition with RAM and units, stopped and empty. */
+#define GUEST_MAX_RAM_BYTES (GUEST_RAM_BYTES + 2 * PARTITION_ADD_UNIT_BYTES)
+#define GUEST_VRAM_BYTES    (1ULL << 20)
+
+/* A partition with RAM and units, stopped and empty; large: one that can grow and has video. */
 struct guest_run *guest_new_sized(unsigned n_vps, uint64_t ram_bytes);
 struct guest_run *guest_new(unsigned n_vps);
+struct guest_run *guest_new_large(unsigned n_vps);
 /* The same with `program` loaded. */
 struct guest_run *guest_load(const char *program, unsigned n_vps);
+void guest_boot(struct guest_run *run, const char *program);
+/* As a vmlinux, with `initrd` for its initial RAM disk (NULL: none). */
+void guest_boot_linux(struct guest_run *run, const char *program, const char *initrd);
 void guest_free(struct guest_run *run);
 
 void guest_start(struct guest_run *run);

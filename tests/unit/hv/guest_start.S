@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * guest_start.S - a guest for the tests of the partition: from the PVH entry to long mode on static
- * tables, one gate that tells C which interrupt came, and the way to ring 3.
+ * guest_start.S - a guest for the tests of the partition: from the PVH entry, or as a vmlinux from
+ * Linux's 64-bit entry, to long mode on static tables; one gate that tells C which interrupt came,
+ * and the way to ring 3.
  */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
@@ -41,6 +42,23 @@ pvh_entry:
 	ljmp	$SEL_KERNEL_CODE, $entry64
 
 	.code64
+	.globl	linux_entry
+linux_entry:
+	cli
+	mov	%rsi, guest_boot_params
+	mov	%cs, %eax
+	mov	%eax, guest_entry_cs
+	mov	$kernel_stack_top, %esp
+	lgdt	gdt_pointer
+	mov	%cr4, %rax
+	or	$CR4_LONG_MODE, %rax
+	mov	%rax, %cr4
+	mov	$page_map, %eax
+	mov	%rax, %cr3
+	pushq	$SEL_KERNEL_CODE
+	pushq	$entry64
+	lretq
+
 entry64:
 	mov	$SEL_KERNEL_DATA, %eax
 	mov	%eax, %ss
@@ -148,12 +166,16 @@ gdt_pointer:
 	.word	gdt_end - gdt - 1
 	.quad	gdt
 
-	.globl	guest_start_info
+	.globl	guest_start_info, guest_boot_params, guest_entry_cs
 	.balign	8
-guest_start_info:
+guest_start_info: /* one of the two */
 	.quad	0
+guest_boot_params:
+	.quad	0
+guest_entry_cs:
+	.long	0
 
-/* The low 4 GiB one to one, in 2 MiB pages that ring 3 may use. */
+/* The low 5 GiB one to one, in 2 MiB pages that ring 3 may use. */
 	.balign	4096
 page_map:
 	.quad	page_pointers + 7
@@ -163,10 +185,11 @@ page_pointers:
 	.quad	page_directories + 0x1007
 	.quad	page_directories + 0x2007
 	.quad	page_directories + 0x3007
-	.fill	508, 8, 0
+	.quad	page_directories + 0x4007
+	.fill	507, 8, 0
 page_directories:
 	.set	frame, 0
-	.rept	2048
+	.rept	2560
 	.quad	frame + 0x87
 	.set	frame, frame + 0x200000
 	.endr

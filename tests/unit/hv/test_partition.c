@@ -39,6 +39,48 @@ static void boots_with_memory_map_and_empty_buses(void **state _unused_)
 	guest_free(run);
 }
 
+static void boots_by_the_linux_protocol(void **state _unused_)
+{
+	struct guest_run *run = guest_new(1);
+
+	guest_boot_linux(run, "linux", "ramdisk!");
+	guest_start(run);
+	assert_int_equal(guest_wait_end(run), PARTITION_END_POWEROFF);
+	assert_int_equal(guest_value(run, "magic"), 0x53726448);
+	assert_int_equal(guest_value(run, "cs"), 0x10);
+	assert_true(guest_value(run, "rsdp") == 0x2052545020445352); /* "RSD PTR " */
+	assert_int_equal(guest_value(run, "n_e820"), 3);
+	assert_int_equal(guest_value(run, "initrd_bytes"), 8);
+	assert_true(guest_value(run, "initrd") == 0x216b7369646d6172); /* "ramdisk!" */
+	guest_free(run);
+}
+
+static void says_why_it_does_not_boot(void **state _unused_)
+{
+	struct guest_run *run = guest_new(1);
+	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int elf_fd = open(GUEST_ELF, O_RDONLY | O_CLOEXEC);
+	struct partition_boot boot = {.kernel_fd = null_fd, .initrd_fd = -1, .cmdline = ""};
+	char cmdline[5000];
+	const char *why = NULL;
+
+	assert_int_equal(partition_boot(run->partition, &boot, &why), -ENOEXEC);
+	assert_string_equal(why, "the file is truncated");
+	boot.kernel_fd = elf_fd;
+	boot.initrd_fd = null_fd;
+	assert_int_equal(partition_boot(run->partition, &boot, &why), -ENOEXEC);
+	assert_string_equal(why, "not a regular file");
+	memset(cmdline, 'x', sizeof(cmdline));
+	cmdline[sizeof(cmdline) - 1] = '\0';
+	boot.initrd_fd = -1;
+	boot.cmdline = cmdline;
+	assert_int_equal(partition_boot(run->partition, &boot, &why), -ENOEXEC);
+	assert_string_equal(why, "the command line is too long");
+	close(elf_fd);
+	close(null_fd);
+	guest_free(run);
+}
+
 static void shows_the_hypervisor_leaves(void **state _unused_)
 {
 	struct guest_run *run = run_to_end("cpuid", 2, PARTITION_END_POWEROFF);
@@ -238,6 +280,19 @@ static void refuses_what_cannot_be(void **state _unused_)
 	config.n_vps = 1;
 	config.ram_bytes = PARTITION_MIN_RAM_BYTES + 4096;
 	assert_int_equal(partition_new(&config, &partition, &missing), -EINVAL);
+	config.ram_bytes = 32 << 20;
+	config.max_ram_bytes = 16 << 20;
+	assert_int_equal(partition_new(&config, &partition, &missing), -EINVAL);
+	config.max_ram_bytes = PARTITION_MAX_RAM_BYTES + 1;
+	assert_int_equal(partition_new(&config, &partition, &missing), -EINVAL);
+	config.max_ram_bytes = 0;
+	config.vram_bytes = 4096;
+	assert_int_equal(partition_new(&config, &partition, &missing), -EINVAL);
+	config.vram_bytes = 3 << 20;
+	assert_int_equal(partition_new(&config, &partition, &missing), -EINVAL);
+	config.vram_bytes = PARTITION_VRAM_MAX_BYTES * 2;
+	assert_int_equal(partition_new(&config, &partition, &missing), -EINVAL);
+	config.vram_bytes = 0;
 	close(config.kvm_fd);
 
 	config.ram_bytes = 32 << 20;
@@ -245,6 +300,75 @@ static void refuses_what_cannot_be(void **state _unused_)
 	assert_int_equal(partition_new(&config, &partition, &missing), -ENOTSUP);
 	assert_non_null(missing);
 	close(config.kvm_fd);
+}
+
+static void memory_comes_and_goes(void **state _unused_)
+{
+	struct guest_run *run = guest_new_large(1);
+	gpa_t first = gpa(0);
+
+	assert_int_equal(partition_memory_add(run->partition, 1 << 20, &first), -EINVAL);
+	assert_int_equal(partition_memory_add(run->partition, 0, &first), -EINVAL);
+	assert_int_equal(partition_memory_add(run->partition, 3 * PARTITION_ADD_UNIT_BYTES, &first),
+		-ENOSPC);
+	guest_boot(run, "memory");
+	guest_start(run);
+	guest_wait_for(run, "ready\n");
+	assert_true(guest_value(run, "before") == UINT64_MAX);
+	assert_int_equal(
+		partition_memory_release(run->partition, gpa(GUEST_ADDED_GPA), 4096), -EINVAL);
+	assert_int_equal(partition_memory_add(run->partition, PARTITION_ADD_UNIT_BYTES, &first), 0);
+	assert_true(first.v == GUEST_ADDED_GPA);
+	guest_go(run, 1);
+	guest_wait_for(run, "written\n");
+	assert_int_equal(guest_value(run, "fresh"), 0);
+	guest_go(run, 2);
+	guest_wait_for(run, "kept it\n");
+	assert_int_equal(guest_value(run, "kept"), 0x1234);
+	assert_int_equal(partition_memory_release(run->partition, first, 4096), 0);
+	guest_go(run, 3);
+	assert_int_equal(guest_wait_end(run), PARTITION_END_POWEROFF);
+	assert_int_equal(guest_value(run, "released"), 0);
+	assert_int_equal(partition_memory_add(run->partition, PARTITION_ADD_UNIT_BYTES, &first), 0);
+	assert_true(first.v == GUEST_ADDED_GPA + PARTITION_ADD_UNIT_BYTES);
+	assert_int_equal(
+		partition_memory_add(run->partition, PARTITION_ADD_UNIT_BYTES, &first), -ENOSPC);
+	guest_free(run);
+}
+
+static void only_ram_can_be_released(void **state _unused_)
+{
+	static const struct {
+		uint64_t first, size_bytes;
+	} bad[] = {
+		{0x1000, 0},
+		{0x1001, 0x1000},
+		{0x1000, 0x1001},
+		{GUEST_RAM_BYTES, 0x1000},
+		{GUEST_RAM_BYTES - 0x1000, 0x2000},
+		{0x1000, UINT64_MAX & ~0xfffULL},
+		{PARTITION_VRAM_GPA, 0x1000},
+		{GUEST_ADDED_GPA, 0x1000},
+		{UINT64_MAX & ~0xfffULL, 0x1000},
+	};
+	struct guest_run *run = guest_new_large(1);
+	uint64_t word = 0x55;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(partition_memory_release(
+					 run->partition, gpa(bad[i].first), bad[i].size_bytes),
+			-EINVAL);
+	guest_poke(run, 0x100000, word);
+	guest_poke(run, GUEST_RAM_BYTES - 8, word);
+	assert_int_equal(partition_memory_release(run->partition, gpa(0), GUEST_RAM_BYTES), 0);
+	assert_int_equal(
+		gpa_read(partition_memory(run->partition), gpa(0x100000), &word, sizeof(word)), 0);
+	assert_int_equal(word, 0);
+	assert_int_equal(gpa_read(partition_memory(run->partition), gpa(GUEST_RAM_BYTES - 8), &word,
+				 sizeof(word)),
+		0);
+	assert_int_equal(word, 0);
+	guest_free(run);
 }
 
 static void large_ram_leaves_the_hole_below_4_gib(void **state _unused_)
@@ -264,6 +388,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(boots_with_memory_map_and_empty_buses),
+		cmocka_unit_test(boots_by_the_linux_protocol),
+		cmocka_unit_test(says_why_it_does_not_boot),
 		cmocka_unit_test(shows_the_hypervisor_leaves),
 		cmocka_unit_test(serves_the_msrs),
 		cmocka_unit_test(signals_reach_doorbells_and_nobody_else),
@@ -274,6 +400,8 @@ int main(void)
 		cmocka_unit_test(reference_time_stands_still_while_stopped),
 		cmocka_unit_test(starts_and_stops_many_times),
 		cmocka_unit_test(refuses_what_cannot_be),
+		cmocka_unit_test(memory_comes_and_goes),
+		cmocka_unit_test(only_ram_can_be_released),
 		cmocka_unit_test(large_ram_leaves_the_hole_below_4_gib),
 	};
 

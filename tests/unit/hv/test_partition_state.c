@@ -92,6 +92,53 @@ static void serial_input_survives_a_move(void **state _unused_)
 	guest_free(run);
 }
 
+static void chipset_and_video_survive_a_move(void **state _unused_)
+{
+	struct guest_run *run = guest_new_large(1);
+
+	guest_boot(run, "chipset");
+	guest_start(run);
+	guest_wait_for(run, "set\n");
+	assert_true(guest_value(run, "base") == PARTITION_VRAM_GPA);
+	run = guest_move(run);
+	guest_go(run, 1);
+	guest_start(run);
+	guest_wait_for(run, "size=");
+	guest_stop(run);
+	assert_int_equal(guest_value(run, "nvram"), 0x77);
+	assert_int_equal(guest_value(run, "pm1"), 0x00200000);
+	assert_true(guest_value(run, "size") == (uint32_t)-GUEST_VRAM_BYTES);
+	run = guest_move(run);
+	guest_go(run, 2);
+	guest_start(run);
+	assert_int_equal(guest_wait_end(run), PARTITION_END_RESET);
+	assert_int_equal(guest_value(run, "video"), 0x5678);
+	guest_free(run);
+}
+
+static void added_memory_survives_a_move(void **state _unused_)
+{
+	struct guest_run *run = guest_new_large(1);
+	gpa_t first;
+
+	guest_boot(run, "memory");
+	guest_start(run);
+	guest_wait_for(run, "ready\n");
+	assert_int_equal(partition_memory_add(run->partition, PARTITION_ADD_UNIT_BYTES, &first), 0);
+	guest_go(run, 1);
+	guest_wait_for(run, "written\n");
+	run = guest_move(run);
+	guest_go(run, 2);
+	guest_start(run);
+	guest_wait_for(run, "kept it\n");
+	assert_int_equal(guest_value(run, "kept"), 0x1234);
+	assert_int_equal(partition_memory_add(run->partition, PARTITION_ADD_UNIT_BYTES, &first), 0);
+	assert_true(first.v == GUEST_ADDED_GPA + PARTITION_ADD_UNIT_BYTES);
+	guest_go(run, 3);
+	assert_int_equal(guest_wait_end(run), PARTITION_END_POWEROFF);
+	guest_free(run);
+}
+
 static void time_goes_on_after_a_move(void **state _unused_)
 {
 	struct guest_run *run = guest_load("time", 1);
@@ -210,6 +257,60 @@ static void other_cpu_or_number_of_vps_is_refused(void **state _unused_)
 	guest_free(source);
 }
 
+/* The end of "hv": how much memory was added. */
+static void added_memory_is_checked(void **state _unused_)
+{
+	static const uint64_t bad[] = {1, PARTITION_ADD_UNIT_BYTES + 4096,
+		3 * PARTITION_ADD_UNIT_BYTES, UINT64_MAX & ~(PARTITION_ADD_UNIT_BYTES - 1)};
+	struct guest_run *source = guest_new_large(1);
+	struct guest_run *target = guest_new_large(1);
+	struct guest_run *fixed = guest_new(1);
+	struct buf saved = {0}, plain = {0};
+	uint32_t size_bytes;
+	uint8_t *added;
+
+	save_one(source, &saved);
+	added = find_unit(&saved, "hv", &size_bytes) + size_bytes - sizeof(uint64_t);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		store_le64(added, bad[i]);
+		assert_int_equal(restore_bytes(target, saved.data, saved.size_bytes), -EBADMSG);
+	}
+	store_le64(added, 2 * PARTITION_ADD_UNIT_BYTES);
+	assert_int_equal(restore_bytes(target, saved.data, saved.size_bytes), 0);
+	save_one(fixed, &plain);
+	added = find_unit(&plain, "hv", &size_bytes) + size_bytes - sizeof(uint64_t);
+	store_le64(added, PARTITION_ADD_UNIT_BYTES);
+	assert_int_equal(restore_bytes(fixed, plain.data, plain.size_bytes), -EBADMSG);
+	buf_fini(&plain);
+	buf_fini(&saved);
+	guest_free(fixed);
+	guest_free(target);
+	guest_free(source);
+}
+
+/* What hosts without a chipset wrote ends before it. */
+static void states_of_version_1_are_taken(void **state _unused_)
+{
+	struct buf saved = {0}, old = {0};
+	struct guest_run *source = stopped_guest(&saved);
+	struct guest_run *target = guest_new(2);
+	const size_t chipset_bytes = 4 + 11 + 128 + 8;
+	uint32_t size_bytes;
+	uint8_t *bytes = find_unit(&saved, "hv", &size_bytes);
+	size_t before = (size_t)(bytes - saved.data);
+
+	buf_bytes(&old, saved.data, before);
+	store_le32(old.data + before - 8, 1);
+	store_le32(old.data + before - 4, size_bytes - (uint32_t)chipset_bytes);
+	buf_bytes(&old, bytes, size_bytes - chipset_bytes);
+	buf_bytes(&old, bytes + size_bytes, saved.size_bytes - before - size_bytes);
+	assert_int_equal(restore_bytes(target, old.data, old.size_bytes), 0);
+	buf_fini(&old);
+	buf_fini(&saved);
+	guest_free(target);
+	guest_free(source);
+}
+
 /* Damage of every kind at many places: refused or taken, but never a crash, and the host lives on.
  */
 static void damaged_states_do_no_harm(void **state _unused_)
@@ -280,17 +381,73 @@ static void dirty_log_sees_guest_and_host(void **state _unused_)
 	guest_free(run);
 }
 
+static uint64_t *map_of(struct guest_run *run, size_t region)
+{
+	const struct gpa_region *r = gpa_space_region(partition_memory(run->partition), region);
+	uint64_t *map = calloc(BITMAP_WORDS(r->size_bytes >> GPA_PAGE_SHIFT), sizeof(*map));
+
+	assert_non_null(map);
+	return map;
+}
+
+static size_t count_dirty(struct guest_run *run, const uint64_t *map, size_t region)
+{
+	const struct gpa_region *r = gpa_space_region(partition_memory(run->partition), region);
+
+	return bitmap_count(map, BITMAP_WORDS(r->size_bytes >> GPA_PAGE_SHIFT));
+}
+
+/* Memory that is added while the others are logged is logged, too; what was released counts as
+ * written. */
+static void dirty_log_follows_the_memory(void **state _unused_)
+{
+	enum { RAM, VIDEO, ADDED, N_REGIONS };
+	struct guest_run *run = guest_new_large(1);
+	uint64_t *maps[N_REGIONS];
+	gpa_t first;
+
+	assert_int_equal(gpa_space_n_regions(partition_memory(run->partition)), N_REGIONS);
+	for (size_t i = 0; i < N_REGIONS; i++)
+		maps[i] = map_of(run, i);
+	guest_boot(run, "memory");
+	assert_int_equal(partition_dirty_start(run->partition), 0);
+	guest_start(run);
+	guest_wait_for(run, "ready\n");
+	assert_int_equal(partition_memory_add(run->partition, PARTITION_ADD_UNIT_BYTES, &first), 0);
+	assert_int_equal(partition_dirty_collect(run->partition, maps), 0);
+	assert_int_equal(count_dirty(run, maps[ADDED], ADDED), 0);
+	guest_go(run, 1);
+	guest_wait_for(run, "written\n");
+	assert_int_equal(partition_dirty_collect(run->partition, maps), 0);
+	assert_int_equal(count_dirty(run, maps[ADDED], ADDED), 1);
+	assert_true(bitmap_test(maps[ADDED], 0));
+	assert_int_equal(partition_memory_release(run->partition, gpa_add(first, 8192), 8192), 0);
+	assert_int_equal(partition_dirty_collect(run->partition, maps), 0);
+	assert_int_equal(count_dirty(run, maps[ADDED], ADDED), 3);
+	assert_true(bitmap_test(maps[ADDED], 2) && bitmap_test(maps[ADDED], 3));
+	assert_int_equal(count_dirty(run, maps[VIDEO], VIDEO), 0);
+	assert_int_equal(partition_dirty_stop(run->partition), 0);
+	for (size_t i = 0; i < N_REGIONS; i++)
+		free(maps[i]);
+	guest_free(run);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counting_guest_survives_moves),
 		cmocka_unit_test(synic_survives_moves),
 		cmocka_unit_test(serial_input_survives_a_move),
+		cmocka_unit_test(chipset_and_video_survive_a_move),
+		cmocka_unit_test(added_memory_survives_a_move),
 		cmocka_unit_test(time_goes_on_after_a_move),
 		cmocka_unit_test(truncated_units_are_refused),
 		cmocka_unit_test(other_cpu_or_number_of_vps_is_refused),
+		cmocka_unit_test(added_memory_is_checked),
+		cmocka_unit_test(states_of_version_1_are_taken),
 		cmocka_unit_test(damaged_states_do_no_harm),
 		cmocka_unit_test(dirty_log_sees_guest_and_host),
+		cmocka_unit_test(dirty_log_follows_the_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
