@@ -9,11 +9,11 @@
 #include "node/vm/vm.h"
 
 #include "base/log.h"
+#include "node/vm/sandbox.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #define CONTROL_FD 3
 
@@ -49,9 +49,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "viaduct-vmhost is started by viaductd, not by hand\n");
 		return 2;
 	}
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	log_init(argc == 2 ? argv[1] : "viaduct-vmhost", LOG_LEVEL_INFO, STDERR_FILENO);
-	r = serve(&vm);
+	r = sandbox_enter(CONTROL_FD);
+	if (r == 0)
+		r = serve(&vm);
 	if (r < 0)
 		log_error("cannot start: %s", strerror(-r));
 	/* The guest's memory goes with the process; freeing every part first would only add to the

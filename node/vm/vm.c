@@ -2,6 +2,7 @@
 #include "node/vm/vm.h"
 
 #include "base/log.h"
+#include "node/vm/sandbox.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -216,6 +217,13 @@ int vm_build(struct vm *vm, const struct vm_spec *spec, const int *fds, size_t n
 		r = load_kernel(vm, fds + 1 + 3 * spec->n_nics, error, error_size_bytes);
 		if (r < 0)
 			return r;
+	}
+	/* From here on bytes of the guest and of peers come in. */
+	r = sandbox_tighten();
+	if (r < 0) {
+		snprintf(error, error_size_bytes, "the process cannot be confined: %s",
+			strerror(-r));
+		return r;
 	}
 	vm->state = VM_STOPPED;
 	return 0;

@@ -68,7 +68,7 @@ LIBRARIES = [
     ("zmq.h", ["node/svc"], 1),
     ("sqlite3.h", ["cluster"], 1),
     ("openssl/", None, 1),
-    ("linux/kvm.h", ["node/hv"], None),
+    ("linux/kvm.h", ["node/hv", "node/vm/sandbox_rules.c"], None),
     ("liburing.h", ["csv"], 1),
     ("rfb/", ["node/vm"], 1),
     ("png.h", ["node/vm"], 1),
