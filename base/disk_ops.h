@@ -59,8 +59,8 @@ struct disk_request {
 	enum disk_op op;
 	bool fua;              /* a write that is on stable storage when it completes */
 	uint64_t offset_bytes; /* both multiples of block_bytes and inside the disk */
-	uint32_t size_bytes;
-	unsigned n_iov; /* READ and WRITE: together exactly size_bytes */
+	uint32_t size_bytes;   /* READ and WRITE: at most DISK_MAX_REQUEST_BYTES */
+	unsigned n_iov;        /* READ and WRITE: together exactly size_bytes */
 	struct iovec iov[DISK_MAX_IOV];
 	int result; /* 0 or -errno: -EIO, -ENOSPC, -EROFS, ... */
 	void *data; /* the submitter's */
@@ -81,7 +81,8 @@ struct disk_ops {
 	int (*submit)(void *queue, void *disk, struct disk_request *request);
 	/* After a burst of submit(). */
 	void (*flush)(void *queue);
-	/* Fetch completed requests; returns how many. */
+	/* Fetch completed requests; returns how many: none, when the event was that of a step on
+	 * the way. */
 	unsigned (*reap)(void *queue, struct disk_request **ret_requests, unsigned max);
 };
 
