@@ -7,10 +7,11 @@ viaduct_module(vmbus_stor_double
         ${stor_paths}
         ${CMAKE_CURRENT_LIST_DIR}/stor_double.c
         ${CMAKE_CURRENT_LIST_DIR}/stor_rig.c
+        ${CMAKE_CURRENT_LIST_DIR}/stor_unit.c
     LINK base)
 target_include_directories(vmbus_stor_double PUBLIC ${CMAKE_CURRENT_LIST_DIR})
 
-foreach(name IN ITEMS block channel dvd limits plug primary request state vstor)
+foreach(name IN ITEMS block channel dvd inquiry mode plug random request state vstor)
     if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_stor_${name}.c)
         viaduct_test(test_vmbus_stor_${name}
             SOURCES test_stor_${name}.c
