@@ -315,7 +315,7 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 
 static bool has_room(struct api_call *call, const char *name, const struct vm_view *v)
 {
-	uint64_t need = vm_config_memory(v->config), free_bytes = svc_memory_free(call->svc);
+	uint64_t need = vm_config_room(v->config), free_bytes = svc_memory_free(call->svc);
 
 	if (need <= free_bytes)
 		return true;

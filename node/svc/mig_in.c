@@ -303,7 +303,7 @@ static void on_vm_prepared(struct vmproc *vp, int error, const char *text, void 
 static const char *check_room(struct svc *svc, const char *name, const struct json *config,
 	enum api_code *ret_code, char *text, size_t size_bytes)
 {
-	uint64_t need = vm_config_memory(config), free_bytes = svc_memory_free(svc);
+	uint64_t need = vm_config_room(config), free_bytes = svc_memory_free(svc);
 	const char *node = cluster_local_name(svc->cluster);
 	const struct json *nics = json_get(config, "nics");
 	char found[SVC_NAME_MAX_LEN + 1];

@@ -307,7 +307,9 @@ void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, cons
 /* What its owner, another node by now, published: the VM runs with that epoch. NULL: not (yet). */
 const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch);
 uint64_t svc_memory_free(const struct svc *svc);
-uint64_t vm_config_memory(const struct json *config);
+uint64_t vm_config_memory(const struct json *config); /* at its start */
+/* What a node must have for it: it may become that large at any moment. */
+uint64_t vm_config_room(const struct json *config);
 
 /* ---- job.c: long operations that people watch ---- */
 

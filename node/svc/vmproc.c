@@ -25,6 +25,13 @@ struct vmproc *vmproc_find(struct svc *svc, const char *name)
 	return NULL;
 }
 
+uint64_t vm_config_room(const struct json *config)
+{
+	int64_t max = json_get_int(config, "max_memory_bytes", 0);
+
+	return MAX(vm_config_memory(config), max > 0 ? (uint64_t)max : 0);
+}
+
 uint64_t vm_config_memory(const struct json *config)
 {
 	int64_t bytes = json_get_int(config, "memory_bytes", 0);
@@ -38,7 +45,7 @@ uint64_t svc_memory_free(const struct svc *svc)
 	struct vmproc *vp;
 
 	list_for_each(vp, &svc->vms, link)
-		used += vp->memory_bytes;
+		used += vm_config_room(vp->config);
 	return used < svc->options.vm_memory_bytes ? svc->options.vm_memory_bytes - used : 0;
 }
 

@@ -276,6 +276,11 @@ uint64_t vm_config_memory(const struct json *config)
 	return (uint64_t)json_get_int(config, "memory_bytes", 0);
 }
 
+uint64_t vm_config_room(const struct json *config)
+{
+	return vm_config_memory(config);
+}
+
 int mig_out_start(struct vmproc *vp _unused_, struct job *job _unused_,
 	const struct cluster_node *target _unused_, const struct json *options _unused_)
 {
