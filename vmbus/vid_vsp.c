@@ -132,7 +132,7 @@ static int handle_situation(struct vid_vsp *vsp, const uint8_t *message, size_t 
 	bool is_whole = size_bytes - sizeof(*update) >= update->n_outputs * sizeof(output);
 
 	if (update->n_outputs && is_whole)
-		memcpy(&output, update->outputs, sizeof(output));
+		memcpy(&output, update + 1, sizeof(output));
 	vsp->has_situation = true;
 	vsp->output = output;
 	update_mode(vsp);
@@ -168,15 +168,16 @@ static uint32_t clip(int32_t v, uint32_t max)
 static int handle_dirt(struct vid_vsp *vsp, const uint8_t *message, size_t size_bytes)
 {
 	const struct synthvid_dirt *dirt = (const void *)message;
+	const struct synthvid_dirt_rect *list = (const void *)(dirt + 1);
 	struct synthvid_rect rects[SYNTHVID_MAX_RECTS];
 	unsigned n_rects = 0;
 
-	if (size_bytes - sizeof(*dirt) < dirt->n_rects * sizeof(dirt->rects[0]))
+	if (size_bytes - sizeof(*dirt) < dirt->n_rects * sizeof(*list))
 		return -EBADMSG;
 	if (dirt->output != 0 || !vsp->mode.active)
 		return 0;
 	for (unsigned i = 0; i < dirt->n_rects; i++) {
-		const struct synthvid_dirt_rect *rect = &dirt->rects[i];
+		const struct synthvid_dirt_rect *rect = &list[i];
 		struct synthvid_rect clipped = {
 			.x1 = clip(rect->x1, vsp->mode.width),
 			.y1 = clip(rect->y1, vsp->mode.height),

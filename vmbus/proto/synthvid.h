@@ -86,8 +86,7 @@ WIRE_SIZE(struct synthvid_output, 18);
 struct synthvid_situation_update {
 	struct synthvid_header header;
 	uint64_t context;
-	uint8_t n_outputs;
-	struct synthvid_output outputs[];
+	uint8_t n_outputs; /* so many synthvid_output follow */
 } _wire_;
 WIRE_SIZE(struct synthvid_situation_update, 17);
 
@@ -114,7 +113,7 @@ struct synthvid_pointer_shape {
 	uint8_t is_argb;
 	uint32_t width, height;
 	uint32_t hot_x, hot_y;
-	uint8_t data[];
+	/* pixels follow */
 } _wire_;
 WIRE_SIZE(struct synthvid_pointer_shape, 26);
 
@@ -137,8 +136,7 @@ WIRE_SIZE(struct synthvid_dirt_rect, 16);
 struct synthvid_dirt {
 	struct synthvid_header header;
 	uint8_t output;
-	uint8_t n_rects;
-	struct synthvid_dirt_rect rects[];
+	uint8_t n_rects; /* so many synthvid_dirt_rect follow */
 } _wire_;
 WIRE_SIZE(struct synthvid_dirt, 10);
 
@@ -166,10 +164,9 @@ WIRE_SIZE(struct synthvid_resolution, 4);
 struct synthvid_resolution_response {
 	struct synthvid_header header;
 	uint8_t edid[SYNTHVID_EDID_BYTES];
-	uint8_t count;
+	uint8_t count; /* so many synthvid_resolution follow */
 	uint8_t default_index;
 	uint8_t is_standard;
-	struct synthvid_resolution resolutions[];
 } _wire_;
 WIRE_SIZE(struct synthvid_resolution_response, 139);
 
