@@ -30,7 +30,7 @@ enum {
 
 #define NS_PER_SEC     1000000000
 #define UPDATE_NS      244000                  /* UIP is up so long before the time changes */
-#define OFFSET_LIMIT_S (20000LL * 366 * 86400) /* further than four digits of a year reach */
+#define OFFSET_LIMIT_S (30000LL * 366 * 86400) /* further than the registers reach */
 
 void rtc_init(struct rtc *rtc)
 {
