@@ -212,16 +212,14 @@ int sandbox_enter(int control_fd)
 		r = limit_resources();
 	if (r == 0)
 		r = become_nobody();
-	if (r < 0)
+	if (r < 0 || !SANDBOX_IS_WHOLE)
 		return r;
 	leave_namespaces();
 	r = drop_capabilities();
-	if (r < 0 || !SANDBOX_HAS_FILTER)
-		return r;
-	return install_filter(SANDBOX_SETUP);
+	return r < 0 ? r : install_filter(SANDBOX_SETUP);
 }
 
 int sandbox_tighten(void)
 {
-	return SANDBOX_HAS_FILTER ? install_filter(SANDBOX_RUN) : 0;
+	return SANDBOX_IS_WHOLE ? install_filter(SANDBOX_RUN) : 0;
 }

@@ -12,16 +12,17 @@
 
 #include "base/err.h"
 
-/* A sanitizer opens files and makes system calls of its own: such builds have no filter. */
+/* A sanitizer opens files, looks into its own process and makes system calls of its own: such
+ * builds give up descriptors and credentials only. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANDBOX_HAS_FILTER 0
+#define SANDBOX_IS_WHOLE 0
 #endif
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANDBOX_HAS_FILTER 0
+#define SANDBOX_IS_WHOLE 0
 #endif
-#ifndef SANDBOX_HAS_FILTER
-#define SANDBOX_HAS_FILTER 1
+#ifndef SANDBOX_IS_WHOLE
+#define SANDBOX_IS_WHOLE 1
 #endif
 
 /* First of all, while there is one thread, but with the log in place: which of the namespaces the

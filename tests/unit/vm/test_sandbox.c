@@ -87,8 +87,8 @@ static int run(int (*body)(void *data), void *data, int given_fd)
 
 static void need_filter(void)
 {
-	if (!SANDBOX_HAS_FILTER) {
-		print_message("a sanitizer's process is not filtered\n");
+	if (!SANDBOX_IS_WHOLE) {
+		print_message("a sanitizer's process cannot be confined\n");
 		skip();
 	}
 }
@@ -403,7 +403,7 @@ static int use_descriptors(void)
 	CHECK(nanosleep(&nap, NULL) == 0);
 	log_info("%s", "a line from inside of the sandbox");
 	CHECK(send(CONTROL_FD, &byte, 1, MSG_NOSIGNAL) == 1);
-	CHECK(fopen("/etc/localtime", "r") == NULL && errno == ENOENT);
+	CHECK(!SANDBOX_IS_WHOLE || (open("/etc/localtime", O_RDONLY) < 0 && errno == ENOENT));
 	close(event_fd);
 	return 0;
 }
@@ -526,7 +526,7 @@ static void everything_is_given_up(void **state _unused_)
 	expect_line(status, "\nNoNewPrivs:\t1\n");
 	expect_line(status, "\nCapEff:\t0000000000000000\n");
 	expect_line(status, "\nCapPrm:\t0000000000000000\n");
-	if (SANDBOX_HAS_FILTER)
+	if (SANDBOX_IS_WHOLE)
 		expect_line(status, "\nSeccomp:\t2\n");
 	if (geteuid() == 0)
 		expect_line(status, "\nUid:\t65534\t65534\t65534\t65534\n");
