@@ -271,21 +271,29 @@ int channel_gpadl_created(struct vmbus_channel *channel, struct ctl_gpadl *gpadl
 	return 0;
 }
 
+/* A device uses the buffers of its primary channel on all its channels. */
+static void for_family(struct vmbus_channel *channel, void (*fn)(struct worker *worker))
+{
+	struct vmbus_channel *sub;
+
+	fn(&channel->worker);
+	list_for_each(sub, &channel->subs, sub_link)
+		fn(&sub->worker);
+}
+
 void channel_gpadl_gone(struct vmbus_channel *channel, struct ctl_gpadl *gpadl)
 {
 	struct vmbus_gpadl *mapped = gpadl->mapping;
 
 	if (!mapped)
 		return;
-	if (channel->open) {
-		worker_park(&channel->worker);
+	for_family(channel, worker_park);
+	if (channel->open)
 		channel->ops->gpadl_gone(channel->device, channel, gpadl->id);
-	}
 	pthread_mutex_lock(&channel->gpadl_lock);
 	list_remove(&mapped->link);
 	pthread_mutex_unlock(&channel->gpadl_lock);
-	if (channel->open)
-		worker_unpark(&channel->worker);
+	for_family(channel, worker_unpark);
 	gpadl_free(mapped);
 }
 

@@ -40,8 +40,8 @@ struct vmbus_device_ops {
 	/* Closed by the guest, unload, reset or vmbus_offer_remove(): forget everything of the
 	 * guest's, GPADLs included. Also comes without open(), for a channel that was restored. */
 	void (*close)(void *device, struct vmbus_channel *channel);
-	/* The guest tears down one of its GPADLs on this channel: stop using it before returning.
-	 */
+	/* The guest tears down one of its GPADLs on this channel: stop using it before returning,
+	 * also on the sub-channels, whose workers stand still too. */
 	void (*gpadl_gone)(void *device, struct vmbus_channel *channel, uint32_t gpadl_id);
 	/* [worker] Do what there is to do, a bounded share of it; true: call again at once. */
 	bool (*work)(void *device, struct vmbus_channel *channel);

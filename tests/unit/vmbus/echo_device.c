@@ -41,6 +41,8 @@ static void echo_gpadl_gone(void *device, struct vmbus_channel *channel _unused_
 	struct echo_device *echo = device;
 
 	echo->last_gpadl_gone = gpadl_id;
+	if (echo->on_gpadl_gone)
+		echo->on_gpadl_gone(echo->on_gpadl_gone_data);
 	count(&echo->n_gpadl_gone);
 }
 

@@ -358,6 +358,43 @@ static void test_move_after_asking(void **state)
 	}
 }
 
+static void expect_stillness(void *data)
+{
+	struct rig *rig = data;
+	unsigned before[DEVICES];
+
+	for (unsigned i = 0; i < DEVICES; i++)
+		before[i] = echo_count(&rig->echo[i].n_work);
+	for (unsigned i = 0; i < DEVICES; i++)
+		vmbus_channel_kick(rig->echo[i].channel);
+	for (unsigned n = 0; n < 100; n++)
+		sched_yield();
+	for (unsigned i = 0; i < DEVICES; i++)
+		assert_int_equal(echo_count(&rig->echo[i].n_work), before[i]);
+}
+
+/* A buffer of the primary goes: nobody of the family is at work meanwhile, and all go on after. */
+static void test_buffer_of_all_channels(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t page = 60;
+
+	open_subs(rig);
+	rig->echo[0].on_gpadl_gone = expect_stillness;
+	rig->echo[0].on_gpadl_gone_data = rig;
+	for (unsigned round = 1; round <= N_ROUNDS; round++) {
+		assert_int_equal(
+			fake_guest_make_gpadl(&rig->guest, rig->offers[0].relid, 99, &page, 1), 0);
+		for (unsigned i = 0; i < DEVICES; i++)
+			send(rig, i, round);
+		fake_guest_teardown_gpadl(&rig->guest, rig->offers[0].relid, 99);
+		assert_int_equal(rig->echo[0].n_gpadl_gone, round);
+		for (unsigned i = 0; i < DEVICES; i++)
+			expect_echo(rig, i, round);
+	}
+	rig->echo[0].on_gpadl_gone = NULL;
+}
+
 static void test_unload_and_reset(void **state)
 {
 	struct rig *rig = *state;
@@ -410,6 +447,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop_after_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move_after_asking, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_buffer_of_all_channels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unload_and_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove_and_return, setup, teardown),
 	};
