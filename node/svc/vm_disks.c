@@ -54,7 +54,7 @@ struct json *vm_disk_message(const struct json *disk)
 
 	json_set_int(message, "lun", json_get_int(disk, "lun", 0));
 	json_set_string(message, "kind", json_get_string(disk, "kind", "disk"));
-	json_set_string(message, "id", json_get_string(disk, "id", ""));
+	json_set_string(message, "disk_id", json_get_string(disk, "id", ""));
 	json_set_string(message, "serial", json_get_string(disk, "serial", ""));
 	json_set_bool(message, "read_only", json_get_bool(disk, "read_only", false));
 	return message;

@@ -40,7 +40,7 @@ static int open_disk(
 	int r;
 
 	if (q->n_fds != 1 || strlen(serial) > DISK_SERIAL_MAX_LEN ||
-		parse_id(json_get_string(q->message, "id", ""), config.id) < 0)
+		parse_id(json_get_string(q->message, "disk_id", ""), config.id) < 0)
 		return -EINVAL;
 	config.fd = q->fds[0];
 	strcpy(config.serial, serial);
@@ -51,8 +51,8 @@ static int open_disk(
 	return r;
 }
 
-/* {lun, kind: "disk" | "dvd", id: 32 hex digits, serial, read_only} and its descriptor; none for an
- * empty DVD drive. */
+/* {lun, kind: "disk" | "dvd", disk_id: 32 hex digits, serial, read_only} and its descriptor; none
+ * for an empty DVD drive. */
 int vm_op_disk_attach(struct vm *vm, struct vm_request *q)
 {
 	bool is_dvd = strcmp(json_get_string(q->message, "kind", "disk"), "dvd") == 0;
@@ -101,7 +101,7 @@ int vm_op_disk_detach(struct vm *vm, struct vm_request *q)
 	return 0;
 }
 
-/* {lun, force, id, serial}: the medium whose descriptor comes along, or none. */
+/* {lun, force, disk_id, serial}: the medium whose descriptor comes along, or none. */
 int vm_op_disk_medium(struct vm *vm, struct vm_request *q)
 {
 	struct disk *medium = NULL;

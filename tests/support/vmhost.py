@@ -47,7 +47,7 @@ class VmHost(Child):
         flags = os.O_RDONLY if read_only or kind == "dvd" else os.O_RDWR
         fds = [os.open(path, flags | (os.O_DIRECT if direct else 0))] if path else []
         try:
-            self.call("disk.attach", fds, lun=lun, kind=kind, read_only=read_only, id=f"{lun:032x}",
+            self.call("disk.attach", fds, lun=lun, kind=kind, read_only=read_only, disk_id=f"{lun:032x}",
                       serial=f"disk{lun}")
         finally:
             for fd in fds:
