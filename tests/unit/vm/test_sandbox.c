@@ -487,6 +487,54 @@ static void a_failed_assertion_is_not_taken_for_an_attack(void **state _unused_)
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
+/* ---- its parent ---- */
+
+/* As base/proc.c starts it: without privileges, and to die with its parent. */
+static int die_with_parent(void *data)
+{
+	const int *ready_fd = data;
+	char byte = 'x';
+
+	CHECK(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
+	CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+	CHECK(dup2(*ready_fd, CONTROL_FD) == CONTROL_FD);
+	CHECK(sandbox_enter(CONTROL_FD) == 0 && sandbox_tighten() == 0);
+	CHECK(write(CONTROL_FD, &byte, 1) == 1);
+	for (;;)
+		poll(NULL, 0, WAIT_MS);
+	return 0;
+}
+
+static void it_dies_with_its_parent(void **state _unused_)
+{
+	struct pollfd poll_fd = {.events = POLLIN};
+	int fds[2], ready[2];
+	pid_t parent;
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	parent = fork();
+	assert_true(parent >= 0);
+	if (parent == 0) {
+		if (fork() == 0)
+			_exit(die_with_parent(&fds[1]));
+		_exit(read(ready[0], &byte, 1) != 1);
+	}
+	close(fds[1]);
+	poll_fd.fd = fds[0];
+	assert_int_equal(poll(&poll_fd, 1, WAIT_MS), 1);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	assert_int_equal(write(ready[1], &byte, 1), 1);
+	assert_int_equal(wait_for(parent), 0);
+	/* The end of the other end: nobody has it any more. */
+	assert_int_equal(poll(&poll_fd, 1, WAIT_MS), 1);
+	assert_int_equal(read(fds[0], &byte, 1), 0);
+	close(fds[0]);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* ---- what others see of it ---- */
 
 static int wait_to_be_looked_at(void *data _unused_)
@@ -544,6 +592,7 @@ int main(void)
 		cmocka_unit_test(threads_are_confined_too),
 		cmocka_unit_test(what_a_vm_does_goes_on),
 		cmocka_unit_test(a_failed_assertion_is_not_taken_for_an_attack),
+		cmocka_unit_test(it_dies_with_its_parent),
 		cmocka_unit_test(everything_is_given_up),
 	};
 
