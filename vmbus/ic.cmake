@@ -1,5 +1,10 @@
 # Integration services and dynamic memory.
 set(IC_SOURCES
+    dynmem.c
+    dynmem_core.c
+    dynmem_policy.c
+    dynmem_runs.c
+    dynmem_state.c
     ic.c
     ic_core.c
     ic_heartbeat.c

@@ -1,7 +1,11 @@
 # Integration services and dynamic memory: their cores have no channel, so nothing of the bus is
 # linked with them.
 viaduct_module(vmbus_ic_cores
-    SOURCES ${PROJECT_SOURCE_DIR}/vmbus/ic_core.c
+    SOURCES ${PROJECT_SOURCE_DIR}/vmbus/dynmem_core.c
+            ${PROJECT_SOURCE_DIR}/vmbus/dynmem_policy.c
+            ${PROJECT_SOURCE_DIR}/vmbus/dynmem_runs.c
+            ${PROJECT_SOURCE_DIR}/vmbus/dynmem_state.c
+            ${PROJECT_SOURCE_DIR}/vmbus/ic_core.c
             ${PROJECT_SOURCE_DIR}/vmbus/ic_heartbeat.c
             ${PROJECT_SOURCE_DIR}/vmbus/ic_shutdown.c
             ${PROJECT_SOURCE_DIR}/vmbus/ic_text.c
@@ -19,5 +23,15 @@ foreach(name IN ITEMS core kvp text timesync vss)
     endif()
 endforeach()
 
-# The services on the real bus.
-viaduct_test(test_vmbus_ic_bus SOURCES test_ic_bus.c ${bus_sources} LINK vmbus)
+foreach(name IN ITEMS core policy runs)
+    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_dynmem_${name}.c)
+        viaduct_test(test_vmbus_dynmem_${name} SOURCES test_dynmem_${name}.c LINK vmbus_ic_cores)
+    endif()
+endforeach()
+
+# On the real bus.
+foreach(name IN ITEMS dynmem_bus ic_bus)
+    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c)
+        viaduct_test(test_vmbus_${name} SOURCES test_${name}.c ${bus_sources} LINK vmbus)
+    endif()
+endforeach()
