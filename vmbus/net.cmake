@@ -1,14 +1,18 @@
 # The network VSP: one NIC.
 set(NET_SOURCES
     net_bufs.c
+    net_life.c
     net_offload.c
     net_oid.c
     net_packet.c
     net_ppi.c
     net_rndis.c
+    net_rss.c
     net_rx.c
+    net_rx_queue.c
     net_segment.c
     net_state.c
+    net_state_queue.c
     net_tx.c
     net_vsp.c
     net_work.c

@@ -11,9 +11,9 @@
 #define LSO_MAX_BYTES    (0xFFFF - 60 - 60)
 #define LSO_MIN_SEGMENTS 2
 
-struct net_offload net_offload_capable(uint32_t port_caps)
+struct net_offload net_offload_capable(uint32_t caps)
 {
-	uint8_t csum = port_caps & ETH_CAP_CSUM ? NET_OFFLOAD_BOTH : NET_OFFLOAD_RX;
+	uint8_t csum = caps & ETH_CAP_CSUM ? NET_OFFLOAD_BOTH : NET_OFFLOAD_RX;
 
 	return (struct net_offload){
 		.ip4 = csum,
@@ -21,8 +21,10 @@ struct net_offload net_offload_capable(uint32_t port_caps)
 		.udp4 = csum,
 		.tcp6 = csum,
 		.udp6 = csum,
-		.lso4 = csum == NET_OFFLOAD_BOTH && port_caps & ETH_CAP_TSO4,
-		.lso6 = csum == NET_OFFLOAD_BOTH && port_caps & ETH_CAP_TSO6,
+		.lso4 = csum == NET_OFFLOAD_BOTH && caps & ETH_CAP_TSO4,
+		.lso6 = csum == NET_OFFLOAD_BOTH && caps & ETH_CAP_TSO6,
+		.rsc4 = caps & NET_CAP_RSC,
+		.rsc6 = caps & NET_CAP_RSC,
 	};
 }
 
@@ -90,6 +92,8 @@ size_t net_offload_describe(const struct net_offload *offload, uint32_t ndis_ver
 	if (ndis_version >= NDIS_VERSION_6_30 && limit_bytes >= NDIS_OFFLOAD_BYTES_6_30) {
 		object.header.revision = 3;
 		object.header.size = NDIS_OFFLOAD_BYTES_6_30;
+		object.rsc4 = offload->rsc4;
+		object.rsc6 = offload->rsc6;
 	} else if (ndis_version >= NDIS_VERSION_6_1 && limit_bytes >= NDIS_OFFLOAD_BYTES_6_1) {
 		object.header.revision = 2;
 		object.header.size = NDIS_OFFLOAD_BYTES_6_1;
@@ -142,9 +146,9 @@ static int set_segment(bool *on, uint8_t wish, bool capable)
 }
 
 int net_offload_set(
-	struct net_offload *offload, uint32_t port_caps, const uint8_t *params, size_t size_bytes)
+	struct net_offload *offload, uint32_t caps, const uint8_t *params, size_t size_bytes)
 {
-	struct net_offload capable = net_offload_capable(port_caps);
+	struct net_offload capable = net_offload_capable(caps);
 	struct net_offload set = *offload;
 	struct ndis_offload_params wish = {0};
 
@@ -161,7 +165,9 @@ int net_offload_set(
 		set_csum(&set.tcp6, wish.tcp6_csum, capable.tcp6) ||
 		set_csum(&set.udp6, wish.udp6_csum, capable.udp6) ||
 		set_segment(&set.lso4, wish.lso4, capable.lso4) ||
-		set_segment(&set.lso6, wish.lso6, capable.lso6))
+		set_segment(&set.lso6, wish.lso6, capable.lso6) ||
+		set_segment(&set.rsc4, wish.rsc4, capable.rsc4) ||
+		set_segment(&set.rsc6, wish.rsc6, capable.rsc6))
 		return -EINVAL;
 	*offload = set;
 	return 0;

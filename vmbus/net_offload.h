@@ -5,6 +5,8 @@
  *
  * Checksums towards the guest need nothing of the port: the VSP tells what it has been told or has
  * computed. Checksums and segmentation from the guest are offered when the port takes them.
+ * Coalesced packets are offered when the guest said that it knows them, and stay off until it
+ * switches them on.
  */
 #ifndef VIADUCT_VMBUS_NET_OFFLOAD_H
 #define VIADUCT_VMBUS_NET_OFFLOAD_H
@@ -21,19 +23,23 @@ enum {
 struct net_offload {
 	uint8_t ip4, tcp4, udp4, tcp6, udp6; /* checksums: NET_OFFLOAD_* */
 	bool lso4, lso6;
+	bool rsc4, rsc6;
 };
 
-/* Everything a port of `port_caps` (enum eth_cap) allows. */
-struct net_offload net_offload_capable(uint32_t port_caps);
+/* Beside enum eth_cap in `caps`: the guest understands coalesced packets. */
+#define NET_CAP_RSC (1U << 16)
+
+/* Everything that these capabilities allow. */
+struct net_offload net_offload_capable(uint32_t caps);
 
 /* The NDIS object that says so, in the form of the guest's NDIS version ((major << 16) + minor) and
  * not above `limit_bytes`. Returns its size. */
 size_t net_offload_describe(const struct net_offload *offload, uint32_t ndis_version,
 	size_t limit_bytes, struct ndis_offload *ret_object);
 
-/* The guest's wish; what is beyond `port_caps` stays off. `params` is a copy. -EINVAL: too short,
+/* The guest's wish; what is beyond `caps` stays off. `params` is a copy. -EINVAL: too short,
  * not such an object, or values that do not exist; then nothing changes. */
 int net_offload_set(
-	struct net_offload *offload, uint32_t port_caps, const uint8_t *params, size_t size_bytes);
+	struct net_offload *offload, uint32_t caps, const uint8_t *params, size_t size_bytes);
 
 #endif

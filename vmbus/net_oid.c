@@ -9,7 +9,6 @@
 
 #define NO_VENDOR_CODE     0xFFFFFFU
 #define VENDOR_DESCRIPTION "Viaduct network adapter"
-#define MULTICAST_LIST_LEN 32
 
 /* Writes at most NET_OID_VALUE_MAX_BYTES, returns how many. */
 typedef size_t query_fn(const struct net_rndis *rndis, const uint8_t *input, size_t input_bytes,
@@ -23,6 +22,16 @@ struct oid_row {
 	set_fn *set; /* NULL: cannot be set */
 	size_t min_set_bytes;
 };
+
+static uint64_t unicast_frames(const struct net_traffic *traffic)
+{
+	return traffic->frames - traffic->multicast_frames - traffic->broadcast_frames;
+}
+
+static uint64_t unicast_bytes(const struct net_traffic *traffic)
+{
+	return traffic->bytes - traffic->multicast_bytes - traffic->broadcast_bytes;
+}
 
 static uint32_t zero(_unused_ const struct net_rndis *rndis)
 {
@@ -66,27 +75,61 @@ static uint32_t packets_per_message(_unused_ const struct net_rndis *rndis)
 
 static uint32_t multicast_list_len(_unused_ const struct net_rndis *rndis)
 {
-	return MULTICAST_LIST_LEN;
+	return NET_MULTICAST_LIST_LEN;
 }
 
-static uint32_t tx_frames(const struct net_rndis *rndis)
-{
-	return (uint32_t)rndis->stats->tx_frames;
-}
+#define COUNTER(name, expression)                                                                  \
+	static uint32_t name(const struct net_rndis *rndis)                                        \
+	{                                                                                          \
+		const struct net_stats *stats = rndis->stats;                                      \
+                                                                                                   \
+		return (uint32_t)(expression);                                                     \
+	}
 
-static uint32_t rx_frames(const struct net_rndis *rndis)
-{
-	return (uint32_t)rndis->stats->rx_frames;
-}
+COUNTER(tx_frames, stats->tx.frames)
+COUNTER(rx_frames, stats->rx.frames)
+COUNTER(tx_dropped, stats->tx.dropped)
+COUNTER(rx_dropped, stats->rx.dropped)
+COUNTER(tx_directed_frames, unicast_frames(&stats->tx))
+COUNTER(tx_directed_bytes, unicast_bytes(&stats->tx))
+COUNTER(tx_multicast_frames, stats->tx.multicast_frames)
+COUNTER(tx_multicast_bytes, stats->tx.multicast_bytes)
+COUNTER(tx_broadcast_frames, stats->tx.broadcast_frames)
+COUNTER(tx_broadcast_bytes, stats->tx.broadcast_bytes)
+COUNTER(rx_directed_frames, unicast_frames(&stats->rx))
+COUNTER(rx_directed_bytes, unicast_bytes(&stats->rx))
+COUNTER(rx_multicast_frames, stats->rx.multicast_frames)
+COUNTER(rx_multicast_bytes, stats->rx.multicast_bytes)
+COUNTER(rx_broadcast_frames, stats->rx.broadcast_frames)
+COUNTER(rx_broadcast_bytes, stats->rx.broadcast_bytes)
 
-static uint32_t tx_dropped(const struct net_rndis *rndis)
+static size_t query_statistics(const struct net_rndis *rndis, _unused_ const uint8_t *input,
+	_unused_ size_t input_bytes, uint8_t *ret_value)
 {
-	return (uint32_t)rndis->stats->tx_dropped;
-}
+	const struct net_traffic *tx = &rndis->stats->tx, *rx = &rndis->stats->rx;
+	const struct ndis_statistics statistics = {
+		.header = {NDIS_OBJECT_DEFAULT, NDIS_STATISTICS_REVISION, sizeof(statistics)},
+		.supported = NDIS_STATISTICS_ALL,
+		.rx_discards = rx->dropped,
+		.rx_bytes = rx->bytes,
+		.rx_unicast_frames = unicast_frames(rx),
+		.rx_multicast_frames = rx->multicast_frames,
+		.rx_broadcast_frames = rx->broadcast_frames,
+		.rx_unicast_bytes = unicast_bytes(rx),
+		.rx_multicast_bytes = rx->multicast_bytes,
+		.rx_broadcast_bytes = rx->broadcast_bytes,
+		.tx_discards = tx->dropped,
+		.tx_bytes = tx->bytes,
+		.tx_unicast_frames = unicast_frames(tx),
+		.tx_multicast_frames = tx->multicast_frames,
+		.tx_broadcast_frames = tx->broadcast_frames,
+		.tx_unicast_bytes = unicast_bytes(tx),
+		.tx_multicast_bytes = tx->multicast_bytes,
+		.tx_broadcast_bytes = tx->broadcast_bytes,
+	};
 
-static uint32_t rx_dropped(const struct net_rndis *rndis)
-{
-	return (uint32_t)rndis->stats->rx_dropped;
+	memcpy(ret_value, &statistics, sizeof(statistics));
+	return sizeof(statistics);
 }
 
 static size_t query_vendor(_unused_ const struct net_rndis *rndis, _unused_ const uint8_t *input,
@@ -124,7 +167,7 @@ static size_t offload_limit(const uint8_t *input, size_t input_bytes)
 static size_t query_offload_capable(
 	const struct net_rndis *rndis, const uint8_t *input, size_t input_bytes, uint8_t *ret_value)
 {
-	struct net_offload capable = net_offload_capable(rndis->port_caps);
+	struct net_offload capable = net_offload_capable(net_rndis_caps(rndis));
 	struct ndis_offload object;
 	size_t size_bytes = net_offload_describe(
 		&capable, rndis->ndis_version, offload_limit(input, input_bytes), &object);
@@ -144,14 +187,17 @@ static size_t query_offload_current(
 	return size_bytes;
 }
 
-/* One queue: a guest then leaves receive-side scaling alone. */
-static size_t query_rss(_unused_ const struct net_rndis *rndis, _unused_ const uint8_t *input,
+/* With one queue a guest leaves receive-side scaling alone. */
+static size_t query_rss(const struct net_rndis *rndis, _unused_ const uint8_t *input,
 	_unused_ size_t input_bytes, uint8_t *ret_value)
 {
 	const struct ndis_rss_caps caps = {
 		.header = {NDIS_OBJECT_RSS_CAPS, NDIS_RSS_CAPS_REVISION, sizeof(caps)},
-		.n_messages = 1,
-		.n_receive_queues = 1,
+		.capabilities = NDIS_RSS_CAPS_TOEPLITZ | NDIS_RSS_CAPS_TCP_IPV4 |
+				NDIS_RSS_CAPS_TCP_IPV6 | NDIS_RSS_CAPS_UDP_IPV4 |
+				NDIS_RSS_CAPS_UDP_IPV6,
+		.n_messages = rndis->n_queues,
+		.n_receive_queues = rndis->n_queues,
 		.n_table_entries = NDIS_RSS_TABLE_MAX_ENTRIES,
 	};
 
@@ -172,18 +218,19 @@ static uint32_t set_nothing(
 	return RNDIS_STATUS_SUCCESS;
 }
 
-/* The switch delivers every multicast group; the list only has to be one. */
-static uint32_t set_multicast_list(
-	_unused_ struct net_rndis *rndis, _unused_ const uint8_t *value, size_t size_bytes)
+static uint32_t set_multicast_list(struct net_rndis *rndis, const uint8_t *value, size_t size_bytes)
 {
-	if (size_bytes % ETH_ADDR_LEN || size_bytes / ETH_ADDR_LEN > MULTICAST_LIST_LEN)
+	if (size_bytes % ETH_ADDR_LEN || size_bytes / ETH_ADDR_LEN > NET_MULTICAST_LIST_LEN)
 		return RNDIS_STATUS_INVALID_LENGTH;
+	memcpy(rndis->multicast, value, size_bytes);
+	rndis->n_multicast = (uint32_t)(size_bytes / ETH_ADDR_LEN);
+	rndis->has_multicast_list = true;
 	return RNDIS_STATUS_SUCCESS;
 }
 
 static uint32_t set_offload(struct net_rndis *rndis, const uint8_t *value, size_t size_bytes)
 {
-	return net_offload_set(&rndis->offload, rndis->port_caps, value, size_bytes)
+	return net_offload_set(&rndis->offload, net_rndis_caps(rndis), value, size_bytes)
 		       ? RNDIS_STATUS_INVALID_DATA
 		       : RNDIS_STATUS_SUCCESS;
 }
@@ -193,25 +240,11 @@ static bool inside(size_t at, size_t bytes, size_t fixed_bytes, size_t size_byte
 	return bytes == 0 || (at >= fixed_bytes && at <= size_bytes && bytes <= size_bytes - at);
 }
 
-/* With one queue the table can say nothing but 0, and nobody sees a hash: checked, not kept. */
-static uint32_t set_rss(_unused_ struct net_rndis *rndis, const uint8_t *value, size_t size_bytes)
+static uint32_t set_rss(struct net_rndis *rndis, const uint8_t *value, size_t size_bytes)
 {
-	struct ndis_rss_params params;
-
-	memcpy(&params, value, sizeof(params));
-	if (params.header.type != NDIS_OBJECT_RSS_PARAMS || params.header.size < sizeof(params) ||
-		params.key_size > NDIS_RSS_KEY_MAX_BYTES || params.table_size % sizeof(uint32_t) ||
-		params.table_size > NDIS_RSS_TABLE_MAX_ENTRIES * sizeof(uint32_t) ||
-		!inside(params.table_offset, params.table_size, sizeof(params), size_bytes) ||
-		!inside(params.key_offset, params.key_size, sizeof(params), size_bytes))
-		return RNDIS_STATUS_INVALID_DATA;
-	if (params.flags & (NDIS_RSS_FLAG_DISABLE | NDIS_RSS_FLAG_TABLE_UNCHANGED))
-		return RNDIS_STATUS_SUCCESS;
-	for (size_t i = 0; i < params.table_size; i += sizeof(uint32_t)) {
-		if (load_le32(value + params.table_offset + i) != 0)
-			return RNDIS_STATUS_INVALID_DATA;
-	}
-	return RNDIS_STATUS_SUCCESS;
+	return net_rss_set(&rndis->rss, rndis->n_queues, value, size_bytes)
+		       ? RNDIS_STATUS_INVALID_DATA
+		       : RNDIS_STATUS_SUCCESS;
 }
 
 /* UTF-16LE against ASCII. */
@@ -256,11 +289,20 @@ static int parse_mac(const uint8_t *text, uint8_t ret_mac[static ETH_ADDR_LEN])
 	return 0;
 }
 
-/* Whether the switch lets frames from and to another address pass is the port's policy. */
+/* The owner's policy; the switch has one of its own. */
+static uint32_t change_mac(struct net_rndis *rndis, const uint8_t *mac)
+{
+	if (memcmp(mac, rndis->mac, ETH_ADDR_LEN) != 0 && !rndis->allow_mac_change)
+		return RNDIS_STATUS_FAILURE;
+	memcpy(rndis->mac, mac, ETH_ADDR_LEN);
+	return RNDIS_STATUS_SUCCESS;
+}
+
 static uint32_t set_config_parameter(
 	struct net_rndis *rndis, const uint8_t *value, size_t size_bytes)
 {
 	struct rndis_config_parameter param;
+	uint8_t mac[ETH_ADDR_LEN];
 
 	memcpy(&param, value, sizeof(param));
 	if (!inside(param.name_offset, param.name_length, sizeof(param), size_bytes) ||
@@ -270,9 +312,9 @@ static uint32_t set_config_parameter(
 	if (!utf16_equals(value + param.name_offset, param.name_length, "NetworkAddress"))
 		return RNDIS_STATUS_NOT_SUPPORTED;
 	if (param.type != RNDIS_CONFIG_STRING || param.value_length != ETH_ADDR_LEN * 4 ||
-		parse_mac(value + param.value_offset, rndis->mac))
+		parse_mac(value + param.value_offset, mac))
 		return RNDIS_STATUS_INVALID_DATA;
-	return RNDIS_STATUS_SUCCESS;
+	return change_mac(rndis, mac);
 }
 
 static query_fn query_supported;
@@ -300,9 +342,22 @@ static const struct oid_row oid_table[] = {
 	{OID_GEN_XMIT_ERROR, .number = tx_dropped},
 	{OID_GEN_RCV_ERROR, .number = zero},
 	{OID_GEN_RCV_NO_BUFFER, .number = rx_dropped},
+	{OID_GEN_STATISTICS, .query = query_statistics},
+	{OID_GEN_DIRECTED_BYTES_XMIT, .number = tx_directed_bytes},
+	{OID_GEN_DIRECTED_FRAMES_XMIT, .number = tx_directed_frames},
+	{OID_GEN_MULTICAST_BYTES_XMIT, .number = tx_multicast_bytes},
+	{OID_GEN_MULTICAST_FRAMES_XMIT, .number = tx_multicast_frames},
+	{OID_GEN_BROADCAST_BYTES_XMIT, .number = tx_broadcast_bytes},
+	{OID_GEN_BROADCAST_FRAMES_XMIT, .number = tx_broadcast_frames},
+	{OID_GEN_DIRECTED_BYTES_RCV, .number = rx_directed_bytes},
+	{OID_GEN_DIRECTED_FRAMES_RCV, .number = rx_directed_frames},
+	{OID_GEN_MULTICAST_BYTES_RCV, .number = rx_multicast_bytes},
+	{OID_GEN_MULTICAST_FRAMES_RCV, .number = rx_multicast_frames},
+	{OID_GEN_BROADCAST_BYTES_RCV, .number = rx_broadcast_bytes},
+	{OID_GEN_BROADCAST_FRAMES_RCV, .number = rx_broadcast_frames},
 	{OID_GEN_RECEIVE_SCALE_CAPABILITIES, .query = query_rss},
 	{OID_GEN_RECEIVE_SCALE_PARAMETERS, .set = set_rss,
-		.min_set_bytes = sizeof(struct ndis_rss_params)},
+		.min_set_bytes = NDIS_RSS_PARAMS_MIN_BYTES},
 	{OID_GEN_RNDIS_CONFIG_PARAMETER, .set = set_config_parameter,
 		.min_set_bytes = sizeof(struct rndis_config_parameter)},
 	{OID_802_3_PERMANENT_ADDRESS, .query = query_permanent_mac},

@@ -57,7 +57,7 @@ int net_ppi_parse(const uint8_t *list, size_t size_bytes, struct net_ppi *ret_pp
 	return 0;
 }
 
-void net_ppi_append(uint8_t *list, size_t *size_bytes, enum rndis_ppi_type type, uint32_t value)
+void net_ppi_append(uint8_t *list, size_t *size_bytes, uint32_t type, uint32_t value)
 {
 	const struct rndis_ppi_u32 entry = {
 		.header = {.size = sizeof(entry), .type = type, .offset = sizeof(entry.header)},
@@ -66,6 +66,21 @@ void net_ppi_append(uint8_t *list, size_t *size_bytes, enum rndis_ppi_type type,
 
 	memcpy(list + *size_bytes, &entry, sizeof(entry));
 	*size_bytes += sizeof(entry);
+}
+
+uint32_t net_ppi_packet_id(uint16_t id, bool first, bool last)
+{
+	const struct rndis_packet_id packet_id = {
+		.version = RNDIS_PACKET_ID_VERSION,
+		.flags = (uint8_t)(RNDIS_PACKET_ID_SUB_ALLOC |
+				   (first ? RNDIS_PACKET_ID_FIRST_FRAG : 0) |
+				   (last ? RNDIS_PACKET_ID_LAST_FRAG : 0)),
+		.id = id,
+	};
+	uint32_t value;
+
+	memcpy(&value, &packet_id, sizeof(value));
+	return value;
 }
 
 uint16_t net_ppi_vlan_to_tci(uint32_t vlan)

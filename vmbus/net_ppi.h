@@ -22,11 +22,14 @@ struct net_ppi {
  * the list or lacks its value, or two of one kind. */
 int net_ppi_parse(const uint8_t *list, size_t size_bytes, struct net_ppi *ret_ppi);
 
-/* Append an entry at list + *size_bytes; the caller has the room. */
-void net_ppi_append(uint8_t *list, size_t *size_bytes, enum rndis_ppi_type type, uint32_t value);
+/* Append an entry at list + *size_bytes; the caller has the room. `type`: enum rndis_ppi_type, or
+ * RNDIS_PPI_PACKET_ID. */
+void net_ppi_append(uint8_t *list, size_t *size_bytes, uint32_t type, uint32_t value);
 
 /* Between the order of the PPI and that of the tag on a wire. */
 uint16_t net_ppi_vlan_to_tci(uint32_t vlan);
 uint32_t net_ppi_vlan_from_tci(uint16_t tci);
+/* The value of RNDIS_PPI_PACKET_ID for one part of a coalesced packet. */
+uint32_t net_ppi_packet_id(uint16_t id, bool first, bool last);
 
 #endif

@@ -25,12 +25,17 @@ struct message_row {
 void net_rndis_reset(struct net_rndis *rndis)
 {
 	rndis->ndis_version = 0;
+	rndis->rsc = false;
 	rndis->ready = false;
 	rndis->link_told = rndis->link_up;
 	rndis->link_repeat = false;
+	rndis->link_with_guest = false;
 	rndis->packet_filter = 0;
 	memcpy(rndis->mac, rndis->permanent_mac, sizeof(rndis->mac));
 	rndis->offload = net_offload_capable(rndis->port_caps);
+	rndis->rss = (struct net_rss){0};
+	rndis->has_multicast_list = false;
+	rndis->n_multicast = 0;
 	rndis->first_answer = 0;
 	rndis->n_answers = 0;
 }
@@ -42,6 +47,7 @@ static void queue_answer(struct net_rndis *rndis, const void *fixed, size_t fixe
 	unsigned slot = (rndis->first_answer + rndis->n_answers++) % NET_RNDIS_MAX_ANSWERS;
 	struct net_rndis_answer *answer = &rndis->answers[slot];
 
+	answer->is_link = false;
 	memcpy(answer->bytes, fixed, fixed_bytes);
 	if (value_bytes)
 		memcpy(answer->bytes + fixed_bytes, value, value_bytes);
@@ -82,7 +88,9 @@ static void handle_halt(
 {
 	rndis->ready = false;
 	rndis->packet_filter = 0;
+	rndis->rss.enabled = false;
 	rndis->n_answers = 0;
+	rndis->link_with_guest = false;
 }
 
 /* The value a request names lies inside the message, behind the fixed part or not at all. */
@@ -246,11 +254,19 @@ static void indicate_link(struct net_rndis *rndis)
 	bool repeat = rndis->link_repeat && rndis->packet_filter;
 
 	if (!rndis->ready || (rndis->link_told == rndis->link_up && !repeat) ||
-		rndis->n_answers == NET_RNDIS_MAX_ANSWERS)
+		rndis->link_with_guest || rndis->n_answers == NET_RNDIS_MAX_ANSWERS)
 		return;
 	rndis->link_told = rndis->link_up;
 	rndis->link_repeat = rndis->packet_filter == 0;
 	queue_answer(rndis, &indication, sizeof(indication), NULL, 0);
+	rndis->answers[(rndis->first_answer + rndis->n_answers - 1) % NET_RNDIS_MAX_ANSWERS]
+		.is_link = true;
+	rndis->link_with_guest = true;
+}
+
+void net_rndis_link_taken(struct net_rndis *rndis)
+{
+	rndis->link_with_guest = false;
 }
 
 const struct net_rndis_answer *net_rndis_answer(struct net_rndis *rndis)
@@ -265,19 +281,29 @@ void net_rndis_answer_sent(struct net_rndis *rndis)
 	rndis->n_answers--;
 }
 
+static bool is_listed(const struct net_rndis *rndis, const uint8_t *destination)
+{
+	for (uint32_t i = 0; i < rndis->n_multicast; i++) {
+		if (memcmp(destination, rndis->multicast[i], ETH_ADDR_LEN) == 0)
+			return true;
+	}
+	return !rndis->has_multicast_list;
+}
+
 bool net_rndis_accepts(
 	const struct net_rndis *rndis, const uint8_t destination[static ETH_ADDR_LEN])
 {
-	static const uint8_t broadcast[ETH_ADDR_LEN] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
-	uint32_t wanted;
+	uint32_t wanted = 0;
 
-	if (memcmp(destination, rndis->mac, ETH_ADDR_LEN) == 0)
+	if (memcmp(destination, rndis->mac, ETH_ADDR_LEN) == 0) {
 		wanted = NDIS_PACKET_TYPE_DIRECTED;
-	else if (memcmp(destination, broadcast, ETH_ADDR_LEN) == 0)
+	} else if (net_is_broadcast(destination)) {
 		wanted = NDIS_PACKET_TYPE_BROADCAST;
-	else if (destination[0] & 1)
-		wanted = NDIS_PACKET_TYPE_MULTICAST | NDIS_PACKET_TYPE_ALL_MULTICAST;
-	else
-		wanted = 0;
+	} else if (destination[0] & 1) {
+		wanted = NDIS_PACKET_TYPE_ALL_MULTICAST;
+		if (rndis->packet_filter & NDIS_PACKET_TYPE_MULTICAST &&
+			is_listed(rndis, destination))
+			wanted |= NDIS_PACKET_TYPE_MULTICAST;
+	}
 	return rndis->packet_filter & (wanted | NDIS_PACKET_TYPE_PROMISCUOUS);
 }

@@ -9,8 +9,10 @@
  * (net_oid.c).
  *
  * Link: `link_up` is what is so, `link_told` what the guest knows. The difference becomes one
- * indication when there is room in the queue, so a link that flaps cannot fill it. A guest ignores
- * indications until its interface exists; the first packet filter after one repeats it.
+ * indication when there is room in the queue and the guest has given back the one before: a link
+ * that flaps cannot fill the queue, nor the guest's own, which it works off at one in two seconds;
+ * the last state wins. A guest ignores indications until its interface exists; the first packet
+ * filter after one repeats it.
  *
  * Hostile: messages are private copies; a request that names bytes outside itself gets an answer
  * with an error status, a message too short to be answered is refused whole.
@@ -20,6 +22,7 @@
 
 #include "vmbus/net_offload.h"
 #include "vmbus/net_port.h"
+#include "vmbus/net_rss.h"
 
 /* The largest request, parameters included, and the largest answer. */
 #define NET_RNDIS_MAX_BYTES        8192
@@ -32,7 +35,10 @@
 
 #define NET_LINK_SPEED_100BPS 100000000U /* 10 Gbit/s */
 
+#define NET_MULTICAST_LIST_LEN 32
+
 struct net_rndis_answer {
+	bool is_link; /* an indication: net_rndis_link_taken() when the guest gives it back */
 	uint32_t size_bytes;
 	uint8_t bytes[NET_RNDIS_ANSWER_MAX_BYTES];
 };
@@ -42,6 +48,8 @@ struct net_rndis {
 	uint8_t permanent_mac[ETH_ADDR_LEN];
 	uint32_t mtu_bytes;
 	uint32_t port_caps;
+	unsigned n_queues;
+	bool allow_mac_change;
 	const struct net_stats *stats;
 
 	/* The NIC's, whatever the guest does. */
@@ -49,12 +57,18 @@ struct net_rndis {
 
 	/* The guest's. */
 	uint32_t ndis_version; /* (major << 16) + minor, from NVSP */
+	bool rsc;              /* it understands coalesced packets, from NVSP */
 	bool ready;
 	bool link_told;
 	bool link_repeat;       /* told while the packet filter was 0 */
+	bool link_with_guest;   /* an indication is not yet given back */
 	uint32_t packet_filter; /* NDIS_PACKET_TYPE_*; 0: receive nothing */
 	uint8_t mac[ETH_ADDR_LEN];
 	struct net_offload offload;
+	struct net_rss rss;
+	bool has_multicast_list; /* without one NDIS_PACKET_TYPE_MULTICAST means all */
+	uint32_t n_multicast;
+	uint8_t multicast[NET_MULTICAST_LIST_LEN][ETH_ADDR_LEN];
 	struct net_rndis_answer answers[NET_RNDIS_MAX_ANSWERS];
 	unsigned first_answer, n_answers;
 };
@@ -70,6 +84,14 @@ int net_rndis_handle(struct net_rndis *rndis, const void *message, size_t size_b
 /* The oldest answer, or NULL; makes a link indication if one is due. */
 const struct net_rndis_answer *net_rndis_answer(struct net_rndis *rndis);
 void net_rndis_answer_sent(struct net_rndis *rndis);
+/* The guest gave back, or lost, the link indication that was sent last. */
+void net_rndis_link_taken(struct net_rndis *rndis);
+
+/* What the adapter can do for this guest: enum eth_cap and NET_CAP_*. */
+static inline uint32_t net_rndis_caps(const struct net_rndis *rndis)
+{
+	return rndis->port_caps | (rndis->rsc ? NET_CAP_RSC : 0);
+}
 
 /* Does the packet filter let a frame to this address through? */
 bool net_rndis_accepts(

@@ -297,17 +297,18 @@ static int send_frame(struct net_tx *tx, const struct iovec *iov, unsigned n_iov
 	size_t size_bytes = 0;
 	int r;
 
+	pthread_mutex_lock(&tx->port->lock);
 	r = tx->port->ops->send(tx->port->port, &tx->hdr, iov, n_iov);
+	pthread_mutex_unlock(&tx->port->lock);
 	if (r == -EAGAIN)
 		return r;
 	if (r) {
-		tx->stats->tx_dropped++;
+		tx->traffic->dropped++;
 		return 0;
 	}
 	for (unsigned i = 0; i < n_iov; i++)
 		size_bytes += iov[i].iov_len;
-	tx->stats->tx_frames++;
-	tx->stats->tx_bytes += size_bytes;
+	net_traffic_count(tx->traffic, tx->frame, size_bytes);
 	return 0;
 }
 
@@ -357,7 +358,7 @@ int net_tx_run(struct net_tx *tx, const struct net_tx_source *source, bool link_
 		if (r)
 			return r;
 		if (!link_up)
-			tx->stats->tx_dropped++;
+			tx->traffic->dropped++;
 		else
 			r = tx->segmented ? send_segments(tx) : send_whole(tx);
 		if (r)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * net_tx.h - frames from the guest: RNDIS packets out of a ring packet, one after the other, to the
- * switch port. Internal to the network VSP; the worker's.
+ * switch port. Internal to the network VSP; one for each queue, its worker's. The port's
+ * sending side is locked for the time of each frame.
  *
  * A ring packet names one run of bytes: a part of a send section, then ranges of guest memory. The
  * run holds RNDIS packets back to back. Of each, header and per-packet information are copied and
@@ -26,8 +27,8 @@
 
 struct net_tx {
 	/* Constant. */
-	const struct net_port *port;
-	struct net_stats *stats;
+	struct net_port *port;
+	struct net_traffic *traffic;
 	uint32_t mtu_bytes;
 
 	/* The packet taken last from the ring; being sent when busy. */

@@ -27,7 +27,8 @@ struct message_row {
 	uint32_t answer_bytes;
 	uint32_t answer_type;
 	uint32_t status_at;
-	int (*handle)(struct net_vsp *vsp, const uint8_t *message, uint8_t *answer);
+	bool any_queue; /* else the primary's */
+	int (*handle)(struct net_queue *queue, const uint8_t *message, uint8_t *answer);
 };
 
 static void set_status(uint8_t *answer, size_t at, enum nvsp_status status)
@@ -48,8 +49,9 @@ bool net_vsp_has_version(uint32_t version)
 	return false;
 }
 
-static int handle_init(struct net_vsp *vsp, const uint8_t *message, uint8_t *answer)
+static int handle_init(struct net_queue *queue, const uint8_t *message, uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_init *init = (const void *)message;
 	struct nvsp_init_complete *complete = (void *)answer;
 
@@ -71,8 +73,9 @@ static int handle_init(struct net_vsp *vsp, const uint8_t *message, uint8_t *ans
 }
 
 static int handle_ndis_version(
-	struct net_vsp *vsp, const uint8_t *message, _unused_ uint8_t *answer)
+	struct net_queue *queue, const uint8_t *message, _unused_ uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_send_ndis_version *ndis = (const void *)message;
 
 	if (ndis->major > UINT16_MAX || ndis->minor > UINT16_MAX)
@@ -81,17 +84,21 @@ static int handle_ndis_version(
 	return 0;
 }
 
-static int handle_ndis_config(struct net_vsp *vsp, const uint8_t *message, _unused_ uint8_t *answer)
+static int handle_ndis_config(
+	struct net_queue *queue, const uint8_t *message, _unused_ uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_send_ndis_config *ndis = (const void *)message;
 
 	vsp->guest_frame_bytes = ndis->mtu;
 	vsp->guest_caps = ndis->capabilities;
+	vsp->rndis.rsc = vsp->version >= NVSP_VERSION_61 && ndis->capabilities & NVSP_NDIS_CAP_RSC;
 	return 0;
 }
 
-static int handle_recv_buf(struct net_vsp *vsp, const uint8_t *message, uint8_t *answer)
+static int handle_recv_buf(struct net_queue *queue, const uint8_t *message, uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_send_buf *lend = (const void *)message;
 	struct nvsp_send_recv_buf_complete *complete = (void *)answer;
 	const struct vmbus_gpadl *gpadl;
@@ -99,7 +106,7 @@ static int handle_recv_buf(struct net_vsp *vsp, const uint8_t *message, uint8_t 
 
 	if (net_recv_buf_ready(&vsp->recv))
 		return -EBADMSG;
-	r = vmbus_channel_gpadl(vsp->channel, lend->gpadl_id, &gpadl);
+	r = vmbus_channel_gpadl(queue->channel, lend->gpadl_id, &gpadl);
 	if (r)
 		return r;
 	r = net_recv_buf_set(&vsp->recv, gpadl, lend->gpadl_id, lend->id,
@@ -114,25 +121,31 @@ static int handle_recv_buf(struct net_vsp *vsp, const uint8_t *message, uint8_t 
 	return 0;
 }
 
-static void drop_recv_buf(struct net_vsp *vsp)
+void net_vsp_drop_recv_buf(struct net_vsp *vsp)
 {
 	net_recv_buf_clear(&vsp->recv);
 	net_rx_drop(&vsp->rx);
+	vsp->rx_blocked = false;
+	if (vsp->link_transaction_id)
+		net_rndis_link_taken(&vsp->rndis);
+	vsp->link_transaction_id = 0;
 }
 
 static int handle_revoke_recv_buf(
-	struct net_vsp *vsp, const uint8_t *message, _unused_ uint8_t *answer)
+	struct net_queue *queue, const uint8_t *message, _unused_ uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_revoke_buf *revoke = (const void *)message;
 
 	if (!net_recv_buf_ready(&vsp->recv) || revoke->id != vsp->recv.id)
 		return -EBADMSG;
-	drop_recv_buf(vsp);
+	net_vsp_drop_recv_buf(vsp);
 	return 0;
 }
 
-static int handle_send_buf(struct net_vsp *vsp, const uint8_t *message, uint8_t *answer)
+static int handle_send_buf(struct net_queue *queue, const uint8_t *message, uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_send_buf *lend = (const void *)message;
 	struct nvsp_send_send_buf_complete *complete = (void *)answer;
 	const struct vmbus_gpadl *gpadl;
@@ -140,7 +153,7 @@ static int handle_send_buf(struct net_vsp *vsp, const uint8_t *message, uint8_t 
 
 	if (vsp->send.gpadl)
 		return -EBADMSG;
-	r = vmbus_channel_gpadl(vsp->channel, lend->gpadl_id, &gpadl);
+	r = vmbus_channel_gpadl(queue->channel, lend->gpadl_id, &gpadl);
 	if (r)
 		return r;
 	r = net_send_buf_set(&vsp->send, gpadl, lend->gpadl_id, lend->id, NET_SEND_SECTION_BYTES);
@@ -152,8 +165,9 @@ static int handle_send_buf(struct net_vsp *vsp, const uint8_t *message, uint8_t 
 }
 
 static int handle_revoke_send_buf(
-	struct net_vsp *vsp, const uint8_t *message, _unused_ uint8_t *answer)
+	struct net_queue *queue, const uint8_t *message, _unused_ uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_revoke_buf *revoke = (const void *)message;
 
 	if (!vsp->send.gpadl || revoke->id != vsp->send.id)
@@ -164,43 +178,44 @@ static int handle_revoke_send_buf(
 
 /* There is no virtual function to switch to. */
 static int handle_switch_data_path(
-	_unused_ struct net_vsp *vsp, const uint8_t *message, _unused_ uint8_t *answer)
+	_unused_ struct net_queue *queue, const uint8_t *message, _unused_ uint8_t *answer)
 {
 	const struct nvsp_switch_data_path *path = (const void *)message;
 
 	return path->active == NVSP_DATA_PATH_SYNTHETIC ? 0 : -EBADMSG;
 }
 
-static int handle_subchannel(_unused_ struct net_vsp *vsp, const uint8_t *message, uint8_t *answer)
+static int handle_subchannel(struct net_queue *queue, const uint8_t *message, uint8_t *answer)
 {
+	struct net_vsp *vsp = queue->vsp;
 	const struct nvsp_subchannel_request *request = (const void *)message;
 	struct nvsp_subchannel_complete *complete = (void *)answer;
 
-	if (request->op != NVSP_SUBCHANNEL_ALLOCATE)
+	if (request->op != NVSP_SUBCHANNEL_ALLOCATE || vsp->n_granted)
 		return -EBADMSG;
+	vsp->n_granted = MIN(request->n_subchannels, vsp->config.n_queues - 1);
+	vsp->offer_due = vsp->n_granted > 0;
 	complete->status = NVSP_STATUS_SUCCESS;
-	complete->n_subchannels = 0;
+	complete->n_subchannels = vsp->n_granted;
 	return 0;
 }
 
-static struct net_tx_source tx_source(struct net_vsp *vsp)
+static int handle_control(
+	struct net_queue *queue, const struct net_tx_source *source, uint8_t *answer)
 {
-	return (struct net_tx_source){.channel = vsp->channel, .send = &vsp->send};
-}
-
-static int handle_control(struct net_vsp *vsp, uint8_t *answer)
-{
-	const struct net_tx_source source = tx_source(vsp);
+	struct net_vsp *vsp = queue->vsp;
 	uint8_t message[NET_RNDIS_MAX_BYTES];
 	size_t size_bytes;
 	int r;
 
 	/* Without a receive buffer there is no way for an answer. */
-	if (!net_recv_buf_ready(&vsp->recv))
+	if (queue->index || !net_recv_buf_ready(&vsp->recv))
 		return -EBADMSG;
-	r = net_tx_read(&vsp->tx, &source, message, sizeof(message), &size_bytes);
-	if (r == 0)
+	r = net_tx_read(&queue->tx, source, message, sizeof(message), &size_bytes);
+	if (r == 0) {
+		net_vsp_sum_stats(vsp);
 		r = net_rndis_handle(&vsp->rndis, message, size_bytes);
+	}
 	if (r == -EBUSY)
 		set_status(answer, 4, NVSP_STATUS_BUSY);
 	else if (r == 0)
@@ -208,51 +223,51 @@ static int handle_control(struct net_vsp *vsp, uint8_t *answer)
 	return r;
 }
 
-static int handle_rndis(struct net_vsp *vsp, const uint8_t *message, uint8_t *answer)
+static int handle_rndis(struct net_queue *queue, const uint8_t *message, uint8_t *answer)
 {
+	const struct net_tx_source source = {queue->channel, &queue->vsp->send};
 	const struct nvsp_send_rndis_pkt *packet = (const void *)message;
-	const struct net_tx_source source = tx_source(vsp);
 	int r;
 
 	set_status(answer, 4, NVSP_STATUS_INVALID_RNDIS_PKT);
-	r = net_tx_begin(&vsp->tx, &source, packet);
+	r = net_tx_begin(&queue->tx, &source, packet);
 	if (r)
 		return r;
-	if (packet->channel_type == NVSP_CHANNEL_DATA && vsp->rndis.ready)
+	if (packet->channel_type == NVSP_CHANNEL_DATA && queue->vsp->rndis.ready)
 		return -EINPROGRESS;
 	if (packet->channel_type == NVSP_CHANNEL_CONTROL)
-		r = handle_control(vsp, answer);
+		r = handle_control(queue, &source, answer);
 	else
 		r = -EBADMSG;
-	net_tx_end(&vsp->tx);
+	net_tx_end(&queue->tx);
 	return r;
 }
 
 static const struct message_row message_table[] = {
 	{NVSP_INIT, sizeof(struct nvsp_init), 0, IN_OPEN, ANSWER_FULL, NVSP_INIT_COMPLETE,
-		offsetof(struct nvsp_init_complete, status), handle_init},
+		offsetof(struct nvsp_init_complete, status), false, handle_init},
 	{NVSP_SEND_NDIS_VERSION, sizeof(struct nvsp_send_ndis_version), NVSP_VERSION_1,
-		IN_NEGOTIATED, ANSWER_EMPTY, 0, 0, handle_ndis_version},
+		IN_NEGOTIATED, ANSWER_EMPTY, 0, 0, false, handle_ndis_version},
 	{NVSP_SEND_RECV_BUF, sizeof(struct nvsp_send_buf), NVSP_VERSION_1, IN_NEGOTIATED,
 		ANSWER_FULL, NVSP_SEND_RECV_BUF_COMPLETE,
-		offsetof(struct nvsp_send_recv_buf_complete, status), handle_recv_buf},
+		offsetof(struct nvsp_send_recv_buf_complete, status), false, handle_recv_buf},
 	{NVSP_REVOKE_RECV_BUF, sizeof(struct nvsp_revoke_buf), NVSP_VERSION_1, IN_NEGOTIATED,
-		ANSWER_EMPTY, 0, 0, handle_revoke_recv_buf},
+		ANSWER_EMPTY, 0, 0, false, handle_revoke_recv_buf},
 	{NVSP_SEND_SEND_BUF, sizeof(struct nvsp_send_buf), NVSP_VERSION_1, IN_NEGOTIATED,
 		ANSWER_FULL, NVSP_SEND_SEND_BUF_COMPLETE,
-		offsetof(struct nvsp_send_send_buf_complete, status), handle_send_buf},
+		offsetof(struct nvsp_send_send_buf_complete, status), false, handle_send_buf},
 	{NVSP_REVOKE_SEND_BUF, sizeof(struct nvsp_revoke_buf), NVSP_VERSION_1, IN_NEGOTIATED,
-		ANSWER_EMPTY, 0, 0, handle_revoke_send_buf},
+		ANSWER_EMPTY, 0, 0, false, handle_revoke_send_buf},
 	{NVSP_SEND_RNDIS_PKT, sizeof(struct nvsp_send_rndis_pkt), NVSP_VERSION_1, IN_NEGOTIATED,
 		ANSWER_SHORT, NVSP_SEND_RNDIS_PKT_COMPLETE,
-		offsetof(struct nvsp_send_rndis_pkt_complete, status), handle_rndis},
+		offsetof(struct nvsp_send_rndis_pkt_complete, status), true, handle_rndis},
 	{NVSP_SEND_NDIS_CONFIG, sizeof(struct nvsp_send_ndis_config), NVSP_VERSION_2, IN_NEGOTIATED,
-		ANSWER_EMPTY, 0, 0, handle_ndis_config},
+		ANSWER_EMPTY, 0, 0, false, handle_ndis_config},
 	{NVSP_SWITCH_DATA_PATH, sizeof(struct nvsp_switch_data_path), NVSP_VERSION_4, IN_NEGOTIATED,
-		ANSWER_EMPTY, 0, 0, handle_switch_data_path},
+		ANSWER_EMPTY, 0, 0, false, handle_switch_data_path},
 	{NVSP_SUBCHANNEL, sizeof(struct nvsp_subchannel_request), NVSP_VERSION_5, IN_NEGOTIATED,
 		ANSWER_FULL, NVSP_SUBCHANNEL, offsetof(struct nvsp_subchannel_complete, status),
-		handle_subchannel},
+		false, handle_subchannel},
 };
 
 static const struct message_row *find_row(const uint8_t *message, size_t size_bytes)
@@ -266,27 +281,62 @@ static const struct message_row *find_row(const uint8_t *message, size_t size_by
 	return NULL;
 }
 
-static bool is_allowed(
-	const struct net_vsp *vsp, const struct message_row *row, const struct vmbus_packet *packet)
+static bool is_allowed(const struct net_queue *queue, const struct message_row *row,
+	const struct vmbus_packet *packet)
 {
+	const struct net_vsp *vsp = queue->vsp;
+
 	if (packet->type != VMBUS_PACKET_INBAND &&
 		!(packet->type == VMBUS_PACKET_GPA_DIRECT && row->type == NVSP_SEND_RNDIS_PKT))
 		return false;
 	return packet->payload_bytes >= row->min_bytes && vsp->version >= row->min_version &&
-	       row->phases & 1U << vsp->phase;
+	       row->phases & 1U << vsp->phase && (row->any_queue || queue->index == 0);
 }
 
-void net_vsp_handle_packet(struct net_vsp *vsp)
+/* What a sub-channel brings changes nothing but its queue, as does a frame. */
+bool net_queue_is_shared(const struct net_queue *queue)
 {
-	struct vmbus_packet *packet = &vsp->tx.packet;
+	const struct vmbus_packet *packet = &queue->tx.packet;
+	struct nvsp_send_rndis_pkt message;
+
+	if (queue->index || packet->type == VMBUS_PACKET_COMPLETION)
+		return true;
+	if (packet->payload_bytes < sizeof(message))
+		return false;
+	memcpy(&message, packet->payload, sizeof(message));
+	return message.type == NVSP_SEND_RNDIS_PKT && message.channel_type == NVSP_CHANNEL_DATA;
+}
+
+/* The guest gives sections back. */
+static void take_completion(struct net_queue *queue, uint64_t transaction_id)
+{
+	struct net_vsp *vsp = queue->vsp;
+	int r = -ENOENT;
+
+	if (net_recv_buf_ready(&vsp->recv))
+		r = net_recv_buf_complete(&vsp->recv, queue->index, transaction_id);
+	if (r < 0) {
+		queue->stats.n_protocol_errors++;
+		return;
+	}
+	if (r && queue->index)
+		vmbus_channel_kick(vsp->queues[0].channel);
+	if (queue->index == 0 && transaction_id == vsp->link_transaction_id) {
+		vsp->link_transaction_id = 0;
+		net_rndis_link_taken(&vsp->rndis);
+	}
+}
+
+void net_queue_handle_packet(struct net_queue *queue)
+{
+	struct vmbus_packet *packet = &queue->tx.packet;
 	uint8_t message[NVSP_MESSAGE_BYTES] = {0};
 	uint8_t answer[NVSP_MESSAGE_BYTES] = {0};
 	const struct message_row *row;
 	int r = -EBADMSG;
 
 	if (packet->type == VMBUS_PACKET_COMPLETION) {
-		if (net_recv_buf_complete(&vsp->recv, packet->transaction_id))
-			vsp->stats.n_protocol_errors++;
+		take_completion(queue, packet->transaction_id);
 		return;
 	}
 	if (packet->type != VMBUS_PACKET_GPA_DIRECT)
@@ -297,97 +347,24 @@ void net_vsp_handle_packet(struct net_vsp *vsp)
 		store_le32(answer, row->answer_type);
 		if (row->answer_bytes >= ANSWER_SHORT)
 			set_status(answer, row->status_at, NVSP_STATUS_FAILURE);
-		if (is_allowed(vsp, row, packet))
-			r = row->handle(vsp, message, answer);
+		if (is_allowed(queue, row, packet))
+			r = row->handle(queue, message, answer);
 	}
 	if (r == -EINPROGRESS)
 		return;
 	if (r)
-		vsp->stats.n_protocol_errors++;
-	net_vsp_complete(vsp, answer, row ? row->answer_bytes : (size_t)ANSWER_FULL);
+		queue->stats.n_protocol_errors++;
+	net_queue_complete(queue, answer, row ? row->answer_bytes : (size_t)ANSWER_FULL);
 }
 
-void net_vsp_complete(struct net_vsp *vsp, const void *answer, size_t size_bytes)
+void net_queue_complete(struct net_queue *queue, const void *answer, size_t size_bytes)
 {
 	struct net_completion *completion;
 
-	if (!vsp->tx.packet.completion_requested)
+	if (!queue->tx.packet.completion_requested)
 		return;
-	completion = &vsp->completions[vsp->n_completions++];
-	completion->transaction_id = vsp->tx.packet.transaction_id;
+	completion = &queue->completions[queue->n_completions++];
+	completion->transaction_id = queue->tx.packet.transaction_id;
 	completion->size_bytes = (uint32_t)size_bytes;
 	memcpy(completion->bytes, answer, size_bytes);
-}
-
-/* Forget everything of the guest's. */
-static void reset(struct net_vsp *vsp)
-{
-	drop_recv_buf(vsp);
-	net_send_buf_clear(&vsp->send);
-	net_tx_end(&vsp->tx);
-	net_rndis_reset(&vsp->rndis);
-	vsp->channel = NULL;
-	vsp->broken = false;
-	vsp->phase = NET_CLOSED;
-	vsp->version = 0;
-	vsp->guest_frame_bytes = 0;
-	vsp->guest_caps = 0;
-	vsp->rx_blocked = false;
-	vsp->n_completions = 0;
-}
-
-void net_vsp_open(struct net_vsp *vsp, struct vmbus_channel *channel)
-{
-	reset(vsp);
-	vsp->channel = channel;
-	vsp->phase = NET_OPEN;
-}
-
-void net_vsp_close(struct net_vsp *vsp)
-{
-	reset(vsp);
-}
-
-void net_vsp_gpadl_gone(struct net_vsp *vsp, uint32_t gpadl_id)
-{
-	if (net_recv_buf_ready(&vsp->recv) && vsp->recv.gpadl_id == gpadl_id)
-		drop_recv_buf(vsp);
-	if (vsp->send.gpadl && vsp->send.gpadl_id == gpadl_id)
-		net_send_buf_clear(&vsp->send);
-}
-
-int net_vsp_new(const struct net_vsp_config *config, struct net_vsp **ret_vsp)
-{
-	struct net_vsp *vsp = calloc(1, sizeof(*vsp));
-
-	if (!vsp)
-		return -ENOMEM;
-	vsp->config = *config;
-	vsp->port = (struct net_port){
-		.ops = config->eth,
-		.port = config->port,
-		.caps = config->eth->caps(config->port),
-	};
-	vsp->tx.port = &vsp->port;
-	vsp->tx.stats = &vsp->stats;
-	vsp->tx.mtu_bytes = config->mtu_bytes;
-	vsp->rx.port = &vsp->port;
-	vsp->rx.stats = &vsp->stats;
-	vsp->rx.mtu_bytes = config->mtu_bytes;
-	memcpy(vsp->rndis.permanent_mac, config->mac, sizeof(config->mac));
-	vsp->rndis.mtu_bytes = config->mtu_bytes;
-	vsp->rndis.port_caps = vsp->port.caps;
-	vsp->rndis.stats = &vsp->stats;
-	vsp->rndis.link_up = config->link_up;
-	reset(vsp);
-	*ret_vsp = vsp;
-	return 0;
-}
-
-void net_vsp_free(struct net_vsp *vsp)
-{
-	if (!vsp)
-		return;
-	reset(vsp);
-	free(vsp);
 }

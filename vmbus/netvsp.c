@@ -6,7 +6,6 @@
 #include "vmbus/proto/guids.h"
 #include "vmbus/proto/vmbus_msg.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 #define MTU_MIN_BYTES 576
@@ -16,80 +15,59 @@
 #define INSTANCE_GUID     VMBUS_GUID(0x7f9c6d2e, 0x3b41, 0x4d5a, 0x8e, 0x17, 0x9a, 0x60, 0, 0, 0, 0)
 #define INSTANCE_INDEX_AT 12
 
+_Static_assert(NETVSP_MAX_CHANNELS == NET_MAX_QUEUES, "a queue for each channel");
+
 struct netvsp {
 	unsigned index;
-	struct vmbus_channel *channel; /* constant from netvsp_new() on */
-
-	/* The worker keeps it for each work(); the control plane finds the worker standing still.
-	 */
-	pthread_mutex_t lock;
+	/* Constant from netvsp_new() on; the primary is the first. */
+	struct vmbus_channel *channels[NETVSP_MAX_CHANNELS];
 	struct net_vsp *vsp;
-	bool stopped;
 };
 
 static int on_open(void *device, struct vmbus_channel *channel)
 {
-	struct netvsp *nic = device;
-
-	pthread_mutex_lock(&nic->lock);
-	net_vsp_open(nic->vsp, channel);
-	pthread_mutex_unlock(&nic->lock);
-	return 0;
+	return net_queue_open(device, channel);
 }
 
 static void on_close(void *device, _unused_ struct vmbus_channel *channel)
 {
-	struct netvsp *nic = device;
-
-	pthread_mutex_lock(&nic->lock);
-	net_vsp_close(nic->vsp);
-	pthread_mutex_unlock(&nic->lock);
+	net_queue_close(device);
 }
 
 static void on_gpadl_gone(void *device, _unused_ struct vmbus_channel *channel, uint32_t gpadl_id)
 {
-	struct netvsp *nic = device;
+	struct net_queue *queue = device;
 
-	pthread_mutex_lock(&nic->lock);
-	net_vsp_gpadl_gone(nic->vsp, gpadl_id);
-	pthread_mutex_unlock(&nic->lock);
+	/* The buffers are the primary's; a sub-channel has nothing but its rings. */
+	if (queue->index == 0)
+		net_vsp_gpadl_gone(queue->vsp, gpadl_id);
 }
 
 static bool on_work(void *device, _unused_ struct vmbus_channel *channel)
 {
-	struct netvsp *nic = device;
-	bool was_broken, broken, more = false;
+	struct net_queue *queue = device;
+	bool was_broken = queue->broken;
+	bool more = net_queue_work(queue);
 
-	pthread_mutex_lock(&nic->lock);
-	was_broken = nic->vsp->broken;
-	if (!nic->stopped)
-		more = net_vsp_work(nic->vsp);
-	broken = nic->vsp->broken;
-	pthread_mutex_unlock(&nic->lock);
-	if (broken && !was_broken)
-		log_debug("netvsp.%u: the guest's rings do not hold together", nic->index);
+	if (queue->broken && !was_broken)
+		log_debug("netvsp: the rings of queue %u do not hold together", queue->index);
 	return more;
 }
 
 static bool on_arm(void *device, _unused_ struct vmbus_channel *channel)
 {
-	struct netvsp *nic = device;
-	bool ready;
-
-	pthread_mutex_lock(&nic->lock);
-	ready = !nic->stopped && net_vsp_arm(nic->vsp);
-	pthread_mutex_unlock(&nic->lock);
-	return ready;
+	return net_queue_arm(device);
 }
 
 static int on_event_fd(void *device)
 {
-	struct netvsp *nic = device;
+	const struct net_queue *queue = device;
+	const struct net_port *port = &queue->vsp->port;
 
-	return nic->vsp->port.ops->event_fd(nic->vsp->port.port);
+	return port->ops->event_fd(port->port);
 }
 
-static const struct vmbus_device_ops device_ops = {
+static const struct vmbus_device_ops primary_ops = {
 	.name = "netvsp",
 	.open = on_open,
 	.close = on_close,
@@ -99,12 +77,22 @@ static const struct vmbus_device_ops device_ops = {
 	.event_fd = on_event_fd,
 };
 
+/* The primary waits on the port for all. */
+static const struct vmbus_device_ops sub_ops = {
+	.name = "netvsp",
+	.open = on_open,
+	.close = on_close,
+	.gpadl_gone = on_gpadl_gone,
+	.work = on_work,
+};
+
 static bool is_valid(const struct netvsp_config *config)
 {
 	static const uint8_t none[ETH_ADDR_LEN];
 
 	return config->mtu_bytes >= MTU_MIN_BYTES && config->mtu_bytes <= MTU_MAX_BYTES &&
-	       !(config->mac[0] & 1) && memcmp(config->mac, none, sizeof(none)) != 0;
+	       config->n_channels <= NETVSP_MAX_CHANNELS && !(config->mac[0] & 1) &&
+	       memcmp(config->mac, none, sizeof(none)) != 0;
 }
 
 static int offer(struct vmbus *bus, struct netvsp *nic)
@@ -113,16 +101,24 @@ static int offer(struct vmbus *bus, struct netvsp *nic)
 		.class_guid = VMBUS_GUID_NIC,
 		.instance_guid = INSTANCE_GUID,
 	};
+	struct net_vsp *vsp = nic->vsp;
+	int r;
 
 	store_be32(nic_offer.instance_guid + INSTANCE_INDEX_AT, nic->index);
-	return vmbus_offer_add(bus, &nic_offer, &device_ops, nic, &nic->channel);
+	r = vmbus_offer_add(bus, &nic_offer, &primary_ops, &vsp->queues[0], &nic->channels[0]);
+	for (unsigned i = 1; r == 0 && i < vsp->config.n_queues; i++)
+		r = vmbus_subchannel_add(
+			nic->channels[0], &sub_ops, &vsp->queues[i], &nic->channels[i]);
+	return r;
 }
 
 int netvsp_new(struct vmbus *bus, const struct netvsp_config *config, struct netvsp **ret_nic)
 {
 	struct net_vsp_config vsp_config = {
 		.mtu_bytes = config->mtu_bytes,
+		.n_queues = MAX(config->n_channels, 1U),
 		.link_up = config->link_up,
+		.allow_mac_change = config->allow_mac_change,
 		.eth = config->eth,
 		.port = config->port,
 	};
@@ -135,15 +131,12 @@ int netvsp_new(struct vmbus *bus, const struct netvsp_config *config, struct net
 	if (!nic)
 		return -ENOMEM;
 	nic->index = config->index;
-	pthread_mutex_init(&nic->lock, NULL);
 	memcpy(vsp_config.mac, config->mac, sizeof(vsp_config.mac));
 	r = net_vsp_new(&vsp_config, &nic->vsp);
 	if (r == 0)
 		r = offer(bus, nic);
 	if (r) {
-		net_vsp_free(nic->vsp);
-		pthread_mutex_destroy(&nic->lock);
-		free(nic);
+		netvsp_free(nic);
 		return r;
 	}
 	*ret_nic = nic;
@@ -154,9 +147,9 @@ void netvsp_free(struct netvsp *nic)
 {
 	if (!nic)
 		return;
-	vmbus_offer_remove(nic->channel);
+	if (nic->channels[0])
+		vmbus_offer_remove(nic->channels[0]);
 	net_vsp_free(nic->vsp);
-	pthread_mutex_destroy(&nic->lock);
 	free(nic);
 }
 
@@ -164,21 +157,18 @@ static int unit_start(void *opaque)
 {
 	struct netvsp *nic = opaque;
 
-	pthread_mutex_lock(&nic->lock);
-	nic->stopped = false;
-	pthread_mutex_unlock(&nic->lock);
-	vmbus_channel_kick(nic->channel);
+	net_vsp_start(nic->vsp);
+	for (unsigned i = 0; i < nic->vsp->config.n_queues; i++)
+		vmbus_channel_kick(nic->channels[i]);
 	return 0;
 }
 
-/* The bus, and with it the worker, stops later. */
+/* The bus, and with it the workers, stops later. */
 static int unit_stop(void *opaque)
 {
 	struct netvsp *nic = opaque;
 
-	pthread_mutex_lock(&nic->lock);
-	nic->stopped = true;
-	pthread_mutex_unlock(&nic->lock);
+	net_vsp_stop(nic->vsp);
 	return 0;
 }
 
@@ -186,22 +176,22 @@ static int unit_save(void *opaque, struct buf *out)
 {
 	struct netvsp *nic = opaque;
 
-	pthread_mutex_lock(&nic->lock);
 	net_vsp_save(nic->vsp, out);
-	pthread_mutex_unlock(&nic->lock);
 	return out->failed ? -ENOMEM : 0;
 }
 
-static int unit_restore(void *opaque, struct reader *in, _unused_ uint32_t version)
+static int unit_restore(void *opaque, struct reader *in, uint32_t version)
 {
+	struct vmbus_channel *open[NETVSP_MAX_CHANNELS] = {NULL};
 	struct netvsp *nic = opaque;
-	bool open = vmbus_channel_is_open(nic->channel);
-	int r;
 
-	pthread_mutex_lock(&nic->lock);
-	r = net_vsp_restore(nic->vsp, in, open ? nic->channel : NULL);
-	pthread_mutex_unlock(&nic->lock);
-	return r;
+	if (version != NET_STATE_VERSION)
+		return -EBADMSG;
+	for (unsigned i = 0; i < nic->vsp->config.n_queues; i++) {
+		if (vmbus_channel_is_open(nic->channels[i]))
+			open[i] = nic->channels[i];
+	}
+	return net_vsp_restore(nic->vsp, in, open);
 }
 
 static const struct unit_ops unit_ops = {
@@ -223,30 +213,64 @@ int netvsp_register_unit(struct netvsp *nic, struct unit_registry *registry)
 
 int netvsp_set_link(struct netvsp *nic, bool up)
 {
-	pthread_mutex_lock(&nic->lock);
-	nic->vsp->rndis.link_up = up;
-	pthread_mutex_unlock(&nic->lock);
-	vmbus_channel_kick(nic->channel);
+	net_vsp_set_link(nic->vsp, up);
+	vmbus_channel_kick(nic->channels[0]);
 	return 0;
+}
+
+static struct netvsp_traffic traffic_of(const struct net_traffic *traffic)
+{
+	return (struct netvsp_traffic){
+		.frames = traffic->frames,
+		.bytes = traffic->bytes,
+		.multicast_frames = traffic->multicast_frames,
+		.multicast_bytes = traffic->multicast_bytes,
+		.broadcast_frames = traffic->broadcast_frames,
+		.broadcast_bytes = traffic->broadcast_bytes,
+		.dropped = traffic->dropped,
+	};
+}
+
+static void describe(struct net_vsp *vsp, struct netvsp_info *info)
+{
+	const struct net_rndis *rndis = &vsp->rndis;
+	const struct net_stats *total = &vsp->total;
+
+	net_vsp_sum_stats(vsp);
+	*info = (struct netvsp_info){
+		.nvsp_version = vsp->version,
+		.ready = rndis->ready,
+		.link_up = rndis->link_up,
+		.mtu_bytes = vsp->config.mtu_bytes,
+		.scales = rndis->rss.enabled,
+		.coalesces = rndis->offload.rsc4 || rndis->offload.rsc6,
+		.packet_filter = rndis->packet_filter,
+		.tx_frames = total->tx.frames,
+		.tx_bytes = total->tx.bytes,
+		.tx_dropped = total->tx.dropped,
+		.rx_frames = total->rx.frames,
+		.rx_bytes = total->rx.bytes,
+		.rx_dropped = total->rx.dropped,
+		.tx = traffic_of(&total->tx),
+		.rx = traffic_of(&total->rx),
+		.n_queues = vsp->config.n_queues,
+		.n_protocol_errors = total->n_protocol_errors,
+	};
+	memcpy(info->mac, rndis->mac, sizeof(info->mac));
+	if (vsp->guest_frame_bytes > ETH_HEADER_BYTES)
+		info->mtu_bytes = vsp->guest_frame_bytes - ETH_HEADER_BYTES;
+	for (unsigned i = 0; i < info->n_queues; i++) {
+		const struct net_queue *queue = &vsp->queues[i];
+
+		info->queues[i].open = queue->channel != NULL;
+		info->queues[i].tx = traffic_of(&queue->stats.tx);
+		info->queues[i].rx = traffic_of(&queue->stats.rx);
+	}
 }
 
 void netvsp_get_info(struct netvsp *nic, struct netvsp_info *ret_info)
 {
-	const struct net_vsp *vsp = nic->vsp;
-
-	pthread_mutex_lock(&nic->lock);
-	*ret_info = (struct netvsp_info){
-		.nvsp_version = vsp->version,
-		.ready = vsp->rndis.ready,
-		.link_up = vsp->rndis.link_up,
-		.packet_filter = vsp->rndis.packet_filter,
-		.tx_frames = vsp->stats.tx_frames,
-		.tx_bytes = vsp->stats.tx_bytes,
-		.tx_dropped = vsp->stats.tx_dropped,
-		.rx_frames = vsp->stats.rx_frames,
-		.rx_bytes = vsp->stats.rx_bytes,
-		.rx_dropped = vsp->stats.rx_dropped,
-		.n_protocol_errors = vsp->stats.n_protocol_errors,
-	};
-	pthread_mutex_unlock(&nic->lock);
+	pthread_rwlock_wrlock(&nic->vsp->lock);
+	describe(nic->vsp, ret_info);
+	pthread_rwlock_unlock(&nic->vsp->lock);
 }

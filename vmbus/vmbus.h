@@ -65,14 +65,19 @@ struct vmbus_info {
 };
 void vmbus_get_info(struct vmbus *bus, struct vmbus_info *ret_info);
 
-/* The network VSP: one NIC. Register its unit after the bus's. */
+/* The network VSP: one NIC, with a worker for each of its channels. Register its unit after the
+ * bus's. */
 struct netvsp;
+
+#define NETVSP_MAX_CHANNELS 8
 
 struct netvsp_config {
 	unsigned index; /* distinguishes NICs of a VM; part of the instance GUID and unit name */
 	uint8_t mac[ETH_ADDR_LEN];
-	uint32_t mtu_bytes; /* IP MTU, 576..9000 */
+	uint32_t mtu_bytes;  /* IP MTU, 576..9000 */
+	unsigned n_channels; /* 1..NETVSP_MAX_CHANNELS, the queues a guest may use; 0: 1 */
 	bool link_up;
+	bool allow_mac_change; /* the guest may take another address */
 	const struct eth_ops *eth;
 	void *port; /* handed to eth; outlives the netvsp */
 };
@@ -84,13 +89,34 @@ int netvsp_register_unit(struct netvsp *nic, struct unit_registry *registry);
 /* Tell the guest. Owner's thread. */
 int netvsp_set_link(struct netvsp *nic, bool up);
 
+/* Of one direction. The rest of frames and bytes is unicast. */
+struct netvsp_traffic {
+	uint64_t frames, bytes;
+	uint64_t multicast_frames, multicast_bytes;
+	uint64_t broadcast_frames, broadcast_bytes;
+	uint64_t dropped;
+};
+
+/* tx is what the guest sends, rx what it receives. */
+struct netvsp_queue_info {
+	bool open;
+	struct netvsp_traffic tx, rx;
+};
+
 struct netvsp_info {
 	uint32_t nvsp_version; /* 0 until negotiated */
 	bool ready;            /* RNDIS initialised */
 	bool link_up;
+	uint8_t mac[ETH_ADDR_LEN]; /* the guest's now */
+	uint32_t mtu_bytes;        /* what the guest said it uses; the NIC's until then */
+	bool scales;               /* receive-side scaling is on */
+	bool coalesces;            /* super-frames are handed over whole */
 	uint32_t packet_filter;
 	uint64_t tx_frames, tx_bytes, tx_dropped;
 	uint64_t rx_frames, rx_bytes, rx_dropped;
+	struct netvsp_traffic tx, rx; /* of all queues */
+	unsigned n_queues;
+	struct netvsp_queue_info queues[NETVSP_MAX_CHANNELS];
 	uint64_t n_protocol_errors;
 };
 void netvsp_get_info(struct netvsp *nic, struct netvsp_info *ret_info);

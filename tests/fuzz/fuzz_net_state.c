@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * fuzz_net_state.c - the saved state of a NIC from a host that lies. What is accepted must run, and
- * be the same when it is saved again. Input: the state.
+ * be the same when it is saved again. Input: a byte - which sub-channels are open - and the state.
  */
 #include "tests/unit/vmbus/net_up.h"
 
@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes);
 
-static void assert_same(const struct net_vsp *vsp, const uint8_t *data, size_t size_bytes)
+static void assert_same(struct net_vsp *vsp, const uint8_t *data, size_t size_bytes)
 {
 	struct buf again = {0};
 
@@ -24,12 +24,25 @@ static void assert_same(const struct net_vsp *vsp, const uint8_t *data, size_t s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
-	struct reader in = reader_make(data, size_bytes);
+	struct vmbus_channel *channels[NET_UP_QUEUES] = {NULL};
+	uint8_t open = size_bytes ? data[0] : 0;
+	struct reader in;
 	struct net_up up;
 
+	if (size_bytes == 0)
+		return 0;
+	data++;
+	size_bytes--;
+	in = reader_make(data, size_bytes);
+
 	net_up_new(&up, 7);
-	net_vsp_close(up.vsp);
-	if (net_vsp_restore(up.vsp, &in, up.channel) == 0) {
+	net_queue_close(up.vsp->queues);
+	channels[0] = up.channel;
+	for (unsigned i = 1; i < NET_UP_QUEUES; i++) {
+		net_up_channel(&up, i)->is_open = open >> i & 1;
+		channels[i] = open >> i & 1 ? net_up_channel(&up, i) : NULL;
+	}
+	if (net_vsp_restore(up.vsp, &in, channels) == 0) {
 		assert_same(up.vsp, data, size_bytes - in.left_bytes);
 		net_up_work(&up);
 	}

@@ -41,7 +41,7 @@ static void data_run(struct net_up *up, const uint8_t *run, size_t size_bytes)
 	net_double_push(
 		up->channel, VMBUS_PACKET_GPA_DIRECT, 1, true, &nvsp, sizeof(nvsp), &range, 1);
 	net_up_work(up);
-	if (up->vsp->tx.busy)
+	if (up->vsp->queues[0].tx.busy)
 		abort();
 }
 

@@ -208,6 +208,8 @@ struct nvsp_subchannel_complete {
 WIRE_SIZE(struct nvsp_subchannel_complete, 12);
 
 #define NVSP_INDIRECTION_ENTRIES 16
+/* Where guests of version 6 and older look for the table, whatever the message says. */
+#define NVSP_INDIRECTION_TABLE_AT 40
 
 struct nvsp_send_indirection_table {
 	uint32_t type;

@@ -202,6 +202,19 @@ WIRE_SIZE(struct rndis_keepalive_complete, 16);
 #define OID_GEN_XMIT_ERROR                    0x00020103U
 #define OID_GEN_RCV_ERROR                     0x00020104U
 #define OID_GEN_RCV_NO_BUFFER                 0x00020105U
+#define OID_GEN_STATISTICS                    0x00020106U /* struct ndis_statistics */
+#define OID_GEN_DIRECTED_BYTES_XMIT           0x00020201U /* u32 counters */
+#define OID_GEN_DIRECTED_FRAMES_XMIT          0x00020202U
+#define OID_GEN_MULTICAST_BYTES_XMIT          0x00020203U
+#define OID_GEN_MULTICAST_FRAMES_XMIT         0x00020204U
+#define OID_GEN_BROADCAST_BYTES_XMIT          0x00020205U
+#define OID_GEN_BROADCAST_FRAMES_XMIT         0x00020206U
+#define OID_GEN_DIRECTED_BYTES_RCV            0x00020207U
+#define OID_GEN_DIRECTED_FRAMES_RCV           0x00020208U
+#define OID_GEN_MULTICAST_BYTES_RCV           0x00020209U
+#define OID_GEN_MULTICAST_FRAMES_RCV          0x0002020AU
+#define OID_GEN_BROADCAST_BYTES_RCV           0x0002020BU
+#define OID_GEN_BROADCAST_FRAMES_RCV          0x0002020CU
 #define OID_GEN_FRIENDLY_NAME                 0x00020216U
 #define OID_GEN_RNDIS_CONFIG_PARAMETER        0x0001021BU /* struct rndis_config_parameter */
 #define OID_802_3_PERMANENT_ADDRESS           0x01010101U /* 6 bytes */
@@ -297,6 +310,35 @@ WIRE_OFFSET(struct ndis_offload, ipsec_v2, NDIS_OFFLOAD_BYTES_6_0);
 WIRE_OFFSET(struct ndis_offload, rsc4, NDIS_OFFLOAD_BYTES_6_1);
 WIRE_OFFSET(struct ndis_offload, gre_flags, 148);
 
+#define NDIS_STATISTICS_REVISION 1
+
+/* The value of OID_GEN_STATISTICS. */
+struct ndis_statistics {
+	struct ndis_object_header header; /* NDIS_OBJECT_DEFAULT */
+	uint32_t supported;               /* NDIS_STATISTICS_* */
+	uint64_t rx_discards;
+	uint64_t rx_errors;
+	uint64_t rx_bytes;
+	uint64_t rx_unicast_frames;
+	uint64_t rx_multicast_frames;
+	uint64_t rx_broadcast_frames;
+	uint64_t tx_bytes;
+	uint64_t tx_unicast_frames;
+	uint64_t tx_multicast_frames;
+	uint64_t tx_broadcast_frames;
+	uint64_t tx_errors;
+	uint64_t tx_discards;
+	uint64_t rx_unicast_bytes;
+	uint64_t rx_multicast_bytes;
+	uint64_t rx_broadcast_bytes;
+	uint64_t tx_unicast_bytes;
+	uint64_t tx_multicast_bytes;
+	uint64_t tx_broadcast_bytes;
+} _wire_;
+WIRE_SIZE(struct ndis_statistics, 152);
+WIRE_OFFSET(struct ndis_statistics, tx_discards, 96);
+#define NDIS_STATISTICS_ALL 0x3FFFFU /* a bit for each counter */
+
 /* Values of the checksum fields, and of the LSO and RSC fields, of ndis_offload_params. */
 #define NDIS_OFFLOAD_NO_CHANGE 0
 #define NDIS_CSUM_OFF          1
@@ -338,6 +380,11 @@ WIRE_OFFSET(struct ndis_offload_params, flags, 16);
 WIRE_OFFSET(struct ndis_offload_params, rsc4, NDIS_OFFLOAD_PARAMS_MIN_BYTES);
 
 #define NDIS_RSS_CAPS_REVISION 2
+#define NDIS_RSS_CAPS_TOEPLITZ 0x0001U
+#define NDIS_RSS_CAPS_TCP_IPV4 0x0100U /* not the numbers of NDIS_HASH_* */
+#define NDIS_RSS_CAPS_TCP_IPV6 0x0200U
+#define NDIS_RSS_CAPS_UDP_IPV4 0x0800U
+#define NDIS_RSS_CAPS_UDP_IPV6 0x1000U
 
 struct ndis_rss_caps {
 	struct ndis_object_header header;
@@ -348,11 +395,14 @@ struct ndis_rss_caps {
 } _wire_;
 WIRE_SIZE(struct ndis_rss_caps, 18);
 
+#define NDIS_HASH_FUNCTION_MASK           0x0FFU
 #define NDIS_HASH_TOEPLITZ                0x001U
 #define NDIS_HASH_IPV4                    0x100U
 #define NDIS_HASH_TCP_IPV4                0x200U
 #define NDIS_HASH_IPV6                    0x400U
 #define NDIS_HASH_TCP_IPV6                0x1000U
+#define NDIS_HASH_UDP_IPV4                0x4000U
+#define NDIS_HASH_UDP_IPV6                0x8000U
 #define NDIS_RSS_FLAG_BASE_CPU_UNCHANGED  0x01U
 #define NDIS_RSS_FLAG_HASH_INFO_UNCHANGED 0x02U
 #define NDIS_RSS_FLAG_TABLE_UNCHANGED     0x04U
@@ -360,6 +410,9 @@ WIRE_SIZE(struct ndis_rss_caps, 18);
 #define NDIS_RSS_FLAG_DISABLE             0x10U
 #define NDIS_RSS_TABLE_MAX_ENTRIES        128
 #define NDIS_RSS_KEY_MAX_BYTES            40
+
+/* Revision 1 ends before the processor masks. */
+#define NDIS_RSS_PARAMS_MIN_BYTES 28
 
 /* Followed by the table (u32 queue numbers) and the key, at these offsets from here. */
 struct ndis_rss_params {
@@ -456,5 +509,6 @@ WIRE_SIZE(struct rndis_packet_id, 4);
 #define RNDIS_PACKET_ID_SUB_ALLOC  (1U << 0)
 #define RNDIS_PACKET_ID_FIRST_FRAG (1U << 1)
 #define RNDIS_PACKET_ID_LAST_FRAG  (1U << 2)
+#define RNDIS_PACKET_ID_VERSION    1
 
 #endif

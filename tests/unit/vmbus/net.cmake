@@ -7,10 +7,11 @@ viaduct_module(vmbus_net_double
     LINK base)
 target_include_directories(vmbus_net_double PUBLIC ${CMAKE_CURRENT_LIST_DIR})
 
-foreach(name IN ITEMS bufs offload packet ppi rndis rx segment state tx tx_limits vsp netvsp)
+foreach(name IN ITEMS bufs offload oid packet ppi queues rndis rsc rss rx segment state state_queues tx
+        tx_limits vsp netvsp)
     if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_net_${name}.c)
         viaduct_test(test_vmbus_net_${name}
-            SOURCES test_net_${name}.c net_frames.c net_rig.c
+            SOURCES test_net_${name}.c net_frames.c net_guest.c net_rig.c
             LINK vmbus_net_double)
     endif()
 endforeach()

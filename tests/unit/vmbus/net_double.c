@@ -31,15 +31,34 @@ static void *copy_exact(const void *data, size_t size_bytes)
 	return copy;
 }
 
+static void queues_init(struct vmbus_channel *channel)
+{
+	list_init(&channel->queued);
+	list_init(&channel->sent);
+	channel->room = NET_DOUBLE_NO_LIMIT;
+}
+
 struct vmbus_channel *net_double_new(void)
 {
 	struct vmbus_channel *channel = must(calloc(1, sizeof(*channel)));
 
 	channel->memory = must(calloc(1, NET_DOUBLE_MEMORY_BYTES));
 	list_init(&channel->gpadls);
-	list_init(&channel->queued);
-	list_init(&channel->sent);
-	channel->room = NET_DOUBLE_NO_LIMIT;
+	queues_init(channel);
+	return channel;
+}
+
+struct vmbus_channel *net_double_sub(struct vmbus_channel *primary)
+{
+	struct vmbus_channel *channel = must(calloc(1, sizeof(*channel)));
+
+	if (primary->n_subs == NET_DOUBLE_MAX_SUBS)
+		abort();
+	channel->primary = primary;
+	channel->memory = primary->memory;
+	list_init(&channel->gpadls);
+	queues_init(channel);
+	primary->subs[primary->n_subs++] = channel;
 	return channel;
 }
 
@@ -69,7 +88,10 @@ void net_double_free(struct vmbus_channel *channel)
 	while ((sent = list_pop(&channel->sent, struct sent, link)))
 		free(sent);
 	queued_free(channel->current);
-	free(channel->memory);
+	for (unsigned i = 0; i < channel->n_subs; i++)
+		net_double_free(channel->subs[i]);
+	if (!channel->primary)
+		free(channel->memory);
 	free(channel);
 }
 
@@ -82,6 +104,16 @@ uint8_t *net_double_gpadl(struct vmbus_channel *channel, uint32_t gpadl_id, uint
 	gpadl->bytes = must(calloc(1, size_bytes));
 	list_append(&channel->gpadls, &gpadl->link);
 	return gpadl->bytes;
+}
+
+void net_double_shrink(struct vmbus_channel *channel, uint32_t gpadl_id, uint32_t size_bytes)
+{
+	struct vmbus_gpadl *gpadl;
+
+	list_for_each(gpadl, &channel->gpadls, link) {
+		if (gpadl->id == gpadl_id)
+			gpadl->size_bytes = size_bytes;
+	}
 }
 
 void net_double_gpadl_drop(struct vmbus_channel *channel, uint32_t gpadl_id)
@@ -187,6 +219,19 @@ static int send(struct vmbus_channel *channel, const struct net_double_packet *p
 	return 0;
 }
 
+int vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transaction_id,
+	bool request_completion, const void *payload, size_t size_bytes)
+{
+	const struct net_double_packet packet = {
+		.type = VMBUS_PACKET_INBAND,
+		.transaction_id = transaction_id,
+	};
+
+	if (request_completion)
+		abort(); /* none of the VSP's inband messages has one */
+	return send(channel, &packet, payload, size_bytes);
+}
+
 int vmbus_channel_complete(struct vmbus_channel *channel, uint64_t transaction_id,
 	const void *payload, size_t size_bytes)
 {
@@ -217,7 +262,7 @@ int vmbus_channel_send_transfer(struct vmbus_channel *channel, uint64_t transact
 
 void vmbus_channel_kick(struct vmbus_channel *channel)
 {
-	channel->n_kicks++;
+	__atomic_fetch_add(&channel->n_kicks, 1, __ATOMIC_RELAXED);
 }
 
 int vmbus_channel_gpadl(
@@ -225,7 +270,7 @@ int vmbus_channel_gpadl(
 {
 	const struct vmbus_gpadl *gpadl;
 
-	list_for_each(gpadl, &channel->gpadls, link) {
+	list_for_each(gpadl, &(channel->primary ?: channel)->gpadls, link) {
 		if (gpadl->id == gpadl_id) {
 			*ret_gpadl = gpadl;
 			return 0;
@@ -307,6 +352,23 @@ int vmbus_offer_add(struct vmbus *bus, const struct vmbus_offer *offer,
 	channel->ops = ops;
 	channel->device = device;
 	*ret_channel = channel;
+	return 0;
+}
+
+int vmbus_subchannel_add(struct vmbus_channel *primary, const struct vmbus_device_ops *ops,
+	void *device, struct vmbus_channel **ret_channel)
+{
+	struct vmbus_channel *channel = net_double_sub(primary);
+
+	channel->ops = ops;
+	channel->device = device;
+	*ret_channel = channel;
+	return 0;
+}
+
+int vmbus_subchannels_offer(struct vmbus_channel *primary, unsigned n_channels)
+{
+	primary->n_offered = n_channels;
 	return 0;
 }
 

@@ -4,6 +4,8 @@
  * the test queues are received by the VSP, packets that the VSP sends are kept for the test to
  * take. For tests and fuzz targets of the network VSP.
  *
+ * A sub-channel has packets of its own and the memory and GPADLs of its primary.
+ *
  * Guest memory is one run of NET_DOUBLE_MEMORY_BYTES from address 0; GPADLs have memory of their
  * own. Packets and GPADLs are allocated with their exact size, so that a sanitizer sees what is
  * read beyond.
@@ -18,6 +20,7 @@
 
 #define NET_DOUBLE_MEMORY_BYTES (1U << 18)
 #define NET_DOUBLE_NO_LIMIT     UINT_MAX
+#define NET_DOUBLE_MAX_SUBS     7
 
 struct vmbus_gpadl {
 	struct list link;
@@ -28,6 +31,7 @@ struct vmbus_gpadl {
 
 struct vmbus_channel {
 	uint8_t *memory;
+	struct vmbus_channel *primary; /* NULL: this is one */
 	struct list gpadls;
 	struct list queued; /* from the guest */
 	struct list sent;   /* to the guest */
@@ -40,7 +44,12 @@ struct vmbus_channel {
 	const struct vmbus_device_ops *ops;
 	void *device;
 	bool is_open;
-	unsigned n_kicks;
+	unsigned n_kicks; /* atomic */
+
+	/* Of a primary. */
+	struct vmbus_channel *subs[NET_DOUBLE_MAX_SUBS];
+	unsigned n_subs;
+	unsigned n_offered;
 };
 
 /* A range of a GPA-direct packet, contiguous in guest memory. */
@@ -53,17 +62,21 @@ struct net_double_packet {
 	uint16_t type;
 	uint64_t transaction_id;
 	uint16_t pageset_id;
-	uint8_t payload[64];
+	uint8_t payload[128];
 	size_t payload_bytes;
 	struct vmbus_transfer_range ranges[64];
 	unsigned n_ranges;
 };
 
 struct vmbus_channel *net_double_new(void);
+/* Another one, of the same guest. Freed with it. */
+struct vmbus_channel *net_double_sub(struct vmbus_channel *primary);
 void net_double_free(struct vmbus_channel *channel);
 
 /* The guest's memory of a new GPADL. */
 uint8_t *net_double_gpadl(struct vmbus_channel *channel, uint32_t gpadl_id, uint32_t size_bytes);
+/* Have accesses from `size_bytes` on fail, as if the memory were gone. */
+void net_double_shrink(struct vmbus_channel *channel, uint32_t gpadl_id, uint32_t size_bytes);
 void net_double_gpadl_drop(struct vmbus_channel *channel, uint32_t gpadl_id);
 
 void net_double_push(struct vmbus_channel *channel, uint16_t type, uint64_t transaction_id,

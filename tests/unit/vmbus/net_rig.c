@@ -17,17 +17,23 @@ void rig_new(struct net_rig *rig, uint32_t port_caps)
 		rig->mtu_bytes = 1500;
 	if (!rig->recv_bytes)
 		rig->recv_bytes = RIG_RECV_BYTES;
+	if (!rig->n_queues)
+		rig->n_queues = 1;
 	rig->next_transaction = 1;
 	rig->next_request = 100;
 	assert_int_equal(eth_dummy_new(port_caps, &rig->port), 0);
 	rig->channel = net_double_new();
 	memcpy(config.mac, frame_dst, sizeof(config.mac));
+	for (unsigned i = 1; i < rig->n_queues; i++)
+		net_double_sub(rig->channel);
 	config.mtu_bytes = rig->mtu_bytes;
 	config.port = rig->port;
+	config.n_queues = rig->n_queues;
+	config.allow_mac_change = rig->allow_mac_change;
 	assert_int_equal(net_vsp_new(&config, &rig->vsp), 0);
 	rig->recv = net_double_gpadl(rig->channel, RIG_RECV_GPADL, rig->recv_bytes);
 	rig->send = net_double_gpadl(rig->channel, RIG_SEND_GPADL, RIG_SEND_BYTES);
-	net_vsp_open(rig->vsp, rig->channel);
+	net_queue_open(rig->vsp->queues, rig->channel);
 }
 
 void rig_free(struct net_rig *rig)
@@ -37,10 +43,37 @@ void rig_free(struct net_rig *rig)
 	eth_dummy_free(rig->port);
 }
 
+struct vmbus_channel *rig_channel(const struct net_rig *rig, unsigned queue)
+{
+	return queue ? rig->channel->subs[queue - 1] : rig->channel;
+}
+
+/* Since it was asked last. */
+static bool rig_was_kicked(struct net_rig *rig, unsigned queue)
+{
+	unsigned n_kicks = rig_channel(rig, queue)->n_kicks;
+	bool was = n_kicks != rig->n_kicks[queue];
+
+	rig->n_kicks[queue] = n_kicks;
+	return was;
+}
+
+struct net_stats rig_stats(const struct net_rig *rig)
+{
+	net_vsp_sum_stats(rig->vsp);
+	return rig->vsp->total;
+}
+
 void rig_work(struct net_rig *rig)
 {
 	for (unsigned i = 0; i < WORK_LIMIT; i++) {
-		if (!net_vsp_work(rig->vsp))
+		bool more = false;
+
+		for (unsigned k = 0; k < rig->n_queues; k++)
+			more |= net_queue_work(&rig->vsp->queues[k]);
+		for (unsigned k = 0; k < rig->n_queues; k++)
+			more |= rig_was_kicked(rig, k);
+		if (!more)
 			return;
 	}
 	fail_msg("the VSP does not come to rest");
@@ -114,7 +147,7 @@ void rig_ndis(struct net_rig *rig, uint32_t version)
 	const struct nvsp_send_ndis_config config = {
 		.type = NVSP_SEND_NDIS_CONFIG,
 		.mtu = rig->mtu_bytes + 14,
-		.capabilities = NVSP_NDIS_CAP_8021Q,
+		.capabilities = NVSP_NDIS_CAP_8021Q | (rig->rsc ? NVSP_NDIS_CAP_RSC : 0),
 	};
 	const struct nvsp_send_ndis_version ndis = {
 		NVSP_SEND_NDIS_VERSION, 6, version <= NVSP_VERSION_4 ? 1 : 30};
@@ -406,8 +439,15 @@ void rig_expect_transfer(
 	assert_int_equal(nvsp.send_section_size, 0);
 }
 
+static void take_ppi(bool *has, uint32_t *value, uint32_t found)
+{
+	assert_false(*has);
+	*has = true;
+	*value = found;
+}
+
 /* Walks the list as Linux does. */
-static void take_ppis(const uint8_t *list, size_t left_bytes, struct rig_received *received)
+void rig_take_ppis(const uint8_t *list, size_t left_bytes, struct rig_received *received)
 {
 	while (left_bytes) {
 		struct rndis_ppi_u32 ppi;
@@ -416,13 +456,21 @@ static void take_ppis(const uint8_t *list, size_t left_bytes, struct rig_receive
 		memcpy(&ppi, list, sizeof(ppi));
 		assert_int_equal(ppi.header.size, sizeof(ppi));
 		assert_int_equal(ppi.header.offset, sizeof(ppi.header));
-		if (ppi.header.type == RNDIS_PPI_CHECKSUM) {
-			received->has_checksum = true;
-			received->checksum = ppi.value;
-		} else {
-			assert_int_equal(ppi.header.type, RNDIS_PPI_8021Q);
-			received->has_vlan = true;
-			received->vlan = ppi.value;
+		switch (ppi.header.type) {
+		case RNDIS_PPI_CHECKSUM:
+			take_ppi(&received->has_checksum, &received->checksum, ppi.value);
+			break;
+		case RNDIS_PPI_8021Q:
+			take_ppi(&received->has_vlan, &received->vlan, ppi.value);
+			break;
+		case RNDIS_PPI_HASH_VALUE:
+			take_ppi(&received->has_hash, &received->hash, ppi.value);
+			break;
+		case RNDIS_PPI_PACKET_ID:
+			take_ppi(&received->has_packet_id, &received->packet_id, ppi.value);
+			break;
+		default:
+			fail_msg("per-packet information of kind %x", ppi.header.type);
 		}
 		list += ppi.header.size;
 		left_bytes -= ppi.header.size;
@@ -443,7 +491,7 @@ void rig_received(struct net_rig *rig, const struct net_double_packet *packet, u
 	assert_true(RNDIS_BODY_AT + header.data_offset + header.data_length == header.length);
 	assert_true(header.data_length >= ETH_MIN_FRAME_BYTES);
 	if (header.ppi_length)
-		take_ppis(message + RNDIS_BODY_AT + header.ppi_offset, header.ppi_length,
+		rig_take_ppis(message + RNDIS_BODY_AT + header.ppi_offset, header.ppi_length,
 			ret_received);
 	frame_parse(&ret_received->frame, message + RNDIS_BODY_AT + header.data_offset,
 		header.data_length);

@@ -25,10 +25,14 @@
 
 struct net_rig {
 	struct eth_dummy *port;
-	struct vmbus_channel *channel;
+	struct vmbus_channel *channel; /* the primary */
+	unsigned n_kicks[NET_MAX_QUEUES];
 	struct net_vsp *vsp;
 	uint32_t mtu_bytes;
 	uint32_t recv_bytes;
+	unsigned n_queues;
+	bool allow_mac_change;
+	bool rsc;             /* the guest says that it knows coalesced packets */
 	uint8_t *recv, *send; /* the buffers' memory */
 	struct nvsp_send_recv_buf_complete recv_complete;
 	uint64_t next_transaction;
@@ -37,11 +41,15 @@ struct net_rig {
 	size_t answer_bytes;
 };
 
-/* Everything zero but what the test wants otherwise: mtu_bytes, recv_bytes. */
+/* Everything zero but what the test wants otherwise: mtu_bytes, recv_bytes, n_queues,
+ * allow_mac_change, rsc. */
 void rig_new(struct net_rig *rig, uint32_t port_caps);
 void rig_free(struct net_rig *rig);
 
-/* Until the VSP has nothing to do. */
+struct vmbus_channel *rig_channel(const struct net_rig *rig, unsigned queue);
+/* What all queues have counted. */
+struct net_stats rig_stats(const struct net_rig *rig);
+/* All queues, until the VSP has nothing to do. */
 void rig_work(struct net_rig *rig);
 
 /* NVSP: queue an inband message and work. */
@@ -94,9 +102,11 @@ void rig_expect_transfer(
 /* One range of it as a frame. Returns the PPIs found. */
 struct rig_received {
 	struct frame frame;
-	bool has_checksum, has_vlan;
-	uint32_t checksum, vlan;
+	bool has_checksum, has_vlan, has_hash, has_packet_id;
+	uint32_t checksum, vlan, hash, packet_id;
 };
+/* The PPIs of a list, which must be exact. */
+void rig_take_ppis(const uint8_t *list, size_t left_bytes, struct rig_received *received);
 void rig_received(struct net_rig *rig, const struct net_double_packet *packet, unsigned range,
 	struct rig_received *ret_received);
 /* The guest gives the sections back. */

@@ -66,9 +66,14 @@ static void open_channel(void)
 	channel->is_open = true;
 }
 
-static bool work(void)
+/* Until it comes to rest. */
+static void work(void)
 {
-	return channel->ops->work(channel->device, channel);
+	for (unsigned i = 0; i < 100; i++) {
+		if (!channel->ops->work(channel->device, channel))
+			return;
+	}
+	fail_msg("the VSP does not come to rest");
 }
 
 static void negotiate(void)
@@ -131,7 +136,7 @@ static void info_follows_the_guest(void **state)
 	channel->ops->close(channel->device, channel);
 	netvsp_get_info(nic, &info);
 	assert_int_equal(info.nvsp_version, 0);
-	assert_false(work());
+	work();
 }
 
 static void a_link_change_wakes_the_worker(void **state)
@@ -171,7 +176,7 @@ static void stopped_means_stopped(void **state)
 	assert_int_equal(unit_stop_all(registry), 0);
 	assert_int_equal(unit_save_all(registry, &before), 0);
 	negotiate();
-	assert_false(work());
+	work();
 	assert_false(channel->ops->arm(channel->device, channel));
 	assert_int_equal(net_double_n_queued(channel), 1);
 	assert_int_equal(unit_save_all(registry, &after), 0);
@@ -224,8 +229,8 @@ static void broken_rings_are_reported(void **state)
 	(void)state;
 	open_channel();
 	channel->broken = true;
-	assert_false(work());
-	assert_false(work());
+	work();
+	work();
 	netvsp_get_info(nic, &info);
 	assert_int_equal(info.n_protocol_errors, 1);
 	assert_false(channel->ops->arm(channel->device, channel));

@@ -70,9 +70,15 @@ static void make_target(void)
 {
 	if (target.vsp)
 		rig_free(&target);
-	target = (struct net_rig){.mtu_bytes = source.mtu_bytes, .recv_bytes = source.recv_bytes};
+	target = (struct net_rig){
+		.mtu_bytes = source.mtu_bytes,
+		.recv_bytes = source.recv_bytes,
+		.n_queues = source.n_queues,
+	};
 	rig_new(&target, target_caps);
-	net_vsp_close(target.vsp);
+	net_queue_close(target.vsp->queues);
+	for (unsigned i = 0; i < source.channel->n_subs; i++)
+		target.channel->subs[i]->is_open = source.channel->subs[i]->is_open;
 	memcpy(target.recv, source.recv, source.recv_bytes);
 	memcpy(target.send, source.send, RIG_SEND_BYTES);
 	memcpy(target.channel->memory, source.channel->memory, NET_DOUBLE_MEMORY_BYTES);
@@ -81,15 +87,23 @@ static void make_target(void)
 	target.next_request = source.next_request;
 }
 
+static struct vmbus_channel *channel_of(unsigned queue)
+{
+	return queue ? target.channel->subs[queue - 1] : target.channel;
+}
+
 static int restore_bytes(const void *bytes, size_t size_bytes, bool open)
 {
+	struct vmbus_channel *channels[NET_MAX_QUEUES] = {NULL};
 	uint8_t *exact = calloc(1, size_bytes ? size_bytes : 1);
 	struct reader in;
 	int r;
 
 	memcpy(exact, bytes, size_bytes);
 	in = reader_make(exact, size_bytes);
-	r = net_vsp_restore(target.vsp, &in, open ? target.channel : NULL);
+	for (unsigned i = 0; open && i < target.n_queues; i++)
+		channels[i] = i == 0 || target.channel->subs[i - 1]->is_open ? channel_of(i) : NULL;
+	r = net_vsp_restore(target.vsp, &in, channels);
 	if (r == 0 && !reader_done(&in))
 		r = -E2BIG;
 	free(exact);
@@ -135,10 +149,10 @@ static void assert_traffic(struct net_rig *rig)
 static void a_closed_nic(void **state)
 {
 	(void)state;
-	net_vsp_close(source.vsp);
+	net_queue_close(source.vsp->queues);
 	move();
 	assert_same_again();
-	net_vsp_open(target.vsp, target.channel);
+	net_queue_open(target.vsp->queues, target.channel);
 	rig_up(&target);
 	assert_traffic(&target);
 }
@@ -179,14 +193,14 @@ static void settings_move_along(void **state)
 	rig_set(&source, OID_TCP_OFFLOAD_PARAMETERS, &params, sizeof(params));
 	source.vsp->rndis.link_up = false; /* not yet told */
 	source.vsp->rndis.mac[5] = 0x77;
-	source.vsp->stats.rx_dropped = 99;
+	source.vsp->queues[0].stats.rx.dropped = 99;
 	move();
 	assert_same_again();
 	assert_int_equal(target.vsp->rndis.packet_filter, NDIS_PACKET_TYPE_PROMISCUOUS);
 	assert_int_equal(target.vsp->rndis.offload.tcp4, NET_OFFLOAD_TX);
 	assert_false(target.vsp->rndis.offload.lso6);
 	assert_int_equal(target.vsp->rndis.mac[5], 0x77);
-	assert_int_equal(target.vsp->stats.rx_dropped, 99);
+	assert_int_equal(rig_stats(&target).rx.dropped, 99);
 	assert_int_equal(target.vsp->guest_caps, NVSP_NDIS_CAP_8021Q);
 	rig_work(&target);
 	rig_expect_transfer(&target, NVSP_CHANNEL_CONTROL, &packet);
@@ -214,7 +228,7 @@ static void the_guests_sections_stay_the_guests(void **state)
 	/* It completes on the new host what it was given on the old one. */
 	for (unsigned i = 0; i < ARRAY_LEN(held); i++)
 		rig_complete(&target, &held[i]);
-	assert_int_equal(target.vsp->stats.n_protocol_errors, 0);
+	assert_int_equal(rig_stats(&target).n_protocol_errors, 0);
 	assert_traffic(&target);
 }
 
@@ -408,8 +422,8 @@ static void a_broken_channel_stays_broken(void **state)
 	source.channel->broken = true;
 	rig_work(&source);
 	move();
-	assert_true(target.vsp->broken);
-	assert_false(net_vsp_work(target.vsp));
+	assert_true(target.vsp->queues[0].broken);
+	assert_false(net_queue_work(target.vsp->queues));
 }
 
 static void another_nic_is_refused(void **state)
@@ -425,7 +439,7 @@ static void another_nic_is_refused(void **state)
 	state_bytes.data[6] ^= 1;
 	/* The channel's state and ours must agree. */
 	assert_int_equal(restore_bytes(state_bytes.data, state_bytes.size_bytes, false), -EBADMSG);
-	net_vsp_close(source.vsp);
+	net_queue_close(source.vsp->queues);
 	save();
 	assert_int_equal(restore_bytes(state_bytes.data, state_bytes.size_bytes, true), -EBADMSG);
 }
@@ -461,7 +475,7 @@ static void make_busy(void)
 	rig_queue_ranges(&source, run, size_bytes);
 	rig_queue_ranges(&source, run, size_bytes);
 	eth_dummy_set_room(source.port, 1);
-	frame_make(&frame, &(struct frame_spec){.payload_bytes = 40000});
+	frame_make(&frame, &(struct frame_spec){.payload_bytes = 60000});
 	frame_make_partial(&frame, true);
 	hdr = (struct eth_hdr){.flags = ETH_HDR_NEEDS_CSUM,
 		.gso_type = ETH_GSO_TCPV4,
@@ -470,10 +484,10 @@ static void make_busy(void)
 		.csum_offset = 16};
 	rig_inject(&source, &hdr, frame.bytes, frame.size_bytes);
 	rig_work(&source);
-	assert_true(source.vsp->tx.busy);
+	assert_true(source.vsp->queues[0].tx.busy);
 	assert_true(source.vsp->rx.holding);
-	assert_true(source.vsp->rx.n_filled > 0);
-	assert_true(source.vsp->n_completions > 0);
+	assert_true(source.vsp->queues[0].rx.n_entries > 0);
+	assert_true(source.vsp->queues[0].n_completions > 0);
 	assert_true(source.vsp->recv.n_outstanding > 0);
 	save();
 }
@@ -513,7 +527,7 @@ static void changed_bytes_do_no_harm(void **state)
 				;
 			while (rig_at_port(&target, &hdr, &seen))
 				;
-			net_vsp_close(target.vsp);
+			net_queue_close(target.vsp->queues);
 		}
 	}
 }

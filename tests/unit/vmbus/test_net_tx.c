@@ -7,8 +7,8 @@ static void from_memory(void **state)
 	frame_make(&sent, &(struct frame_spec){.payload_bytes = 1460});
 	assert_int_equal(transmit(NULL, 0), NVSP_STATUS_SUCCESS);
 	assert_sent_as_is();
-	assert_int_equal(rig.vsp->stats.tx_frames, 1);
-	assert_int_equal(rig.vsp->stats.tx_bytes, 1514);
+	assert_int_equal(rig_stats(&rig).tx.frames, 1);
+	assert_int_equal(rig_stats(&rig).tx.bytes, 1514);
 	assert_int_equal(eth_dummy_n_flushes(rig.port), 1);
 }
 
@@ -97,7 +97,7 @@ static void more_than_promised_in_one_packet(void **state)
 	(void)state;
 	assert_int_equal(rig_transmit(&rig, run, size_bytes), NVSP_STATUS_INVALID_RNDIS_PKT);
 	assert_int_equal(eth_dummy_n_sent(rig.port), 8);
-	assert_int_equal(rig.vsp->stats.n_protocol_errors, 1);
+	assert_int_equal(rig_stats(&rig).n_protocol_errors, 1);
 }
 
 /* Padding behind a message counts in its length, behind the last it may be too short for a header.

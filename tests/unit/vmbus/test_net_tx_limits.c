@@ -25,13 +25,13 @@ static void a_full_port_holds_and_keeps_order(void **state)
 	}
 	assert_int_equal(eth_dummy_n_sent(rig.port), 3);
 	assert_int_equal(net_double_n_queued(rig.channel), 4); /* one is held */
-	assert_false(net_vsp_arm(rig.vsp));
+	assert_false(net_queue_arm(rig.vsp->queues));
 	for (unsigned i = 0; i < 3; i++)
 		rig_expect_completion(&rig, transactions[i], &packet);
 	rig_expect_nothing(&rig);
 
 	eth_dummy_set_room(rig.port, ETH_DUMMY_UNLIMITED);
-	assert_true(net_vsp_arm(rig.vsp));
+	assert_true(net_queue_arm(rig.vsp->queues));
 	rig_work(&rig);
 	for (unsigned i = 3; i < ARRAY_LEN(transactions); i++)
 		rig_expect_completion(&rig, transactions[i], &packet);
@@ -40,7 +40,7 @@ static void a_full_port_holds_and_keeps_order(void **state)
 		assert_sent_as_is();
 	}
 	assert_nothing_at_port();
-	assert_int_equal(rig.vsp->stats.tx_dropped, 0);
+	assert_int_equal(rig_stats(&rig).tx.dropped, 0);
 }
 
 /* A port that died, say: the guest is not kept waiting for it. */
@@ -54,7 +54,7 @@ static void what_the_port_refuses_is_dropped(void **state)
 	assert_int_equal(transmit(ppi, rig_ppi(ppi, RNDIS_PPI_CHECKSUM, checksum_wish(&spec))),
 		NVSP_STATUS_SUCCESS);
 	assert_nothing_at_port();
-	assert_int_equal(rig.vsp->stats.tx_dropped, 1);
+	assert_int_equal(rig_stats(&rig).tx.dropped, 1);
 	assert_int_equal(transmit(NULL, 0), NVSP_STATUS_SUCCESS);
 	assert_sent_as_is();
 }
@@ -68,7 +68,7 @@ static void without_a_link_frames_are_dropped(void **state)
 	frame_make(&sent, &(struct frame_spec){.payload_bytes = 100});
 	assert_int_equal(transmit(NULL, 0), NVSP_STATUS_SUCCESS);
 	assert_nothing_at_port();
-	assert_int_equal(rig.vsp->stats.tx_dropped, 1);
+	assert_int_equal(rig_stats(&rig).tx.dropped, 1);
 }
 
 static void no_completion_unless_wanted(void **state)
@@ -113,7 +113,7 @@ static void sections_out_of_range(void **state)
 
 		rig_expect_completion(&rig, rig_post(&rig, &nvsp, sizeof(nvsp), true), &packet);
 		assert_int_equal(load_le32(packet.payload + 4), NVSP_STATUS_INVALID_RNDIS_PKT);
-		assert_int_equal(rig.vsp->stats.n_protocol_errors, ++n);
+		assert_int_equal(rig_stats(&rig).n_protocol_errors, ++n);
 	}
 }
 
@@ -208,7 +208,7 @@ static void contradictory_rndis_packets(void **state)
 		assert_true(rig_at_port(&rig, &hdr, &seen));
 		assert_nothing_at_port();
 	}
-	assert_int_equal(rig.vsp->stats.n_protocol_errors, ARRAY_LEN(bad));
+	assert_int_equal(rig_stats(&rig).n_protocol_errors, ARRAY_LEN(bad));
 }
 
 static void truncated_runs(void **state)

@@ -43,7 +43,7 @@ static int setup_up(void **state)
 /* Every message refused from here on counts. */
 static uint64_t errors(void)
 {
-	return rig.vsp->stats.n_protocol_errors;
+	return rig_stats(&rig).n_protocol_errors;
 }
 
 /* The status word at `at` of the answer to a message. */
@@ -62,7 +62,7 @@ static void each_version_is_negotiated(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-		net_vsp_open(rig.vsp, rig.channel);
+		net_queue_open(rig.vsp->queues, rig.channel);
 		assert_int_equal(rig_init(&rig, versions[i], versions[i]), NVSP_STATUS_SUCCESS);
 		assert_int_equal(rig.vsp->version, versions[i]);
 	}
@@ -141,7 +141,7 @@ static void old_guests_get_old_objects(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		net_vsp_open(rig.vsp, rig.channel);
+		net_queue_open(rig.vsp->queues, rig.channel);
 		rig_init(&rig, cases[i].version, cases[i].version);
 		rig_ndis(&rig, cases[i].version);
 		rig_buffers(&rig);
@@ -261,7 +261,7 @@ static void packet_types_are_checked(void **state)
 	assert_int_equal(errors(), 3);
 }
 
-static void sub_channels_are_granted_none(void **state)
+static void one_queue_grants_no_sub_channel(void **state)
 {
 	const struct nvsp_subchannel_request request = {NVSP_SUBCHANNEL, 1, 7};
 	const struct nvsp_subchannel_request other_op = {NVSP_SUBCHANNEL, 2, 7};
@@ -355,11 +355,11 @@ static void detach_and_attach_again(void **state)
 	assert_int_equal(rig.answer_bytes, 0);
 	rig_post(&rig, &recv, sizeof(recv), false);
 	rig_post(&rig, &send, sizeof(send), false);
-	net_vsp_close(rig.vsp);
+	net_queue_close(rig.vsp->queues);
 	net_vsp_gpadl_gone(rig.vsp, RIG_RECV_GPADL);
-	assert_false(net_vsp_work(rig.vsp));
-	assert_false(net_vsp_arm(rig.vsp));
-	net_vsp_open(rig.vsp, rig.channel);
+	assert_false(net_queue_work(rig.vsp->queues));
+	assert_false(net_queue_arm(rig.vsp->queues));
+	net_queue_open(rig.vsp->queues, rig.channel);
 	rig_up(&rig);
 	assert_int_equal(errors(), 0);
 }
@@ -475,15 +475,15 @@ static void a_broken_channel_is_dead_until_it_opens_again(void **state)
 	(void)state;
 	rig.channel->broken = true;
 	rig_work(&rig);
-	assert_true(rig.vsp->broken);
+	assert_true(rig.vsp->queues[0].broken);
 	assert_int_equal(errors(), 1);
 	rig_work(&rig);
-	assert_false(net_vsp_arm(rig.vsp));
+	assert_false(net_queue_arm(rig.vsp->queues));
 	assert_int_equal(errors(), 1);
 	rig.channel->broken = false;
 	rig_work(&rig);
-	assert_true(rig.vsp->broken);
-	net_vsp_open(rig.vsp, rig.channel);
+	assert_true(rig.vsp->queues[0].broken);
+	net_queue_open(rig.vsp->queues, rig.channel);
 	rig_up(&rig);
 }
 
@@ -515,7 +515,7 @@ int main(void)
 		TEST(setup_negotiated, truncated_messages_are_refused),
 		TEST(setup_negotiated, unknown_messages_are_refused),
 		TEST(setup_negotiated, packet_types_are_checked),
-		TEST(setup_negotiated, sub_channels_are_granted_none),
+		TEST(setup_negotiated, one_queue_grants_no_sub_channel),
 		TEST(setup_negotiated, the_data_path_stays_synthetic),
 		TEST(setup_negotiated, buffers_are_lent_once),
 		TEST(setup_negotiated, a_receive_buffer_too_small_is_refused),
