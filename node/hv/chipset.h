@@ -17,6 +17,7 @@
 #define KEYBOARD_PULSE_INIT 0xfe /* pulse the line that resets the CPU */
 #define RTC_PORT            0x70
 #define RTC_N_PORTS         2
+#define RTC_IRQ             8
 #define RESET_PORT          0xcf9 /* between PCI's, which are wider */
 #define RESET_SYSTEM        0x02
 #define RESET_CPU           0x04 /* do it now */

@@ -48,6 +48,14 @@ struct vp {
 	uint32_t timer_remaining; /* of the local APIC's timer, while stopped; 0: not counting */
 };
 
+/* The clock's interrupts; see alarm.c. */
+struct alarm {
+	struct thread thread;
+	pthread_cond_t changed;
+	bool is_running, must_quit;
+	bool line;
+};
+
 struct partition {
 	/* Constant after partition_new(). */
 	const struct partition_ops *ops;
@@ -80,7 +88,9 @@ struct partition {
 	bool serial_irq;
 
 	pthread_mutex_t chipset_lock;
-	struct chipset chipset; /* under chipset_lock */
+	/* Under chipset_lock. */
+	struct chipset chipset;
+	struct alarm alarm;
 
 	struct doorbells doorbells; /* has its own lock */
 
@@ -108,9 +118,18 @@ int mem_set_slot(int vm_fd, const struct gpa_space *memory, size_t index, uint32
 /* dirty.c: give KVM a region that it did not have, logged when the others are. Memory_lock held. */
 int dirty_add_slot_locked(struct partition *partition, size_t index);
 
+/* alarm.c: _locked with chipset_lock held, after every change of the chipset. */
+int alarm_init(struct partition *partition);
+void alarm_fini(struct partition *partition);
+void alarm_start(struct partition *partition);
+void alarm_stop(struct partition *partition);
+void alarm_update_locked(struct partition *partition);
+int64_t alarm_utc_ns(void);
+
 /* ports.c */
 int ports_init(struct partition *partition);
 int ports_restore_serial(struct partition *partition, struct reader *in);
+int ports_restore_chipset(struct partition *partition, struct reader *in);
 
 /* vcpu.c: `vp` is zeroed memory; fini also after a failed init. */
 int vp_init(struct vp *vp, struct partition *partition, uint32_t index);

@@ -121,6 +121,8 @@ static int compose(struct partition *partition, const struct partition_config *c
 			partition, &partition->hv);
 	if (r == 0)
 		r = ports_init(partition);
+	if (r == 0)
+		r = alarm_init(partition);
 	for (unsigned i = 0; r == 0 && i < partition->n_vps; i++)
 		r = vp_start_thread(&partition->vps[i]);
 	return r;
@@ -174,6 +176,7 @@ int partition_new(const struct partition_config *config, struct partition **ret_
 	pthread_mutex_init(&partition->memory_lock, NULL);
 	pthread_mutex_init(&partition->serial_lock, NULL);
 	pthread_mutex_init(&partition->chipset_lock, NULL);
+	pthread_cond_init(&partition->alarm.changed, NULL);
 	chipset_init(&partition->chipset, PARTITION_VRAM_GPA, config->vram_bytes);
 	doorbells_init(&partition->doorbells);
 	partition->vps = calloc(config->n_vps, sizeof(*partition->vps));
@@ -193,12 +196,14 @@ void partition_free(struct partition *partition)
 		return;
 	for (unsigned i = 0; partition->vps && i < partition->n_vps; i++)
 		vp_fini(&partition->vps[i]);
+	alarm_fini(partition);
 	if (partition->dirty_maps)
 		(void)partition_dirty_stop(partition);
 	hv_free(partition->hv);
 	close_fd(partition->vm_fd);
 	mem_free(partition->memory);
 	doorbells_fini(&partition->doorbells);
+	pthread_cond_destroy(&partition->alarm.changed);
 	pthread_mutex_destroy(&partition->chipset_lock);
 	pthread_mutex_destroy(&partition->serial_lock);
 	pthread_mutex_destroy(&partition->memory_lock);

@@ -3,8 +3,6 @@
 
 #include "node/hv/internal.h"
 
-#include <time.h>
-
 static void serial_update_irq_locked(struct partition *partition)
 {
 	bool level = uart16550_irq(&partition->uart);
@@ -66,26 +64,32 @@ int ports_restore_serial(struct partition *partition, struct reader *in)
 	return r;
 }
 
-static int64_t utc_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void chipset_port_access(void *opaque, struct vp *vp _unused_, struct io_access *access)
 {
 	struct partition *partition = opaque;
 	enum chipset_event event;
 
 	pthread_mutex_lock(&partition->chipset_lock);
-	event = chipset_access(&partition->chipset, access, utc_ns());
+	event = chipset_access(&partition->chipset, access, alarm_utc_ns());
+	alarm_update_locked(partition);
 	pthread_mutex_unlock(&partition->chipset_lock);
 	if (event == CHIPSET_POWEROFF)
 		partition_end(partition, PARTITION_END_POWEROFF, "the guest powered off");
 	else if (event == CHIPSET_RESET)
 		partition_end(partition, PARTITION_END_RESET, "the guest asked for a reset");
+}
+
+/* After the interrupt controllers, as the serial port. */
+int ports_restore_chipset(struct partition *partition, struct reader *in)
+{
+	int r;
+
+	pthread_mutex_lock(&partition->chipset_lock);
+	r = chipset_restore(&partition->chipset, in);
+	if (r == 0)
+		alarm_update_locked(partition);
+	pthread_mutex_unlock(&partition->chipset_lock);
+	return r;
 }
 
 static struct kvm_regs *regs_to_change(struct vp *vp)

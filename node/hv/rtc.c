@@ -5,8 +5,11 @@
 
 enum {
 	RTC_SECONDS = 0x00,
+	RTC_SECONDS_ALARM = 0x01,
 	RTC_MINUTES = 0x02,
+	RTC_MINUTES_ALARM = 0x03,
 	RTC_HOURS = 0x04,
+	RTC_HOURS_ALARM = 0x05,
 	RTC_WEEKDAY = 0x06,
 	RTC_DAY = 0x07,
 	RTC_MONTH = 0x08,
@@ -23,10 +26,15 @@ enum {
 #define A_DEFAULT  0x26 /* 32 768 Hz */
 #define B_24_HOURS 0x02
 #define B_BINARY   0x04
+#define B_UPDATE   0x10 /* interrupts enabled */
+#define B_ALARM    0x20
 #define B_SET      0x80
-#define B_BITS     (B_SET | B_BINARY | B_24_HOURS | 0x09) /* interrupts cannot be enabled */
-#define D_VALID    0x80                                   /* the battery is good */
+#define B_BITS     (B_SET | B_ALARM | B_UPDATE | B_BINARY | B_24_HOURS | 0x09)
+#define C_IRQ      0x80
+#define C_CAUSES   (B_ALARM | B_UPDATE) /* flags stand where their enable bits do */
+#define D_VALID    0x80                 /* the battery is good */
 #define HOURS_PM   0x80
+#define ALARM_ANY  0xc0 /* an alarm byte from here on matches every value */
 
 #define NS_PER_SEC     1000000000
 #define UPDATE_NS      244000                  /* UIP is up so long before the time changes */
@@ -117,6 +125,54 @@ static bool is_time(uint8_t index)
 	}
 }
 
+static bool alarm_matches(const struct rtc *rtc, uint8_t alarm_index, uint8_t index)
+{
+	uint8_t alarm = rtc->bytes[alarm_index];
+
+	return (alarm & ALARM_ANY) == ALARM_ANY || alarm == rtc->bytes[index];
+}
+
+static bool has_cause(const struct rtc *rtc)
+{
+	return rtc->reg_c & rtc->reg_b & C_CAUSES;
+}
+
+static void update_irq(struct rtc *rtc)
+{
+	rtc->reg_c = (uint8_t)((rtc->reg_c & C_CAUSES) | (has_cause(rtc) ? C_IRQ : 0));
+}
+
+bool rtc_wants_ticks(const struct rtc *rtc)
+{
+	return rtc->reg_b & C_CAUSES && !(rtc->reg_b & B_SET);
+}
+
+void rtc_tick(struct rtc *rtc, int64_t now_ns)
+{
+	if (!rtc_wants_ticks(rtc))
+		return;
+	time_to_bytes(rtc, now_ns);
+	rtc->reg_c |= B_UPDATE;
+	if (alarm_matches(rtc, RTC_SECONDS_ALARM, RTC_SECONDS) &&
+		alarm_matches(rtc, RTC_MINUTES_ALARM, RTC_MINUTES) &&
+		alarm_matches(rtc, RTC_HOURS_ALARM, RTC_HOURS))
+		rtc->reg_c |= B_ALARM;
+	update_irq(rtc);
+}
+
+bool rtc_irq(const struct rtc *rtc)
+{
+	return rtc->reg_c & C_IRQ;
+}
+
+static uint8_t read_reg_c(struct rtc *rtc)
+{
+	uint8_t value = rtc->reg_c;
+
+	rtc->reg_c = 0;
+	return value;
+}
+
 static uint8_t read_reg_a(const struct rtc *rtc, int64_t now_ns)
 {
 	int64_t into_second_ns = now_ns - seconds(now_ns) * NS_PER_SEC;
@@ -135,7 +191,7 @@ uint8_t rtc_read(struct rtc *rtc, unsigned at, int64_t now_ns)
 	case RTC_B:
 		return rtc->reg_b;
 	case RTC_C:
-		return 0;
+		return read_reg_c(rtc);
 	case RTC_D:
 		return D_VALID;
 	default:
@@ -151,7 +207,9 @@ static void write_reg_b(struct rtc *rtc, uint8_t value, int64_t now_ns)
 
 	if (value & B_SET && !(old & B_SET))
 		time_to_bytes(rtc, now_ns);
-	rtc->reg_b = value & B_BITS;
+	/* SET stops the update interrupt for good. */
+	rtc->reg_b = value & B_BITS & (value & B_SET ? (uint8_t)~B_UPDATE : 0xff);
+	update_irq(rtc);
 	if (!(value & B_SET) && old & B_SET)
 		time_from_bytes(rtc, now_ns);
 }
@@ -194,6 +252,7 @@ void rtc_save(const struct rtc *rtc, struct buf *out)
 	buf_u8(out, rtc->index);
 	buf_u8(out, rtc->reg_a);
 	buf_u8(out, rtc->reg_b);
+	buf_u8(out, rtc->reg_c);
 	buf_le64(out, (uint64_t)rtc->offset_s);
 	buf_bytes(out, rtc->bytes, sizeof(rtc->bytes));
 }
@@ -203,10 +262,12 @@ int rtc_restore(struct rtc *rtc, struct reader *in)
 	rtc->index = reader_u8(in);
 	rtc->reg_a = reader_u8(in);
 	rtc->reg_b = reader_u8(in);
+	rtc->reg_c = reader_u8(in);
 	rtc->offset_s = (int64_t)reader_le64(in);
 	reader_bytes(in, rtc->bytes, sizeof(rtc->bytes));
 	if (!reader_ok(in) || rtc->index & ~INDEX_BITS || rtc->reg_a & A_UPDATING ||
-		rtc->reg_b & ~B_BITS || rtc->offset_s > OFFSET_LIMIT_S ||
+		rtc->reg_b & ~B_BITS || rtc->reg_c & ~(C_IRQ | C_CAUSES) ||
+		rtc_irq(rtc) != has_cause(rtc) || rtc->offset_s > OFFSET_LIMIT_S ||
 		rtc->offset_s < -OFFSET_LIMIT_S) {
 		rtc_init(rtc);
 		return -EBADMSG;

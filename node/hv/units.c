@@ -15,11 +15,16 @@ static int hv_unit_start(void *opaque)
 {
 	int r = lapic_timers_start(opaque);
 
-	return r < 0 ? r : tsc_start(opaque);
+	if (r == 0)
+		r = tsc_start(opaque);
+	if (r == 0)
+		alarm_start(opaque);
+	return r;
 }
 
 static int hv_unit_stop(void *opaque)
 {
+	alarm_stop(opaque);
 	return tsc_stop(opaque);
 }
 
@@ -50,7 +55,7 @@ static int hv_unit_restore(void *opaque, struct reader *in, uint32_t version)
 	if (r == 0)
 		r = ports_restore_serial(partition, in);
 	if (r == 0 && version >= VERSION_CHIPSET)
-		r = chipset_restore(&partition->chipset, in);
+		r = ports_restore_chipset(partition, in);
 	if (r == 0 && version >= VERSION_CHIPSET)
 		r = mem_restore(partition, in);
 	return r;

@@ -43,10 +43,14 @@ static void one_access(struct chipset *chipset, struct reader *in)
 	struct io_access access = {
 		.port = (uint16_t)(range->first + reader_u8(in) % range->n_ports)};
 
+	int64_t now_ns;
+
 	access.size_bytes = (uint8_t)(1U << reader_u8(in) % 3);
 	access.is_write = reader_u8(in) & 1;
 	access.value = reader_le32(in);
-	(void)chipset_access(chipset, &access, reader_le32(in) * 1000000000LL);
+	now_ns = reader_le32(in) * 1000000000LL;
+	(void)chipset_access(chipset, &access, now_ns);
+	rtc_tick(&chipset->rtc, now_ns + 1000000000);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)

@@ -37,12 +37,17 @@
 #define PARAMS_INITRD_BYTES 0x21c
 #define PARAMS_CMDLINE      0x228
 
-#define RTC_PORT     0x70
-#define RTC_NVRAM    0x40
-#define PM1_PORT     0x600
-#define PCI_ADDRESS  0xcf8
-#define PCI_DATA     0xcfc
-#define DISPLAY_BASE 0x80004010
+#define RTC_PORT             0x70
+#define RTC_NVRAM            0x40
+#define RTC_REG_B            0x0b
+#define RTC_REG_C            0x0c
+#define RTC_IRQ              8
+#define PM1_PORT             0x600
+#define RTC_24_HOURS         0x02
+#define RTC_UPDATE_INTERRUPT 0x10
+#define PCI_ADDRESS          0xcf8
+#define PCI_DATA             0xcfc
+#define DISPLAY_BASE         0x80004010
 
 struct frame {
 	uint64_t vector, error_code, rip, cs, rflags, rsp, ss;
@@ -447,15 +452,37 @@ static void program_count(void)
 	guest_enter_ring3(count_at_ring3);
 }
 
+static void route(unsigned irq, uint32_t vector)
+{
+	*reg32(IOAPIC_SELECT) = 0x10 + 2 * irq + 1;
+	*reg32(IOAPIC_DATA) = 0;
+	*reg32(IOAPIC_SELECT) = 0x10 + 2 * irq;
+	*reg32(IOAPIC_DATA) = vector;
+}
+
+/* Update interrupts of the clock, before and after a pause that the host makes. */
+static void program_clock(void)
+{
+	volatile uint64_t *interrupts = &n_interrupts[GUEST_RTC_VECTOR];
+
+	route(RTC_IRQ, GUEST_RTC_VECTOR);
+	out8(RTC_PORT, RTC_REG_B);
+	out8(RTC_PORT + 1, RTC_24_HOURS | RTC_UPDATE_INTERRUPT);
+	out8(RTC_PORT, RTC_REG_C);
+	for (uint64_t n = 1; n <= 2; n++) {
+		sleep_until(interrupts, n);
+		put("tick\n");
+		wait_for_go(n);
+		put_value("cause", in8(RTC_PORT + 1));
+	}
+}
+
 static void program_echo(void)
 {
 	volatile uint64_t *interrupts = &n_interrupts[GUEST_SERIAL_VECTOR];
 	uint8_t byte = 0;
 
-	*reg32(IOAPIC_SELECT) = 0x10 + 2 * SERIAL_IRQ + 1;
-	*reg32(IOAPIC_DATA) = 0;
-	*reg32(IOAPIC_SELECT) = 0x10 + 2 * SERIAL_IRQ;
-	*reg32(IOAPIC_DATA) = GUEST_SERIAL_VECTOR;
+	route(SERIAL_IRQ, GUEST_SERIAL_VECTOR);
 	out8(SERIAL_PORT + 1, 1); /* receive interrupt */
 	put("ready\n");
 	for (uint64_t n = 1; byte != 'q'; n++) {
@@ -546,6 +573,7 @@ static const struct {
 	{"boot", program_boot},
 	{"linux", program_linux},
 	{"chipset", program_chipset},
+	{"clock", program_clock},
 	{"memory", program_memory},
 	{"msr", program_msr},
 	{"signal", program_signal},

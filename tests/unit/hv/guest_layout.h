@@ -29,5 +29,6 @@
 #define GUEST_SINT          2
 #define GUEST_SINT_VECTOR   0x31
 #define GUEST_SERIAL_VECTOR 0x24
+#define GUEST_RTC_VECTOR    0x28
 
 #endif

@@ -170,6 +170,66 @@ static void nonsense_is_some_time(void **state _unused_)
 	assert_int_equal(cmos(&c, 0x7f, NOW_NS), 0x55);
 }
 
+static void tick(struct chipset *c, int64_t now_ns)
+{
+	rtc_tick(&c->rtc, now_ns);
+}
+
+static void updates_interrupt_each_second(void **state _unused_)
+{
+	struct chipset c = fresh(false);
+
+	assert_false(rtc_wants_ticks(&c.rtc));
+	tick(&c, NOW_NS);
+	assert_false(rtc_irq(&c.rtc));
+	set_cmos(&c, 0x0b, 0x12, NOW_NS);
+	assert_true(rtc_wants_ticks(&c.rtc));
+	assert_false(rtc_irq(&c.rtc));
+	tick(&c, NOW_NS);
+	assert_true(rtc_irq(&c.rtc));
+	assert_int_equal(cmos(&c, 0x0c, NOW_NS), 0x90);
+	assert_false(rtc_irq(&c.rtc));
+	assert_int_equal(cmos(&c, 0x0c, NOW_NS), 0);
+	/* The cause outlives the interrupt that was switched off, and brings it back. */
+	tick(&c, NOW_NS);
+	set_cmos(&c, 0x0b, 0x02, NOW_NS);
+	assert_false(rtc_irq(&c.rtc));
+	set_cmos(&c, 0x0b, 0x12, NOW_NS);
+	assert_true(rtc_irq(&c.rtc));
+	/* SET ends it. */
+	set_cmos(&c, 0x0b, 0x92, NOW_NS);
+	assert_false(rtc_irq(&c.rtc));
+	assert_false(rtc_wants_ticks(&c.rtc));
+	assert_int_equal(cmos(&c, 0x0b, NOW_NS), 0x82);
+}
+
+static void alarm_comes_at_its_time(void **state _unused_)
+{
+	struct chipset c = fresh(false);
+
+	set_cmos(&c, 0x01, 0x53, NOW_NS);
+	set_cmos(&c, 0x03, 0x41, NOW_NS);
+	set_cmos(&c, 0x05, 0x01, NOW_NS);
+	set_cmos(&c, 0x0b, 0x22, NOW_NS);
+	tick(&c, NOW_NS);
+	tick(&c, NOW_NS + NS_PER_SEC);
+	assert_false(rtc_irq(&c.rtc));
+	tick(&c, NOW_NS + 2 * NS_PER_SEC);
+	assert_true(rtc_irq(&c.rtc));
+	assert_int_equal(cmos(&c, 0x0c, NOW_NS), 0xb0);
+	tick(&c, NOW_NS + 3 * NS_PER_SEC);
+	assert_false(rtc_irq(&c.rtc));
+	/* Any minute, any hour. */
+	set_cmos(&c, 0x03, 0xff, NOW_NS);
+	set_cmos(&c, 0x05, 0xc0, NOW_NS);
+	tick(&c, NOW_NS + 62 * NS_PER_SEC);
+	assert_true(rtc_irq(&c.rtc));
+	assert_int_equal(cmos(&c, 0x0c, NOW_NS), 0xb0);
+	/* Periodic interrupts are not to be had. */
+	set_cmos(&c, 0x0b, 0x42, NOW_NS);
+	assert_int_equal(cmos(&c, 0x0b, NOW_NS), 0x02);
+}
+
 static uint32_t pci_read(struct chipset *c, uint32_t device, uint8_t reg)
 {
 	out(c, 0xcf8, 4, 0x80000000 | device << 11 | (reg & 0xfc), 0);
@@ -245,7 +305,7 @@ static struct chipset used(bool has_video)
 	out(&c, 0x602, 2, 0x0120, 0);
 	set_cmos(&c, 0x04, 0x13, NOW_NS);
 	set_cmos(&c, 0x40, 0x77, NOW_NS);
-	set_cmos(&c, 0x0b, 0x82, NOW_NS);
+	set_cmos(&c, 0x0b, 0xa2, NOW_NS);
 	if (has_video)
 		pci_write(&c, 8, 4, 0);
 	return c;
@@ -296,10 +356,13 @@ static void hostile_states_are_harmless(void **state _unused_)
 		{3, 0x20},            /* asleep */
 		{4, 0x80},            /* index beyond the bytes */
 		{5, 0xa6},            /* updating */
-		{6, 0x40},            /* an interrupt enabled */
-		{14, 0x7f},           /* a clock beyond all time */
-		{4 + 11 + 128, 1},    /* an address with reserved bits */
-		{4 + 11 + 128 + 4, 0} /* another vendor */
+		{6, 0x40},            /* periodic interrupts */
+		{7, 0x40},            /* and one that came */
+		{7, 0x80},            /* an interrupt without a cause */
+		{7, 0x20},            /* a cause without an interrupt */
+		{15, 0x7f},           /* a clock beyond all time */
+		{4 + 12 + 128, 1},    /* an address with reserved bits */
+		{4 + 12 + 128 + 4, 0} /* another vendor */
 	};
 	struct chipset c = used(true);
 	struct buf saved = {0};
@@ -335,6 +398,8 @@ int main(void)
 		cmocka_unit_test(update_is_announced),
 		cmocka_unit_test(clock_that_is_set_goes_on_from_there),
 		cmocka_unit_test(nonsense_is_some_time),
+		cmocka_unit_test(updates_interrupt_each_second),
+		cmocka_unit_test(alarm_comes_at_its_time),
 		cmocka_unit_test(pci_has_bridge_and_display),
 		cmocka_unit_test(base_address_can_be_sized),
 		cmocka_unit_test(state_survives),

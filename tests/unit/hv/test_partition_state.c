@@ -116,6 +116,21 @@ static void chipset_and_video_survive_a_move(void **state _unused_)
 	guest_free(run);
 }
 
+/* An interrupt that was raised and not yet settled comes with the guest, and the next one comes. */
+static void clock_ticks_on_after_a_move(void **state _unused_)
+{
+	struct guest_run *run = guest_load("clock", 1);
+
+	guest_start(run);
+	guest_wait_for(run, "tick\n");
+	run = guest_move(run);
+	guest_go(run, 2);
+	guest_start(run);
+	assert_int_equal(guest_wait_end(run), PARTITION_END_POWEROFF);
+	assert_int_equal(guest_value(run, "cause"), 0x90);
+	guest_free(run);
+}
+
 static void added_memory_survives_a_move(void **state _unused_)
 {
 	struct guest_run *run = guest_new_large(1);
@@ -294,7 +309,7 @@ static void states_of_version_1_are_taken(void **state _unused_)
 	struct buf saved = {0}, old = {0};
 	struct guest_run *source = stopped_guest(&saved);
 	struct guest_run *target = guest_new(2);
-	const size_t chipset_bytes = 4 + 11 + 128 + 8;
+	const size_t chipset_bytes = 4 + 12 + 128 + 8;
 	uint32_t size_bytes;
 	uint8_t *bytes = find_unit(&saved, "hv", &size_bytes);
 	size_t before = (size_t)(bytes - saved.data);
@@ -439,6 +454,7 @@ int main(void)
 		cmocka_unit_test(synic_survives_moves),
 		cmocka_unit_test(serial_input_survives_a_move),
 		cmocka_unit_test(chipset_and_video_survive_a_move),
+		cmocka_unit_test(clock_ticks_on_after_a_move),
 		cmocka_unit_test(added_memory_survives_a_move),
 		cmocka_unit_test(time_goes_on_after_a_move),
 		cmocka_unit_test(truncated_units_are_refused),
