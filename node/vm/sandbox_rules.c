@@ -69,6 +69,8 @@
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
 		CLONE_NEWPID | CLONE_NEWNET | CLONE_VFORK | CLONE_PARENT)
 
+#define SOCKET_TYPE_MASK (0xffffffff & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK))
+
 /* clang-format off */
 const struct sandbox_rule sandbox_rules[] = {
 	/* ---- descriptors that there are ---- */
@@ -90,6 +92,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	ALLOW(newfstatat,       BOTH, "fstat() of the C library; of paths there are none"),
 	ALLOW(statx,            BOTH, "what alignment a disk's file needs"),
 	ALLOW(close,            BOTH, "what is done with"),
+	ALLOW(dup3,             BOTH, "a viewer's socket in the place of the VNC library's"),
 	ALLOW_IF(fcntl,         BOTH, "how a descriptor was opened", IS(1, F_GETFL)),
 	ALLOW_IF(fcntl,         BOTH, "non-blocking sockets", IS(1, F_SETFL)),
 	ALLOW_IF(fcntl,         BOTH, "the event loop's pipe", IS(1, F_GETFD)),
@@ -102,6 +105,9 @@ const struct sandbox_rule sandbox_rules[] = {
 	ALLOW(sendmsg,          BOTH, "the control channel; migration streams"),
 	ALLOW(recvfrom,         BOTH, "recv(): viewers"),
 	ALLOW_IF(sendto,        BOTH, "send(): viewers; to no address but the peer's", IS_NULL(4)),
+	ALLOW_IF(socketpair,    BOTH, "what the VNC library is shown first; connected for good",
+		IS(0, AF_UNIX), {1, SOCKET_TYPE_MASK, SOCK_STREAM}),
+	DENY(socket,            BOTH, EACCES, "syslog() of libraries that have something to say"),
 	ALLOW(shutdown,         BOTH, "the end of a migration stream"),
 	ALLOW(getpeername,      BOTH, "viewers, for the log"),
 	ALLOW_OPTION(getsockopt, IPPROTO_TCP, TCP_INFO, "how a migration stream gets on"),
@@ -164,7 +170,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	ALLOW(rt_sigreturn,     BOTH, "the end of a handler"),
 	ALLOW(exit,             BOTH, "a thread ends"),
 	ALLOW(exit_group,       BOTH, "the process ends"),
-	ALLOW(uname,            SETUP, "the VNC library asks for the host's name"),
+	ALLOW(uname,            BOTH, "the VNC library asks for the host's name"),
 	ALLOW(getuid,           BOTH, "libgcrypt, behind the VNC library"),
 	ALLOW(geteuid,          BOTH, "the same"),
 	DENY(mlock,             BOTH, EPERM, "the same"),

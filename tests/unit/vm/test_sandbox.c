@@ -141,9 +141,9 @@ static const struct attempt attempts[] = {
 	{"fsopen", __NR_fsopen, {P("tmpfs"), 0}, SETTING_UP},
 	{"inotify_init1", __NR_inotify_init1, {0}, SETTING_UP},
 	/* sockets */
-	{"socket", __NR_socket, {AF_INET, SOCK_STREAM, 0}, SETTING_UP},
-	{"a local socket", __NR_socket, {AF_UNIX, SOCK_DGRAM, 0}, SETTING_UP},
-	{"a netlink socket", __NR_socket, {AF_NETLINK, SOCK_RAW, 0}, SETTING_UP},
+	{"socket", __NR_socket, {AF_INET, SOCK_STREAM, 0}, SETTING_UP, EACCES},
+	{"a local socket", __NR_socket, {AF_UNIX, SOCK_DGRAM, 0}, SETTING_UP, EACCES},
+	{"a netlink socket", __NR_socket, {AF_NETLINK, SOCK_RAW, 0}, SETTING_UP, EACCES},
 	{"socketpair", __NR_socketpair, {AF_UNIX, SOCK_DGRAM, 0, P(buffer)}, SETTING_UP},
 	{"connect", __NR_connect, {GIVEN_FD, P(&abstract), sizeof(abstract)}, SETTING_UP},
 	{"bind", __NR_bind, {GIVEN_FD, P(&abstract), sizeof(abstract)}, SETTING_UP},
