@@ -255,6 +255,12 @@ void vmproc_mute(struct vmproc *vp, void (*fn)(struct vmproc *vp, void *data), v
 void vmproc_unmute(struct vmproc *vp);
 /* Kill the process, remove the ports, forget it. */
 void vmproc_destroy(struct vmproc *vp);
+/* The process or its guest ended by itself: `state` and `reason` are published, whoever waits is
+ * told, and whoever is moving the VM decides first what becomes of it. */
+void vmproc_died(struct vmproc *vp, const char *state, const char *reason);
+/* vmproc_events.c: the channel's messages. */
+void vmproc_on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
+	int *fds, size_t n_fds, void *data);
 /* A new process for the same VM under the same ownership: the guest restarted itself. */
 void vmproc_restart(struct vmproc *vp);
 

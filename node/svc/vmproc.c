@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/svc.h"
 
-#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -197,7 +196,7 @@ void vmproc_destroy(struct vmproc *vp)
 }
 
 /* The process or its guest is gone: whoever is moving it decides first. */
-static void vm_died(struct vmproc *vp, const char *state, const char *reason)
+void vmproc_died(struct vmproc *vp, const char *state, const char *reason)
 {
 	void (*prepared)(struct vmproc *, int, const char *, void *) = vp->prepared;
 
@@ -231,7 +230,7 @@ static void on_process_exit(struct proc *proc _unused_, int wait_status, void *d
 
 	snprintf(reason, sizeof(reason), "its process %s",
 		proc_status_text(wait_status, text, sizeof(text)));
-	vm_died(vp, "Failed", reason);
+	vmproc_died(vp, "Failed", reason);
 }
 
 static void on_channel_close(struct chan *chan _unused_, int error, void *data)
@@ -241,87 +240,6 @@ static void on_channel_close(struct chan *chan _unused_, int error, void *data)
 	/* -EPIPE: the exit follows. A process that breaks the protocol is killed into one. */
 	if (error != -EPIPE && vp->proc)
 		proc_signal(vp->proc, SIGKILL);
-}
-
-/* ---- what the process says ---- */
-
-static void on_ignored(int error _unused_, const struct json *reply _unused_, int *fds _unused_,
-	size_t n_fds _unused_, void *data _unused_)
-{
-}
-
-static void on_serial(struct vmproc *vp, const char *data)
-{
-	struct api_call *call, *after;
-	struct buf bytes = {0};
-
-	if (base64_decode(data, &bytes) == 0)
-		console_append(&vp->console, bytes.data, bytes.size_bytes);
-	buf_fini(&bytes);
-	list_for_each_safe(call, after, &vp->console.waiters, link)
-		call->expired(call);
-}
-
-static void on_heartbeat(struct vmproc *vp, const char *state)
-{
-	if (strcmp(vp->heartbeat, state) == 0)
-		return;
-	snprintf(vp->heartbeat, sizeof(vp->heartbeat), "%s", state);
-	if (vp->state == VMPROC_RUNNING && !vp->out && !vp->quick)
-		vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
-}
-
-static void on_reset(struct vmproc *vp)
-{
-	if (vp->in || vp->quick) {
-		vm_died(vp, "Failed", "the guest restarted while it was being moved");
-	} else if (vp->out) {
-		/* The move cannot go on; when it is over here, the restart comes. */
-		vp->restart_wanted = true;
-		chan_call(vp->chan, "mig.cancel", NULL, NULL, 0, CALL_TIMEOUT_NS, on_ignored, NULL);
-	} else {
-		log_info("%s: the guest restarts", vp->name);
-		vmproc_restart(vp);
-	}
-}
-
-static void on_ended(struct vmproc *vp, const struct json *message)
-{
-	const char *how = json_get_string(message, "how", "error");
-	char reason[300];
-
-	if (strcmp(how, "poweroff") == 0) {
-		vm_died(vp, "Off", "the guest powered off");
-		return;
-	}
-	if (strcmp(how, "reset") == 0) {
-		on_reset(vp);
-		return;
-	}
-	snprintf(reason, sizeof(reason), "the guest ended by %s: %s", how,
-		json_get_string(message, "text", ""));
-	vm_died(vp, "Failed", reason);
-}
-
-static void on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
-	int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct vmproc *vp = data;
-
-	if (id)
-		chan_reply(chan, id, -EOPNOTSUPP, NULL, NULL, NULL, 0);
-	else if (strcmp(op, "serial") == 0)
-		on_serial(vp, json_get_string(message, "data", ""));
-	else if (strcmp(op, "vm.heartbeat") == 0)
-		on_heartbeat(vp, json_get_string(message, "state", ""));
-	else if (strcmp(op, "vm.ended") == 0)
-		on_ended(vp, message);
-	else if (strncmp(op, "mig.in.", 7) == 0 && vp->in)
-		mig_in_event(vp, op, message);
-	else if (strncmp(op, "mig.", 4) == 0 && vp->out)
-		mig_out_event(vp, op, message);
-	else if (strncmp(op, "save.", 5) == 0 && vp->quick)
-		quick_out_event(vp, op, message);
 }
 
 /* ---- preparing: ports one after the other, then the process, then its configuration ---- */
@@ -426,7 +344,7 @@ static int spawn(struct vmproc *vp)
 		.title = title,
 		.log_name = log_name,
 		.on_exit = on_process_exit,
-		.on_message = on_message,
+		.on_message = vmproc_on_message,
 		.on_close = on_channel_close,
 		.data = vp,
 	};

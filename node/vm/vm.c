@@ -57,7 +57,7 @@ static void on_slot_free(void *data, uint32_t vp_index, unsigned sint)
 struct vm_end {
 	struct vm *vm;
 	enum partition_end end;
-	char text[256];
+	char *text; /* of a crash: a page of the guest's log */
 };
 
 static void report_end(void *data)
@@ -75,6 +75,7 @@ static void report_end(void *data)
 	vm_serial_flush(vm);
 	json_set_string(message, "how", end_names[end->end]);
 	json_set_string(message, "text", end->text);
+	free(end->text);
 	chan_event(vm->chan, "vm.ended", message, NULL, 0);
 }
 
@@ -86,8 +87,8 @@ static void on_ended(void *data, enum partition_end how, const char *text)
 		abort(); /* nobody would ever learn that the guest ended */
 	end->vm = data;
 	end->end = how;
-	snprintf(end->text, sizeof(end->text), "%s", text ? text : "");
-	if (loop_wake(end->vm->loop, report_end, end) < 0)
+	end->text = strdup(text ? text : "");
+	if (!end->text || loop_wake(end->vm->loop, report_end, end) < 0)
 		abort();
 }
 

@@ -130,8 +130,6 @@ static int build_display(struct vm *vm)
 {
 	const struct synthvid_config config = {
 		.vram_bytes = (uint32_t)vm->spec.vram_bytes,
-		.ops = &display_video_ops,
-		.data = &vm->display,
 	};
 	int r = synthvid_new(vm->bus, &config, &vm->video);
 
