@@ -102,9 +102,11 @@ const struct sandbox_rule sandbox_rules[] = {
 
 	/* ---- sockets that there are ---- */
 	ALLOW(recvmsg,          BOTH, "the control channel, with descriptors; migration streams"),
-	ALLOW(sendmsg,          BOTH, "the control channel; migration streams"),
+	ALLOW_IF(sendmsg,       BOTH, "the control channel; migration streams",
+		IS_WITHOUT(2, MSG_FASTOPEN)),
 	ALLOW(recvfrom,         BOTH, "recv(): viewers"),
-	ALLOW_IF(sendto,        BOTH, "send(): viewers; to no address but the peer's", IS_NULL(4)),
+	ALLOW_IF(sendto,        BOTH, "send(): viewers; to no address but the peer's",
+		IS_WITHOUT(3, MSG_FASTOPEN), IS_NULL(4)),
 	ALLOW_IF(socketpair,    BOTH, "what the VNC library is shown first; connected for good",
 		IS(0, AF_UNIX), {1, SOCKET_TYPE_MASK, SOCK_STREAM}),
 	DENY(socket,            BOTH, EACCES, "syslog() of libraries that have something to say"),

@@ -113,6 +113,7 @@ struct attempt {
 static char buffer[65536];
 static struct iovec piece = {buffer, sizeof(buffer)};
 static const struct sockaddr_un abstract = {.sun_family = AF_UNIX, .sun_path = "\0viaduct"};
+static const struct msghdr empty_message;
 static char *const no_strings[] = {NULL};
 static struct sock_filter filter_code = BPF_STMT(BPF_RET | BPF_K, 0);
 static const struct sock_fprog filter_program = {.len = 1, .filter = &filter_code};
@@ -151,6 +152,8 @@ static const struct attempt attempts[] = {
 	{"accept4", __NR_accept4, {GIVEN_FD, 0, 0, 0}, SETTING_UP},
 	{"sendto somebody", __NR_sendto,
 		{GIVEN_FD, P(buffer), 1, 0, P(&abstract), sizeof(abstract)}, SETTING_UP},
+	{"connecting by sending", __NR_sendmsg, {GIVEN_FD, P(&empty_message), MSG_FASTOPEN},
+		SETTING_UP},
 	{"a filter for a socket", __NR_setsockopt,
 		{GIVEN_FD, SOL_SOCKET, SO_ATTACH_FILTER, P(&filter_program),
 			sizeof(filter_program)},
