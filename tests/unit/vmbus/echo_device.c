@@ -42,8 +42,17 @@ static void echo_gpadl_gone(void *device, struct vmbus_channel *channel _unused_
 
 	echo->last_gpadl_gone = gpadl_id;
 	if (echo->on_gpadl_gone)
-		echo->on_gpadl_gone(echo->on_gpadl_gone_data);
+		echo->on_gpadl_gone(echo->hook_data);
 	count(&echo->n_gpadl_gone);
+}
+
+static void offer_subchannels(struct echo_device *echo, struct vmbus_channel *channel)
+{
+	unsigned n = (unsigned)(echo->pending_id & 0xff);
+
+	if (echo->on_offer)
+		echo->on_offer(echo->hook_data);
+	__atomic_store_n(&echo->offer_error, vmbus_subchannels_offer(channel, n), __ATOMIC_SEQ_CST);
 }
 
 static bool complete(struct echo_device *echo, struct vmbus_channel *channel)
@@ -56,9 +65,7 @@ static bool complete(struct echo_device *echo, struct vmbus_channel *channel)
 		return false;
 	count(&echo->n_echoed);
 	if ((echo->pending_id & ~0xffULL) == ECHO_OFFER_SUBCHANNELS)
-		__atomic_store_n(&echo->offer_error,
-			vmbus_subchannels_offer(channel, (unsigned)(echo->pending_id & 0xff)),
-			__ATOMIC_SEQ_CST);
+		offer_subchannels(echo, channel);
 	return true;
 }
 

@@ -18,8 +18,10 @@ struct echo_device {
 	unsigned n_open, n_close, n_gpadl_gone, n_work, n_broken, n_taken, n_echoed;
 	int offer_error; /* what offering sub-channels returned last */
 	uint32_t last_gpadl_gone;
-	void (*on_gpadl_gone)(void *data); /* or NULL */
-	void *on_gpadl_gone_data;
+	/* Called by gpadl_gone(), and before sub-channels are offered; or NULL. */
+	void (*on_gpadl_gone)(void *data);
+	void (*on_offer)(void *data);
+	void *hook_data;
 	uint64_t flood_end; /* send packets numbered below this */
 	uint64_t flood_next;
 

@@ -4,6 +4,7 @@
  * the machine moves, the driver starts over.
  */
 #include "channel_rig.h"
+#include "vmbus/bus.h"
 
 #define N_SUBS   3
 #define DEVICES  (1 + N_SUBS)
@@ -333,6 +334,32 @@ static void test_move(void **state)
 		assert_int_equal(rig->echo[i].n_close, 1);
 }
 
+/* On the worker: go on only when the bus is being stopped and waits for it. */
+static void wait_for_the_stop(void *data)
+{
+	struct vmbus_channel *channel = data;
+
+	wait_until(__atomic_load_n(&channel->worker.held, __ATOMIC_ACQUIRE));
+}
+
+/* The worker asks when nobody can offer any more: what it asked for moves. */
+static void test_move_while_asking(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t id = ECHO_OFFER_SUBCHANNELS + N_SUBS;
+
+	rig->echo[0].on_offer = wait_for_the_stop;
+	rig->echo[0].hook_data = rig->echo[0].channel;
+	send(rig, 0, id);
+	wait_until(echo_count(&rig->echo[0].n_echoed));
+	move(rig);
+	take_offers(rig, 1, N_SUBS);
+	expect_echo(rig, 0, id);
+	open_channel(rig, 1);
+	send(rig, 1, 3);
+	expect_echo(rig, 1, 3);
+}
+
 /* Asked for at the source, offered at the destination. */
 static void test_move_after_asking(void **state)
 {
@@ -381,7 +408,7 @@ static void test_buffer_of_all_channels(void **state)
 
 	open_subs(rig);
 	rig->echo[0].on_gpadl_gone = expect_stillness;
-	rig->echo[0].on_gpadl_gone_data = rig;
+	rig->echo[0].hook_data = rig;
 	for (unsigned round = 1; round <= N_ROUNDS; round++) {
 		assert_int_equal(
 			fake_guest_make_gpadl(&rig->guest, rig->offers[0].relid, 99, &page, 1), 0);
@@ -446,6 +473,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_release_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_after_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_move_while_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move_after_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_buffer_of_all_channels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unload_and_reset, setup, teardown),
