@@ -8,7 +8,7 @@
 /* Guests give memory away in huge pages as long as they can. */
 #define BALLOON_STEP_PAGES 512U
 /* One request; what the guest needs urgently does not wait for long behind it. */
-#define BALLOON_MAX_PAGES   (128U * 1024)
+#define BALLOON_MAX_PAGES   (64U * 1024)
 #define HOT_ADD_MAX_BYTES   (8 * DYNMEM_HOT_ADD_BYTES)
 #define HOT_ADD_MAX_ALIGNED 7 /* log2 of MiB: 128 MiB */
 

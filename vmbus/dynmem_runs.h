@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-#define DYNMEM_MAX_RUNS (1U << 16)
+#define DYNMEM_MAX_RUNS (1U << 17)
 
 struct dynmem_run {
 	uint64_t first; /* page number */

@@ -16,22 +16,16 @@ viaduct_module(vmbus_ic_cores
     LINK base)
 
 foreach(name IN ITEMS core kvp text timesync vss)
-    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_ic_${name}.c)
-        viaduct_test(test_vmbus_ic_${name}
-            SOURCES test_ic_${name}.c ic_rig.c
-            LINK vmbus_ic_cores)
-    endif()
+    viaduct_test(test_vmbus_ic_${name}
+        SOURCES test_ic_${name}.c ic_rig.c
+        LINK vmbus_ic_cores)
 endforeach()
 
 foreach(name IN ITEMS core policy runs)
-    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_dynmem_${name}.c)
-        viaduct_test(test_vmbus_dynmem_${name} SOURCES test_dynmem_${name}.c LINK vmbus_ic_cores)
-    endif()
+    viaduct_test(test_vmbus_dynmem_${name} SOURCES test_dynmem_${name}.c LINK vmbus_ic_cores)
 endforeach()
 
 # On the real bus.
 foreach(name IN ITEMS dynmem_bus ic_bus)
-    if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c)
-        viaduct_test(test_vmbus_${name} SOURCES test_${name}.c ${bus_sources} LINK vmbus)
-    endif()
+    viaduct_test(test_vmbus_${name} SOURCES test_${name}.c ${bus_sources} LINK vmbus)
 endforeach()
