@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/hv/rtc.h"
 
-#include <time.h>
-
 enum {
 	RTC_SECONDS = 0x00,
 	RTC_SECONDS_ALARM = 0x01,
@@ -69,43 +67,74 @@ static int decode_hours(const struct rtc *rtc, uint8_t value)
 	return decode(rtc, value & ~HOURS_PM) % 12 + (value & HOURS_PM ? 12 : 0);
 }
 
-static int64_t seconds(int64_t now_ns)
+static int64_t floor_div(int64_t a, int64_t b)
 {
-	return now_ns / NS_PER_SEC - (now_ns % NS_PER_SEC < 0);
+	return a / b - (a % b < 0);
+}
+
+/* The Gregorian calendar, with years that begin in March: the leap day is their last. By hand,
+ * because the C library's functions look for the time zone's file when they are first called, and
+ * VPs run where there are no files. */
+#define DAYS_BEFORE_1970    719468 /* since 1 March of the year 0 */
+#define DAYS_IN_400_YEARS   146097
+#define SECONDS_IN_DAY      86400
+#define DAYS_TO_MONTH(from) ((153 * (from) + 2) / 5) /* months since March */
+
+static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
+{
+	int64_t era, of_era;
+
+	year += floor_div(month - 3, 12);
+	month -= 3 + floor_div(month - 3, 12) * 12;
+	era = floor_div(year, 400);
+	of_era = year - era * 400;
+	return era * DAYS_IN_400_YEARS + of_era * 365 + of_era / 4 - of_era / 100 +
+	       DAYS_TO_MONTH(month) + day - 1 - DAYS_BEFORE_1970;
+}
+
+static void date_from_days(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day)
+{
+	int64_t era = floor_div(days + DAYS_BEFORE_1970, DAYS_IN_400_YEARS);
+	int64_t of_era = days + DAYS_BEFORE_1970 - era * DAYS_IN_400_YEARS;
+	int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t of_year = of_era - (year * 365 + year / 4 - year / 100);
+	int64_t month = (5 * of_year + 2) / 153;
+
+	*ret_day = (unsigned)(of_year - DAYS_TO_MONTH(month) + 1);
+	*ret_month = (unsigned)(month < 10 ? month + 3 : month - 9);
+	*ret_year = era * 400 + year + (month >= 10);
 }
 
 static void time_to_bytes(struct rtc *rtc, int64_t now_ns)
 {
-	time_t now = (time_t)(seconds(now_ns) + rtc->offset_s);
-	struct tm tm = {0};
-	unsigned year;
+	int64_t now = floor_div(now_ns, NS_PER_SEC) + rtc->offset_s, year;
+	int64_t days = floor_div(now, SECONDS_IN_DAY);
+	unsigned of_day = (unsigned)(now - days * SECONDS_IN_DAY), month, day, year_shown;
 
-	(void)gmtime_r(&now, &tm);
-	year = (unsigned)(tm.tm_year + 1900) % 10000;
-	rtc->bytes[RTC_SECONDS] = encode(rtc, (unsigned)tm.tm_sec);
-	rtc->bytes[RTC_MINUTES] = encode(rtc, (unsigned)tm.tm_min);
-	rtc->bytes[RTC_HOURS] = encode_hours(rtc, (unsigned)tm.tm_hour);
-	rtc->bytes[RTC_WEEKDAY] = encode(rtc, (unsigned)tm.tm_wday + 1);
-	rtc->bytes[RTC_DAY] = encode(rtc, (unsigned)tm.tm_mday);
-	rtc->bytes[RTC_MONTH] = encode(rtc, (unsigned)tm.tm_mon + 1);
-	rtc->bytes[RTC_YEAR] = encode(rtc, year % 100);
-	rtc->bytes[RTC_CENTURY] = encode(rtc, year / 100);
+	date_from_days(days, &year, &month, &day);
+	year_shown = (unsigned)(year - floor_div(year, 10000) * 10000);
+	rtc->bytes[RTC_SECONDS] = encode(rtc, of_day % 60);
+	rtc->bytes[RTC_MINUTES] = encode(rtc, of_day / 60 % 60);
+	rtc->bytes[RTC_HOURS] = encode_hours(rtc, of_day / 3600);
+	rtc->bytes[RTC_WEEKDAY] =
+		encode(rtc, (unsigned)(days + 4 - floor_div(days + 4, 7) * 7) + 1);
+	rtc->bytes[RTC_DAY] = encode(rtc, day);
+	rtc->bytes[RTC_MONTH] = encode(rtc, month);
+	rtc->bytes[RTC_YEAR] = encode(rtc, year_shown % 100);
+	rtc->bytes[RTC_CENTURY] = encode(rtc, year_shown / 100);
 }
 
-/* What no calendar has is carried over, as timegm() does. */
+/* What no calendar has is carried over. */
 static void time_from_bytes(struct rtc *rtc, int64_t now_ns)
 {
-	struct tm tm = {
-		.tm_sec = decode(rtc, rtc->bytes[RTC_SECONDS]),
-		.tm_min = decode(rtc, rtc->bytes[RTC_MINUTES]),
-		.tm_hour = decode_hours(rtc, rtc->bytes[RTC_HOURS]),
-		.tm_mday = decode(rtc, rtc->bytes[RTC_DAY]),
-		.tm_mon = decode(rtc, rtc->bytes[RTC_MONTH]) - 1,
-		.tm_year = decode(rtc, rtc->bytes[RTC_CENTURY]) * 100 +
-			   decode(rtc, rtc->bytes[RTC_YEAR]) - 1900,
-	};
+	const uint8_t *bytes = rtc->bytes;
+	int64_t days =
+		days_from_date(decode(rtc, bytes[RTC_CENTURY]) * 100 + decode(rtc, bytes[RTC_YEAR]),
+			decode(rtc, bytes[RTC_MONTH]), decode(rtc, bytes[RTC_DAY]));
 
-	rtc->offset_s = (int64_t)timegm(&tm) - seconds(now_ns);
+	rtc->offset_s = days * SECONDS_IN_DAY + decode_hours(rtc, bytes[RTC_HOURS]) * 3600 +
+			decode(rtc, bytes[RTC_MINUTES]) * 60 + decode(rtc, bytes[RTC_SECONDS]) -
+			floor_div(now_ns, NS_PER_SEC);
 }
 
 static bool is_time(uint8_t index)
@@ -175,7 +204,7 @@ static uint8_t read_reg_c(struct rtc *rtc)
 
 static uint8_t read_reg_a(const struct rtc *rtc, int64_t now_ns)
 {
-	int64_t into_second_ns = now_ns - seconds(now_ns) * NS_PER_SEC;
+	int64_t into_second_ns = now_ns - floor_div(now_ns, NS_PER_SEC) * NS_PER_SEC;
 	bool updating = !(rtc->reg_b & B_SET) && into_second_ns >= NS_PER_SEC - UPDATE_NS;
 
 	return rtc->reg_a | (updating ? A_UPDATING : 0);

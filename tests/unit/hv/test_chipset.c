@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -113,6 +114,37 @@ static void clock_shows_the_time(void **state _unused_)
 	assert_int_equal(cmos(&c, 0x0d, NOW_NS), 0x80);
 	assert_int_equal(cmos(&c, 0x0c, NOW_NS), 0);
 	assert_int_equal(in(&c, 0x70, 1, NOW_NS), 0xff);
+}
+
+/* Every day of 400 years and more against the C library. */
+static void calendar_is_the_usual_one(void **state _unused_)
+{
+	struct chipset c = fresh(false);
+
+	set_cmos(&c, 0x0b, 0x06, 0);
+	for (int64_t day = -50000; day < 106000; day += 1) {
+		time_t now = day * 86400 + 86399;
+		struct tm tm;
+
+		assert_non_null(gmtime_r(&now, &tm));
+		check_time(&c,
+			(uint8_t[]){(uint8_t)((tm.tm_year + 1900) / 100),
+				(uint8_t)((tm.tm_year + 1900) % 100), (uint8_t)(tm.tm_mon + 1),
+				(uint8_t)tm.tm_mday, (uint8_t)(tm.tm_wday + 1), 23, 59, 59},
+			now * NS_PER_SEC);
+	}
+	/* What is set is what is shown, leap days too. */
+	for (unsigned month = 1; month <= 12; month++) {
+		set_cmos(&c, 0x0b, 0x86, NOW_NS);
+		set_cmos(&c, 0x08, (uint8_t)month, NOW_NS);
+		set_cmos(&c, 0x07, 28, NOW_NS);
+		set_cmos(&c, 0x09, 96, NOW_NS);
+		set_cmos(&c, 0x0b, 0x06, NOW_NS);
+		assert_int_equal(cmos(&c, 0x08, NOW_NS), month);
+		assert_int_equal(cmos(&c, 0x07, NOW_NS), 28);
+		assert_int_equal(cmos(&c, 0x09, NOW_NS), 96);
+		assert_int_equal(cmos(&c, 0x07, NOW_NS + 86400 * NS_PER_SEC), 29);
+	}
 }
 
 static void update_is_announced(void **state _unused_)
@@ -395,6 +427,7 @@ int main(void)
 		cmocka_unit_test(enabled_events_are_kept),
 		cmocka_unit_test(resets_reset),
 		cmocka_unit_test(clock_shows_the_time),
+		cmocka_unit_test(calendar_is_the_usual_one),
 		cmocka_unit_test(update_is_announced),
 		cmocka_unit_test(clock_that_is_set_goes_on_from_there),
 		cmocka_unit_test(nonsense_is_some_time),
