@@ -6,9 +6,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+/* Without O_TMPFILE, which not every file system has. */
+static int unnamed_file(int flags)
+{
+	char path[] = "/tmp/viaduct-disk-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC | flags);
+
+	(void)unlink(path);
+	return fd;
+}
+
 int rig_file(uint64_t size_bytes, int flags)
 {
-	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | flags, 0600);
+	int fd = unnamed_file(flags);
 
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, (off_t)size_bytes), 0);
@@ -27,7 +37,7 @@ struct disk *rig_open(struct disk_rig *rig, int fd)
 
 static bool has_flags(int flags)
 {
-	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | flags, 0600);
+	int fd = unnamed_file(flags);
 
 	close_fd(fd);
 	return fd >= 0;
