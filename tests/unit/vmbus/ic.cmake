@@ -21,8 +21,10 @@ foreach(name IN ITEMS core kvp text timesync vss)
         LINK vmbus_ic_cores)
 endforeach()
 
-foreach(name IN ITEMS core policy runs)
-    viaduct_test(test_vmbus_dynmem_${name} SOURCES test_dynmem_${name}.c LINK vmbus_ic_cores)
+foreach(name IN ITEMS core policy runs state)
+    viaduct_test(test_vmbus_dynmem_${name}
+        SOURCES test_dynmem_${name}.c dynmem_rig.c
+        LINK vmbus_ic_cores)
 endforeach()
 
 # On the real bus.
