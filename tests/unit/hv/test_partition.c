@@ -212,6 +212,14 @@ static void second_vp_starts(void **state _unused_)
 	guest_free(run);
 }
 
+static void there_may_be_64_vps(void **state _unused_)
+{
+	struct guest_run *run = run_to_end("cpuid", PARTITION_MAX_VPS, PARTITION_END_POWEROFF);
+
+	assert_int_equal(guest_value(run, "1.ebx") >> 16 & 0xff, PARTITION_MAX_VPS);
+	guest_free(run);
+}
+
 static void ends_say_how(void **state _unused_)
 {
 	struct guest_run *run = run_to_end("reset", 1, PARTITION_END_RESET);
@@ -396,6 +404,7 @@ int main(void)
 		cmocka_unit_test(messages_and_flags_arrive),
 		cmocka_unit_test(serial_input_interrupts),
 		cmocka_unit_test(second_vp_starts),
+		cmocka_unit_test(there_may_be_64_vps),
 		cmocka_unit_test(ends_say_how),
 		cmocka_unit_test(reference_time_stands_still_while_stopped),
 		cmocka_unit_test(starts_and_stops_many_times),
