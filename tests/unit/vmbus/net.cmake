@@ -17,9 +17,11 @@ foreach(name IN ITEMS bufs offload oid packet ppi queues rndis rsc rss rx segmen
 endforeach()
 
 # And on the real bus.
-viaduct_test(test_vmbus_net_bus
-    SOURCES test_net_bus.c fake_guest.c guest_ring.c net_frames.c
-    LINK vmbus)
+foreach(name IN ITEMS bus bus_queues)
+    viaduct_test(test_vmbus_net_${name}
+        SOURCES test_net_${name}.c net_bus_rig.c fake_guest.c guest_ring.c net_frames.c
+        LINK vmbus)
+endforeach()
 
 # Against the guest library's NIC.
 if(TARGET guest_pure)
