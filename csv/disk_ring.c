@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 
 #define N_BOUNCE_BUFFERS 8
+/* Threads the kernel may start for what would block, for each thread that submits. A guest decides
+ * how much does, and the process has other use for its threads. */
+#define MAX_KERNEL_WORKERS 16
 
 struct disk_ring {
 	struct disk_queue queue; /* first */
@@ -220,10 +223,12 @@ static int restrict_ring(struct io_uring *ring, int event_fd)
 		{.opcode = IORING_RESTRICTION_REGISTER_OP,
 			.register_op = IORING_REGISTER_FILES_UPDATE},
 	};
+	unsigned workers[] = {MAX_KERNEL_WORKERS, MAX_KERNEL_WORKERS}; /* bounded, unbounded */
 	int files[DISK_BACKEND_MAX_DISKS];
 	int r;
 
-	memset(files, 0xff, sizeof(files)); /* -1: an empty place */
+	(void)io_uring_register_iowq_max_workers(ring, workers); /* since 5.15 */
+	memset(files, 0xff, sizeof(files));                      /* -1: an empty place */
 	r = io_uring_register_files(ring, files, ARRAY_LEN(files));
 	if (r == 0)
 		r = io_uring_register_eventfd(ring, event_fd);
