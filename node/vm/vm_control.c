@@ -5,8 +5,8 @@
  *	vm.configure {name, vps, memory_bytes, min_memory_bytes, max_memory_bytes, vram_bytes,
  *	              cmdline, incoming, initrd: bool, nics: [{mac, mtu}]}
  *	             with descriptors kvm, three for each NIC, kernel (unless incoming), initrd
- *	disk.attach  {lun, kind, disk_id, serial, read_only} with the disk's file; once for each
- *disk vm.start, or vm.load / mig.in for state and then vm.start
+ *	disk.attach  {lun, kind, disk_id, serial, read_only} with the disk's file, for each disk
+ *	vm.start, or vm.load / mig.in for state and then vm.start
  *
  * The rest may come at any time; each says what it takes beside its handler. Events to the service:
  * serial {data}, vm.heartbeat {state}, vm.ended {how, text}, mig.*, save.progress.

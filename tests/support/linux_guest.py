@@ -265,11 +265,12 @@ class LinuxGuest:
         """A command after which the guest may not answer any more."""
         self.agent.post(command, 60 * SLOW)
 
-    def wait(self, command, seconds=20, what=None):
+    def wait(self, command, seconds=10, what=None):
         """Wait until a shell command in the guest succeeds; its output."""
         bound = int(seconds * SLOW)
-        return self.out(f"n=0; until out=$({command}); do n=$((n+1)); [ $n -lt {bound * 5} ] || "
-                        f"{{ echo '{what or 'this'} did not happen'; exit 1; }}; sleep 0.2; done; echo \"$out\"", seconds)
+        return self.out(f"end=$(($(date +%s) + {bound})); until out=$({command}); do [ $(date +%s) -lt $end ] || "
+                        f"{{ echo '{what or 'this'} did not happen within {bound} s'; exit 1; }}; sleep 0.2; done; "
+                        'echo "$out"', seconds + 10)
 
     def ended(self, seconds=20):
         """How the run of the guest ended: (how, text)."""
