@@ -86,10 +86,13 @@ static void say(uint16_t type, const uint8_t *bytes, size_t n)
 
 static int restore(struct reader *in, bool open)
 {
+	const struct dynmem_limits limits = core.limits;
 	int r;
 
+	/* The other side's owner has set the same limits. */
 	dynmem_core_fini(&core);
 	dynmem_core_init(&core, &config);
+	must(dynmem_core_set_limits(&core, &limits) == 0);
 	r = dynmem_core_restore_ranges(&core, in);
 	for (unsigned i = 0; r == 0 && i < core.n_hot_ranges; i++) {
 		if (core.hot_ranges[i].first != HOT_FIRST + hot_pages)

@@ -401,6 +401,21 @@ static void test_move(void **state)
 	assert_int_equal(info(rig).services[SHUTDOWN].n_protocol_errors, 0);
 }
 
+/* Whoever still waits is told. */
+static void test_freed(void **state)
+{
+	struct rig *rig = *state;
+
+	wait_until(info(rig).services[SHUTDOWN].connected);
+	assert_int_equal(ic_shutdown(rig->ic, IC_POWER_OFF, false, "", on_done, rig), 0);
+	fake_guest_stop(&rig->guest);
+	ic_free(rig->ic);
+	rig->ic = NULL;
+	assert_int_equal(rig->n_done, 1);
+	assert_int_equal(rig->error, -ECANCELED);
+	assert_int_equal(rig->heartbeat, IC_HEARTBEAT_NO_CONTACT);
+}
+
 static void test_broken_ring(void **state)
 {
 	struct rig *rig = *state;
@@ -426,6 +441,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kvp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vss, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_ring, setup, teardown),
 	};
 
