@@ -8,7 +8,7 @@ viaduct_module(vmbus_net_double
 target_include_directories(vmbus_net_double PUBLIC ${CMAKE_CURRENT_LIST_DIR})
 
 foreach(name IN ITEMS bufs offload oid packet ppi queues rndis rsc rss rx segment state state_queues tx
-        tx_limits vsp netvsp)
+        tx_limits vlan vsp netvsp)
     if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/test_net_${name}.c)
         viaduct_test(test_vmbus_net_${name}
             SOURCES test_net_${name}.c net_frames.c net_guest.c net_rig.c

@@ -107,7 +107,7 @@ static void the_offer_names_the_nic(void **state)
 
 static void strange_configurations_are_refused(void **state)
 {
-	struct netvsp_config bad[4];
+	struct netvsp_config bad[5];
 	struct netvsp *none;
 
 	(void)state;
@@ -117,6 +117,7 @@ static void strange_configurations_are_refused(void **state)
 	bad[1].mtu_bytes = 9001;
 	bad[2].mac[0] |= 1;
 	memset(bad[3].mac, 0, sizeof(bad[3].mac));
+	bad[4].n_channels = NETVSP_MAX_CHANNELS + 1;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(netvsp_new(bus(), &bad[i], &none), -EINVAL);
 }
@@ -137,6 +138,46 @@ static void info_follows_the_guest(void **state)
 	netvsp_get_info(nic, &info);
 	assert_int_equal(info.nvsp_version, 0);
 	work();
+}
+
+/* Sub-channels are added with the offer, and have no event source of their own. */
+static void sub_channels_are_added(void **state)
+{
+	struct netvsp_config made = config(6);
+
+	(void)state;
+	assert_int_equal(channel->n_subs, 0);
+	netvsp_free(nic);
+	made.n_channels = NETVSP_MAX_CHANNELS - 1;
+	assert_int_equal(netvsp_new(bus(), &made, &nic), 0);
+	assert_int_equal(channel->n_subs, NETVSP_MAX_CHANNELS - 2);
+	for (unsigned i = 0; i < channel->n_subs; i++) {
+		const struct vmbus_channel *sub = channel->subs[i];
+
+		assert_null(sub->ops->event_fd);
+		assert_int_equal(sub->ops->open(sub->device, channel->subs[i]), -EINVAL);
+	}
+	netvsp_get_info(nic, &info);
+	assert_int_equal(info.n_queues, NETVSP_MAX_CHANNELS - 1);
+	assert_memory_equal(info.mac, made.mac, ETH_ADDR_LEN);
+	assert_int_equal(info.mtu_bytes, 1500);
+}
+
+static void another_version_of_the_state_is_refused(void **state)
+{
+	struct buf saved = {0};
+	struct reader in;
+	size_t at;
+
+	(void)state;
+	assert_int_equal(unit_save_all(registry, &saved), 0);
+	/* {n u32, name length u8, name, version u32} */
+	at = 4 + 1 + saved.data[4];
+	assert_int_equal(load_le32(saved.data + at), NET_STATE_VERSION);
+	store_le32(saved.data + at, 1);
+	in = reader_make(saved.data, saved.size_bytes);
+	assert_int_equal(unit_restore_all(registry, &in, NULL), -EBADMSG);
+	buf_fini(&saved);
 }
 
 static void a_link_change_wakes_the_worker(void **state)
@@ -253,6 +294,8 @@ int main(void)
 		TEST(the_offer_names_the_nic),
 		TEST(strange_configurations_are_refused),
 		TEST(info_follows_the_guest),
+		TEST(sub_channels_are_added),
+		TEST(another_version_of_the_state_is_refused),
 		TEST(a_link_change_wakes_the_worker),
 		TEST(it_waits_on_the_port),
 		TEST(stopped_means_stopped),
