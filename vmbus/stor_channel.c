@@ -151,7 +151,7 @@ static void end_blocks(struct stor_channel *channel, struct stor_request *reques
 		vmbus_iov_mark_dirty(channel->channel, request->pieces, request->n_pieces);
 	if (result)
 		channel->stats.n_errors++;
-	else
+	else if (!request->is_orphan)
 		count_success(&channel->stats, request);
 	stor_request_end(request);
 	channel->n_under_way--;

@@ -46,6 +46,19 @@ static void make_controller(struct stor_rig *rig, unsigned n_channels)
 		0);
 }
 
+/* Every block begins in its own way. */
+static void fill(struct disk_dummy *disk, const struct disk_info *info, unsigned seed)
+{
+	static uint8_t bytes[4096 + UINT8_MAX];
+	uint64_t n_blocks = info->size_bytes / info->block_bytes;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 255);
+	for (uint64_t i = 0; i < n_blocks; i++)
+		memcpy(disk_dummy_bytes(disk) + i * info->block_bytes,
+			bytes + (i * seed + i / 256) % UINT8_MAX, info->block_bytes);
+}
+
 void rig_new(struct stor_rig *rig, unsigned n_channels)
 {
 	memset(rig, 0, sizeof(*rig));
@@ -54,10 +67,8 @@ void rig_new(struct stor_rig *rig, unsigned n_channels)
 	insist(disk_dummy_backend_new(&rig->backend) == 0);
 	insist(disk_dummy_new(rig->backend, &rig_disk_info, &rig->disk) == 0);
 	insist(disk_dummy_new(rig->backend, &rig_disc_info, &rig->disc) == 0);
-	for (size_t i = 0; i < rig_disk_info.size_bytes; i++)
-		disk_dummy_bytes(rig->disk)[i] = (uint8_t)(i / RIG_BLOCK + i);
-	for (size_t i = 0; i < rig_disc_info.size_bytes; i++)
-		disk_dummy_bytes(rig->disc)[i] = (uint8_t)(i / 2048 + 3 * i);
+	fill(rig->disk, &rig_disk_info, 1);
+	fill(rig->disc, &rig_disc_info, 3);
 	make_controller(rig, n_channels);
 }
 
