@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 
 	if (size_bytes < 1)
 		return 0;
-	rig_new(&rig, N_CHANNELS);
+	rig_new_blank(&rig, N_CHANNELS);
 	for (unsigned i = 0; i < N_CHANNELS; i++)
 		rig_channel(&rig, i)->is_open = data[0] >> i & 1;
 	put_header(&whole, size_bytes - 1);

@@ -158,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 	struct reader in = reader_make(data, size_bytes);
 	uint8_t start = reader_u8(&in);
 
-	rig_new(&rig, 1);
+	rig_new_blank(&rig, 1);
 	rig.bus->scattered = start & 2;
 	if (start & 1)
 		rig_initialise(&rig, VSTOR_VERSION_62);

@@ -35,8 +35,7 @@ struct stor_double *stor_double_new(void)
 {
 	struct stor_double *bus = must(calloc(1, sizeof(*bus)));
 
-	bus->memory = must(aligned_alloc(4096, STOR_DOUBLE_MEMORY_BYTES));
-	memset(bus->memory, 0, STOR_DOUBLE_MEMORY_BYTES);
+	bus->memory = must(calloc(1, STOR_DOUBLE_MEMORY_BYTES));
 	for (unsigned i = 0; i < STOR_DOUBLE_MAX_CHANNELS; i++) {
 		bus->channels[i].bus = bus;
 		list_init(&bus->channels[i].queued);

@@ -59,7 +59,7 @@ static void fill(struct disk_dummy *disk, const struct disk_info *info, unsigned
 			bytes + (i * seed + i / 256) % UINT8_MAX, info->block_bytes);
 }
 
-void rig_new(struct stor_rig *rig, unsigned n_channels)
+void rig_new_blank(struct stor_rig *rig, unsigned n_channels)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->next_id = 1;
@@ -67,9 +67,14 @@ void rig_new(struct stor_rig *rig, unsigned n_channels)
 	insist(disk_dummy_backend_new(&rig->backend) == 0);
 	insist(disk_dummy_new(rig->backend, &rig_disk_info, &rig->disk) == 0);
 	insist(disk_dummy_new(rig->backend, &rig_disc_info, &rig->disc) == 0);
+	make_controller(rig, n_channels);
+}
+
+void rig_new(struct stor_rig *rig, unsigned n_channels)
+{
+	rig_new_blank(rig, n_channels);
 	fill(rig->disk, &rig_disk_info, 1);
 	fill(rig->disc, &rig_disc_info, 3);
-	make_controller(rig, n_channels);
 }
 
 static void free_controller(struct stor_rig *rig)
