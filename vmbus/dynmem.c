@@ -86,15 +86,27 @@ static void on_gpadl_gone(
 {
 }
 
-/* Pages that stay with us for now cost memory, and nothing else. */
-static void release(struct dynmem *dynmem, const struct dynmem_run *runs, size_t n_runs)
+/* Returns -EINVAL when some of them are none of the guest's RAM. Pages that stay with us for
+ * another reason cost memory, and nothing else. */
+static int release(struct dynmem *dynmem, const struct dynmem_run *run)
+{
+	int r = dynmem->ops->release(
+		dynmem->data, gpa_from_pfn(run->first), run->n_pages * GPA_PAGE_SIZE);
+
+	if (r && r != -EINVAL)
+		log_debug("dynmem: pages were not released: %d", r);
+	return r == -EINVAL ? r : 0;
+}
+
+/* What the last message named. */
+static void release_all(struct dynmem *dynmem, size_t n_runs)
 {
 	for (size_t i = 0; i < n_runs; i++) {
-		int r = dynmem->ops->release(
-			dynmem->data, gpa_from_pfn(runs[i].first), runs[i].n_pages * GPA_PAGE_SIZE);
-
-		if (r)
-			log_debug("dynmem: pages were not released: %d", r);
+		if (release(dynmem, &dynmem->released[i]) == 0)
+			continue;
+		pthread_mutex_lock(&dynmem->lock);
+		dynmem_core_not_ram(&dynmem->core, &dynmem->released[i]);
+		pthread_mutex_unlock(&dynmem->lock);
 	}
 }
 
@@ -116,7 +128,7 @@ static bool receive_one(struct dynmem *dynmem)
 	dynmem->core.n_released = 0;
 	memcpy(dynmem->released, dynmem->core.released, n_released * sizeof(struct dynmem_run));
 	pthread_mutex_unlock(&dynmem->lock);
-	release(dynmem, dynmem->released, n_released);
+	release_all(dynmem, n_released);
 	return true;
 }
 
@@ -313,24 +325,6 @@ static int unit_save(void *opaque, struct buf *out)
 	return out->failed ? -ENOMEM : 0;
 }
 
-/* The same memory at the same places as on the other side. */
-static int make_again(struct dynmem *dynmem)
-{
-	const struct dynmem_core *core = &dynmem->core;
-
-	for (unsigned i = 0; i < core->n_hot_ranges; i++) {
-		const struct dynmem_hot_range *range = &core->hot_ranges[i];
-		gpa_t first;
-		int r = dynmem->ops->hot_add(dynmem->data, range->n_pages * GPA_PAGE_SIZE, &first);
-
-		if (r)
-			return r;
-		if (first.v != range->first * GPA_PAGE_SIZE)
-			return -EBADMSG;
-	}
-	return 0;
-}
-
 /* Nobody else is there yet, so ops may be called as they are. */
 static int unit_restore(void *opaque, struct reader *in, _unused_ uint32_t version)
 {
@@ -338,13 +332,11 @@ static int unit_restore(void *opaque, struct reader *in, _unused_ uint32_t versi
 	struct dynmem_core *core = &dynmem->core;
 	int r;
 
-	r = dynmem_core_restore_ranges(core, in);
-	if (r == 0)
-		r = make_again(dynmem);
-	if (r == 0)
-		r = dynmem_core_restore(core, in, vmbus_channel_is_open(dynmem->channel));
-	if (r == 0)
-		release(dynmem, core->ballooned.runs, core->ballooned.n_runs);
+	r = dynmem_core_restore(core, in, vmbus_channel_is_open(dynmem->channel));
+	for (size_t i = 0; r == 0 && i < core->ballooned.n_runs; i++) {
+		if (release(dynmem, &core->ballooned.runs[i]))
+			r = -EBADMSG;
+	}
 	return r;
 }
 

@@ -22,8 +22,8 @@
 struct dynmem;
 
 struct dynmem_ops {
-	/* Give these pages' memory back to the host; they read as zeroes afterwards. 0 or -errno.
-	 */
+	/* Give these pages' memory back to the host; they read as zeroes afterwards. -EINVAL: not
+	 * all of it is RAM, and the guest lied; otherwise 0 or -errno. */
 	int (*release)(void *data, gpa_t first, uint64_t size_bytes);
 	/* Make `size_bytes` (multiple of 128 MiB) more memory exist behind what was added before;
 	 * *ret_first says where. -ENOSPC: at the maximum. */
@@ -44,8 +44,9 @@ struct dynmem_config {
 
 int dynmem_new(struct vmbus *bus, const struct dynmem_config *config, struct dynmem **ret_dynmem);
 void dynmem_free(struct dynmem *dynmem);
-/* "dynmem": protocol, balloon, hot-added ranges. Ranges are hot-added again, through ops, when
- * restored. */
+/* "dynmem": protocol, balloon, hot-added ranges. After the partition's unit, which brings the added
+ * memory itself back: ops->hot_add is not called for it again. What is in the balloon is released
+ * again. */
 int dynmem_register_unit(struct dynmem *dynmem, struct unit_registry *registry);
 
 /* -EINVAL: out of order, or a maximum beyond what can be added to this VM. */

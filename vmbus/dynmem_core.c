@@ -54,6 +54,12 @@ void dynmem_core_close(struct dynmem_core *core)
 	core->phase = DYNMEM_CLOSED;
 }
 
+void dynmem_core_not_ram(struct dynmem_core *core, const struct dynmem_run *run)
+{
+	core->n_protocol_errors++;
+	(void)dynmem_runs_remove(&core->ballooned, run);
+}
+
 uint64_t dynmem_core_added_bytes(const struct dynmem_core *core)
 {
 	uint64_t n_pages = 0;

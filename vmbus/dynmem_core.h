@@ -121,13 +121,14 @@ uint64_t dynmem_core_wants_bytes(const struct dynmem_core *core, uint64_t now_ns
 void dynmem_core_made(struct dynmem_core *core, uint64_t now_ns, int error, uint64_t first_page,
 	uint64_t n_pages);
 
+/* What seemed to be RAM when the guest gave it is none: out of the balloon. */
+void dynmem_core_not_ram(struct dynmem_core *core, const struct dynmem_run *run);
+
 uint64_t dynmem_core_assigned_bytes(const struct dynmem_core *core);
 uint64_t dynmem_core_added_bytes(const struct dynmem_core *core);
 
-/* State. Restore is in two steps: the ranges, for which memory is to be made at the same places,
- * then the rest, checked against all RAM. -EBADMSG, -ENOMEM. */
+/* State; what was added before is RAM when it is restored. -EBADMSG, -ENOMEM. */
 void dynmem_core_save(const struct dynmem_core *core, struct buf *out);
-int dynmem_core_restore_ranges(struct dynmem_core *core, struct reader *in);
 int dynmem_core_restore(struct dynmem_core *core, struct reader *in, bool open);
 
 #endif

@@ -87,6 +87,77 @@ int dynmem_runs_add(struct dynmem_runs *runs, struct dynmem_run *added, size_t n
 	return 0;
 }
 
+static struct dynmem_run *find(struct dynmem_runs *runs, const struct dynmem_run *inside)
+{
+	size_t low = 0, high = runs->n_runs;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (end_of(&runs->runs[middle]) <= inside->first)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == runs->n_runs || runs->runs[low].first > inside->first ||
+		end_of(&runs->runs[low]) < end_of(inside))
+		return NULL;
+	return &runs->runs[low];
+}
+
+/* Room for one more run behind `run`. */
+static int split(struct dynmem_runs *runs, struct dynmem_run **run)
+{
+	size_t index = (size_t)(*run - runs->runs);
+
+	if (runs->n_runs == DYNMEM_MAX_RUNS)
+		return -ENOSPC;
+	if (runs->n_runs == runs->capacity) {
+		size_t capacity = runs->capacity + 16;
+		void *grown = realloc(runs->runs, capacity * sizeof(*runs->runs));
+
+		if (!grown)
+			return -ENOMEM;
+		runs->runs = grown;
+		runs->capacity = capacity;
+	}
+	memmove(&runs->runs[index + 1], &runs->runs[index],
+		(runs->n_runs - index) * sizeof(*runs->runs));
+	runs->n_runs++;
+	*run = &runs->runs[index];
+	return 0;
+}
+
+int dynmem_runs_remove(struct dynmem_runs *runs, const struct dynmem_run *removed)
+{
+	struct dynmem_run *run;
+	struct dynmem_run behind;
+	int r = 0;
+
+	if (!is_valid(removed))
+		return -ENOENT;
+	run = find(runs, removed);
+	if (!run)
+		return -ENOENT;
+	behind = (struct dynmem_run){end_of(removed), end_of(run) - end_of(removed)};
+	if (run->first < removed->first && behind.n_pages) {
+		r = split(runs, &run);
+		if (r)
+			return r;
+		run[1] = behind;
+		run->n_pages = removed->first - run->first;
+	} else if (run->first < removed->first) {
+		run->n_pages -= removed->n_pages;
+	} else if (behind.n_pages) {
+		*run = behind;
+	} else {
+		runs->n_runs--;
+		memmove(run, run + 1, (size_t)(runs->runs + runs->n_runs - run) * sizeof(*run));
+	}
+	runs->n_pages -= removed->n_pages;
+	return 0;
+}
+
 size_t dynmem_runs_take(struct dynmem_runs *runs, uint64_t max_pages, uint64_t max_run_pages,
 	struct dynmem_run *ret_taken, size_t max_taken)
 {

@@ -26,6 +26,8 @@ void dynmem_runs_fini(struct dynmem_runs *runs);
  * an empty one, or one beyond all page numbers; -EEXIST: a page is there already, or named twice;
  * -ENOSPC: too scattered; -ENOMEM. */
 int dynmem_runs_add(struct dynmem_runs *runs, struct dynmem_run *added, size_t n_added);
+/* Take just these pages out. -ENOENT: not all of them are there, and none is taken; -ENOSPC. */
+int dynmem_runs_remove(struct dynmem_runs *runs, const struct dynmem_run *removed);
 /* Take up to `max_pages` pages out, from the end, as up to `max_taken` runs of up to
  * `max_run_pages` each. Returns how many runs. */
 size_t dynmem_runs_take(struct dynmem_runs *runs, uint64_t max_pages, uint64_t max_run_pages,

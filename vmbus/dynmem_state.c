@@ -65,7 +65,7 @@ void dynmem_core_save(const struct dynmem_core *core, struct buf *out)
 	}
 }
 
-int dynmem_core_restore_ranges(struct dynmem_core *core, struct reader *in)
+static int restore_ranges(struct dynmem_core *core, struct reader *in)
 {
 	uint64_t start_bytes = reader_le64(in);
 	uint64_t n = read_up_to(in, DYNMEM_MAX_HOT_RANGES);
@@ -78,7 +78,8 @@ int dynmem_core_restore_ranges(struct dynmem_core *core, struct reader *in)
 		range->first = read_up_to(in, MAX_NUMBERED_PAGES - MAX_HOT_PAGES);
 		range->n_pages = read_up_to(in, MAX_HOT_PAGES);
 		range->n_accepted = 0;
-		if (!reader_ok(in) || range->n_pages == 0 || range->n_pages % HOT_ADD_PAGES)
+		if (!reader_ok(in) || range->n_pages == 0 || range->n_pages % HOT_ADD_PAGES ||
+			!core->config.is_ram(core->config.data, range->first, range->n_pages))
 			return -EBADMSG;
 	}
 	core->n_hot_ranges = (unsigned)n;
@@ -174,9 +175,11 @@ static int restore_balloon(struct dynmem_core *core, struct reader *in)
 
 int dynmem_core_restore(struct dynmem_core *core, struct reader *in, bool open)
 {
+	int r = restore_ranges(core, in);
 	uint8_t phase = reader_u8(in);
-	int r;
 
+	if (r)
+		return r;
 	if (!reader_ok(in) || phase > DYNMEM_REFUSED || (phase != DYNMEM_CLOSED) != open)
 		return -EBADMSG;
 	core->phase = phase;

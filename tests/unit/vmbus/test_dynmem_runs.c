@@ -88,6 +88,24 @@ static void test_refused(_unused_ void **state)
 	check();
 }
 
+static void test_remove(_unused_ void **state)
+{
+	const struct dynmem_run parts[] = {{12, 2}, {10, 1}, {19, 1}, {15, 4}, {11, 1}, {14, 1}};
+	const struct dynmem_run absent[] = {{9, 2}, {19, 2}, {5, 1}, {25, 1}, {0, 100}, {10, 0},
+		{UINT64_MAX, 1}, {1, UINT64_MAX}};
+
+	add(10, 10);
+	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+		assert_int_equal(dynmem_runs_remove(&runs, &absent[i]), -ENOENT);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		assert_int_equal(dynmem_runs_remove(&runs, &parts[i]), 0);
+		assert_int_equal(dynmem_runs_remove(&runs, &parts[i]), -ENOENT);
+		memset(bits + parts[i].first, 0, parts[i].n_pages);
+		check();
+	}
+	assert_int_equal(runs.n_runs, 0);
+}
+
 static void test_bounded(_unused_ void **state)
 {
 	struct dynmem_run *many = calloc(DYNMEM_MAX_RUNS, sizeof(*many));
@@ -172,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_merge, teardown),
 		cmocka_unit_test_teardown(test_refused, teardown),
+		cmocka_unit_test_teardown(test_remove, teardown),
 		cmocka_unit_test_teardown(test_bounded, teardown),
 		cmocka_unit_test_teardown(test_take, teardown),
 		cmocka_unit_test_teardown(test_against_bits, teardown),

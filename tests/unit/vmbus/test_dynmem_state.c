@@ -11,9 +11,7 @@ static int restore(const uint8_t *bytes, size_t size_bytes, bool open)
 
 	dynmem_core_fini(&dm_core);
 	dynmem_core_init(&dm_core, &dm_config);
-	r = dynmem_core_restore_ranges(&dm_core, &in);
-	if (r == 0)
-		r = dynmem_core_restore(&dm_core, &in, open);
+	r = dynmem_core_restore(&dm_core, &in, open);
 	return r == 0 && !reader_done(&in) ? -EBADMSG : r;
 }
 
