@@ -260,12 +260,12 @@ static void look(struct display *display, bool is_told)
 
 	if (!display->is_watched || !display->is_active)
 		return;
-	if (now_ns >= display->next_look_ns)
+	if (now_ns >= display->next_look_ns) {
+		display->next_look_ns = now_ns + (is_told ? LOOK_NS : LOOK_ALONE_NS);
 		take_all_rows(display);
+	}
 	if (!display->has_rows || now_ns < display->next_frame_ns)
 		return;
-	if (now_ns >= display->next_look_ns)
-		display->next_look_ns = now_ns + (is_told ? LOOK_NS : LOOK_ALONE_NS);
 	display->next_frame_ns = now_ns + FRAME_NS;
 	refresh(display);
 }

@@ -48,6 +48,7 @@ struct viewer {
 	uint64_t partial_ns;     /* since when half a message is there; 0: none is */
 	uint64_t partial_try_ns; /* when to look again */
 	uint32_t skip_bytes;     /* of the clipboard, to be read over */
+	bool missed_size;        /* the size changed before the viewer said that it minds */
 	uint32_t held[MAX_HELD_KEYS];
 	unsigned n_held;
 	bool holds_more; /* than are kept count of */
@@ -378,8 +379,12 @@ void vnc_server_set_picture(struct vnc_server *server, const struct vnc_picture 
 		(int)picture->height, BITS_PER_SAMPLE, 3, BYTES_PER_PIXEL);
 	set_format(server->screen);
 	for (unsigned i = 0; i < server->max_clients; i++) {
-		if (server->viewers[i].client)
-			server->screen->setTranslateFunction(server->viewers[i].client);
+		struct viewer *viewer = &server->viewers[i];
+
+		if (!viewer->client)
+			continue;
+		server->screen->setTranslateFunction(viewer->client);
+		viewer->missed_size |= !viewer->client->useNewFBSize;
 	}
 }
 
@@ -533,8 +538,13 @@ static void handle_message(struct viewer *viewer, uint8_t type)
 		return;
 	}
 	rfbProcessClientMessage(client);
-	if (is_normal && type == rfbSetEncodings)
-		forget_extensions(client);
+	if (!is_normal || type != rfbSetEncodings)
+		return;
+	forget_extensions(client);
+	if (viewer->missed_size && client->useNewFBSize) {
+		viewer->missed_size = false;
+		client->newFBSizePending = TRUE;
+	}
 }
 
 /* The library would wait for the rest of half a message. */

@@ -130,6 +130,29 @@ static void modes_change_under_viewers(_unused_ void **state)
 	assert_int_equal(viewer.width, 1366);
 }
 
+/* The size changes after the viewer was told one, and before it says that it can change. */
+static void a_mode_that_changes_in_the_handshake(_unused_ void **state)
+{
+	static const uint8_t none = 1;
+	int fd = vnc_viewer_init(&viewer);
+
+	assert_int_equal(display_add_client(display, fd), 0);
+	assert_true(vnc_viewer_offers(&viewer, none));
+	ui_guest_load_video(&rig, 800, 600);
+	ui_guest_expect_features(&rig, true);
+	vnc_viewer_send(&viewer, &none, 1);
+	vnc_viewer_begin(&viewer);
+	attach(&other);
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t width = i ? 640 : 1024;
+
+		ui_guest_set_mode(&rig, width, 480);
+		vnc_viewer_await_size(&other, width, 480);
+	}
+	vnc_viewer_set_up(&viewer);
+	vnc_viewer_await_size(&viewer, 640, 480);
+}
+
 static void keys_arrive(_unused_ void **state)
 {
 	load_video(640, 480);
@@ -402,6 +425,7 @@ int main(void)
 		TEST(only_changes_travel),
 		TEST(a_guest_that_tells_nothing),
 		TEST(modes_change_under_viewers),
+		TEST(a_mode_that_changes_in_the_handshake),
 		TEST(keys_arrive),
 		TEST(more_keys_than_fingers),
 		TEST(the_pointer_arrives),

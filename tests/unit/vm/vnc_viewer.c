@@ -103,7 +103,7 @@ static void send_pixel_format(struct vnc_viewer *viewer)
 	vnc_viewer_send(viewer, message, sizeof(message));
 }
 
-void vnc_viewer_initialise(struct vnc_viewer *viewer)
+void vnc_viewer_begin(struct vnc_viewer *viewer)
 {
 	static const uint8_t shared = 1;
 	uint8_t result[4], init[24];
@@ -118,6 +118,10 @@ void vnc_viewer_initialise(struct vnc_viewer *viewer)
 	assert_true(title_bytes < sizeof(viewer->title));
 	read_all(viewer, viewer->title, title_bytes);
 	viewer->title[title_bytes] = '\0';
+}
+
+void vnc_viewer_set_up(struct vnc_viewer *viewer)
+{
 	send_pixel_format(viewer);
 	send_encodings(viewer);
 }
@@ -128,7 +132,8 @@ void vnc_viewer_connect(struct vnc_viewer *viewer)
 
 	assert_true(vnc_viewer_offers(viewer, SECURITY_NONE));
 	vnc_viewer_send(viewer, &none, 1);
-	vnc_viewer_initialise(viewer);
+	vnc_viewer_begin(viewer);
+	vnc_viewer_set_up(viewer);
 }
 
 void vnc_viewer_request(struct vnc_viewer *viewer, bool incremental)

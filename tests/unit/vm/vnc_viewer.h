@@ -26,8 +26,10 @@ void vnc_viewer_fini(struct vnc_viewer *viewer);
 bool vnc_viewer_offers(struct vnc_viewer *viewer, uint8_t security_type);
 /* All of the handshake, without a password, and encodings and pixel format set. */
 void vnc_viewer_connect(struct vnc_viewer *viewer);
-/* What follows a security type that was accepted. */
-void vnc_viewer_initialise(struct vnc_viewer *viewer);
+/* The two parts that follow a security type that was accepted: up to the server's word on size and
+ * title; and the viewer's on pixels and encodings. */
+void vnc_viewer_begin(struct vnc_viewer *viewer);
+void vnc_viewer_set_up(struct vnc_viewer *viewer);
 
 void vnc_viewer_send(struct vnc_viewer *viewer, const void *message, size_t size_bytes);
 void vnc_viewer_request(struct vnc_viewer *viewer, bool incremental);
