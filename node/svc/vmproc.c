@@ -280,6 +280,7 @@ static struct json *configure_message(const struct vmproc *vp)
 
 		json_set_string(entry, "mac", json_get_string(nic, "mac", ""));
 		json_set_int(entry, "mtu", json_get_int(nic, "mtu", 1500));
+		json_set_bool(entry, "spoofing", json_get_bool(nic, "spoofing", false));
 		json_append(nics, entry);
 	}
 	json_set_string(message, "name", vp->name);

@@ -48,6 +48,7 @@
 struct vm_nic_spec {
 	uint8_t mac[ETH_ADDR_LEN];
 	uint32_t mtu_bytes;
+	bool spoofing; /* the guest may use other addresses */
 };
 
 struct vm_spec {

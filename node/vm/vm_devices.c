@@ -33,7 +33,9 @@ static int build_nic(struct vm *vm, unsigned index, const int fds[3])
 {
 	struct netvsp_config config = {
 		.index = index,
+		.n_channels = n_channels(vm),
 		.mtu_bytes = vm->spec.nics[index].mtu_bytes,
+		.allow_mac_change = vm->spec.nics[index].spoofing,
 		.link_up = true,
 		.eth = fabric_client_eth_ops(),
 	};

@@ -50,6 +50,7 @@ static int parse_nics(const struct json *nics, struct vm_spec *spec, char *error
 				"network adapter %zu: MTU %lld is not in 576..9000", i,
 				(long long)mtu);
 		spec->nics[i].mtu_bytes = (uint32_t)mtu;
+		spec->nics[i].spoofing = json_get_bool(nic, "spoofing", false);
 	}
 	spec->n_nics = (unsigned)n;
 	return 0;
