@@ -131,7 +131,8 @@ class Cluster:
 
 
 def _prepare_guest(suite, c):
-    guest = c.guest
+    """False: what follows would make no sense."""
+    guest, failed = c.guest, suite.counts["FAIL"]
     with suite("heartbeat reaches 'vm list', the guest's own words 'vm show'"):
         guest.out("modprobe hv_utils; modprobe hv_netvsc; modprobe hv_storvsc; modprobe sd_mod; modprobe hv_balloon")
         c.wait_vm(lambda vm: vm["heartbeat"] == "ok", 30, "the heartbeat")
@@ -144,6 +145,7 @@ def _prepare_guest(suite, c):
         guest.wait("[ -b /dev/sda ]", 20, "the disk")
         guest.out("/usr/sbin/mke2fs -q -t ext4 /dev/sda && modprobe ext4; mount -t ext4 /dev/sda /mnt", 60)
         guest.out(f"cat >/tmp/writer.sh <<'E'\n{WRITER}\nE\nsh /tmp/writer.sh >/dev/null 2>&1 </dev/null &")
+    return suite.counts["FAIL"] == failed
 
 
 def _twenty_moves(suite, c):
@@ -249,7 +251,8 @@ def cluster(suite):
     c = Cluster(suite)
     try:
         c.up()
-        _prepare_guest(suite, c)
+        if not _prepare_guest(suite, c):
+            return
         _twenty_moves(suite, c)
         _other_ways(suite, c)
         _at_the_machine(suite, c)
