@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define N_PAGES 2048
+#define N_PAGES 2048UL
 
 static struct dynmem_runs runs;
 static bool bits[N_PAGES];
@@ -46,8 +46,9 @@ static int add(uint64_t first, uint64_t n_pages)
 	struct dynmem_run run = {first, n_pages};
 	int r = dynmem_runs_add(&runs, &run, 1);
 
-	for (uint64_t i = first; r == 0 && i < first + n_pages; i++)
-		bits[i] = true;
+	assert_true(r || (n_pages <= N_PAGES && first <= N_PAGES - n_pages));
+	for (uint64_t i = 0; r == 0 && i < MIN(n_pages, N_PAGES); i++)
+		bits[(first + i) % N_PAGES] = true;
 	check();
 	return r;
 }
