@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define PREPARE_TIMEOUT_NS (15 * NS_PER_SEC)
+#define PREPARE_TIMEOUT_NS (40 * NS_PER_SEC)
 #define CONNECT_TIMEOUT_NS (3 * NS_PER_SEC)
 #define CONFIRM_LOOK_NS    (1 * NS_PER_SEC)
 #define CONFIRM_MAX_LOOKS  15

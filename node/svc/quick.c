@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PREPARE_TIMEOUT_NS (15 * NS_PER_SEC)
+#define PREPARE_TIMEOUT_NS (40 * NS_PER_SEC)
 #define SAVE_TIMEOUT_NS    (600 * NS_PER_SEC)
 #define LOAD_TIMEOUT_NS    (600 * NS_PER_SEC)
 #define CONFIRM_LOOK_NS    (1 * NS_PER_SEC)
