@@ -262,9 +262,9 @@ static int make_machine(
 	if (vps < 1 || vps > MAX_VPS)
 		return refuse(
 			error, error_size_bytes, "a VM has 1 to %d virtual processors", MAX_VPS);
-	if (vram < 0 || vram > 64 << 20 || vram & (vram - 1) || (vram && vram < 1 << 20))
+	if (vram < 0 || vram > 64 << 20 || vram & (vram - 1) || (vram && vram < 4 << 20))
 		return refuse(error, error_size_bytes,
-			"video memory is 0 or a power of two from 1 MiB to 64 MiB");
+			"video memory is 0 or a power of two from 4 MiB to 64 MiB");
 	if (strlen(json_get_string(m, "cmdline", "")) > MAX_CMDLINE_LEN)
 		return refuse(error, error_size_bytes,
 			"the kernel's command line is at most %d characters", MAX_CMDLINE_LEN);

@@ -78,9 +78,9 @@ static int parse_memory(
 			"are multiples of 2 MiB, in this order",
 			(long long)min, (long long)max, (long long)memory);
 	if (vram < 0 || vram > (int64_t)PARTITION_VRAM_MAX_BYTES || vram & (vram - 1) ||
-		(vram && vram < 1 << 20))
+		(vram && vram < 4 << 20))
 		return refuse(error, size_bytes,
-			"%lld bytes of video memory: 0 or a power of two from 1 MiB to 64 MiB is "
+			"%lld bytes of video memory: 0 or a power of two from 4 MiB to 64 MiB is "
 			"needed",
 			(long long)vram);
 	spec->memory_bytes = (uint64_t)memory;
