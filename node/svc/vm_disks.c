@@ -15,13 +15,28 @@
 
 #define CALL_TIMEOUT_NS (30 * NS_PER_SEC)
 
+#define GUEST_BLOCK_BYTES 512
+
+/* Can the file be read and written around the page cache in the guest's blocks? A kernel that does
+ * not say is taken at its word when the file is opened. */
+static bool is_fine_grained(const char *path)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, path, 0, STATX_DIOALIGN, &st) < 0 || !(st.stx_mask & STATX_DIOALIGN))
+		return true;
+	return st.stx_dio_offset_align > 0 && st.stx_dio_offset_align <= GUEST_BLOCK_BYTES;
+}
+
 /* Around the page cache: what one node wrote is what the next one reads. Not every file system can.
  */
 static int open_around_cache(const char *path, int flags)
 {
-	int fd = open(path, flags | O_DIRECT | O_CLOEXEC);
+	int fd = is_fine_grained(path) ? open(path, flags | O_DIRECT | O_CLOEXEC) : -1;
 
-	return fd < 0 && errno == EINVAL ? open(path, flags | O_CLOEXEC) : fd;
+	if (fd < 0)
+		fd = open(path, flags | O_CLOEXEC);
+	return fd;
 }
 
 int vm_disk_open(const struct json *disk, int *ret_fd, char *error, size_t error_size_bytes)
@@ -29,7 +44,9 @@ int vm_disk_open(const struct json *disk, int *ret_fd, char *error, size_t error
 	const char *path = json_get_string(disk, "path", "");
 	bool is_dvd = strcmp(json_get_string(disk, "kind", "disk"), "dvd") == 0;
 	bool read_only = is_dvd || json_get_bool(disk, "read_only", false);
-	_cleanup_close_ int fd = open_around_cache(path, read_only ? O_RDONLY : O_RDWR);
+	int flags = read_only ? O_RDONLY : O_RDWR;
+	_cleanup_close_ int fd =
+		is_dvd ? open(path, flags | O_CLOEXEC) : open_around_cache(path, flags);
 	struct stat st;
 	int r;
 

@@ -33,7 +33,7 @@ static int open_disk(
 {
 	struct disk_config config = {
 		.read_only = kind == STORVSP_DVD || json_get_bool(q->message, "read_only", false),
-		.block_bytes = kind == STORVSP_DVD ? 2048 : 0,
+		.block_bytes = kind == STORVSP_DVD ? 2048 : 512,
 	};
 	const char *serial = json_get_string(q->message, "serial", "");
 	const char *why = NULL;
