@@ -173,6 +173,8 @@ static const struct command_row command_table[] = {
 		NO_PARAMETERS, scsi_get_event_status},
 	{SCSI_READ_DISC_INFORMATION, ANY_ACTION, 10, SCSI_DATA_IN, ON_DVD, NEEDS_MEDIUM,
 		NO_PARAMETERS, scsi_read_disc_information},
+	{SCSI_READ_TRACK_INFORMATION, ANY_ACTION, 10, SCSI_DATA_IN, ON_DVD, NEEDS_MEDIUM,
+		NO_PARAMETERS, scsi_read_track_information},
 	{SCSI_MECHANISM_STATUS, ANY_ACTION, 12, SCSI_DATA_IN, ON_DVD, 0, NO_PARAMETERS,
 		scsi_mechanism_status},
 };

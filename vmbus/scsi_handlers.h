@@ -40,6 +40,7 @@ scsi_handler scsi_read_toc;
 scsi_handler scsi_get_configuration;
 scsi_handler scsi_get_event_status;
 scsi_handler scsi_read_disc_information;
+scsi_handler scsi_read_track_information;
 scsi_handler scsi_mechanism_status;
 
 /* The limits that VPD page B0 names. */

@@ -278,6 +278,32 @@ uint32_t scsi_read_disc_information(_unused_ struct scsi_unit *unit,
 	return scsi_answer(result, SIZE, load_be16(command->cdb + 7));
 }
 
+/* By block, by track or by session: it is always the one track. */
+uint32_t scsi_read_track_information(
+	struct scsi_unit *unit, const struct scsi_command *command, struct scsi_result *result)
+{
+	enum {
+		BY_BLOCK = 0,
+		BY_SESSION = 2,
+		DATA_TRACK_MODE = 0x04, /* recorded uninterrupted, copying forbidden */
+		DATA_MODE_1 = 0x01,
+		SIZE = 36,
+	};
+	uint8_t kind = command->cdb[1] & 3;
+	uint32_t number = load_be32(command->cdb + 2);
+	uint8_t *answer = result->answer;
+
+	if (kind > BY_SESSION || (kind == BY_BLOCK ? number >= scsi_n_blocks(unit) : number != 1))
+		return SCSI_INVALID_FIELD_IN_CDB;
+	store_be16(answer, SIZE - 2);
+	answer[2] = 1; /* track */
+	answer[3] = 1; /* session */
+	answer[5] = DATA_TRACK_MODE;
+	answer[6] = DATA_MODE_1;
+	store_be32(answer + 24, (uint32_t)scsi_n_blocks(unit));
+	return scsi_answer(result, SIZE, load_be16(command->cdb + 7));
+}
+
 uint32_t scsi_mechanism_status(
 	struct scsi_unit *unit, const struct scsi_command *command, struct scsi_result *result)
 {

@@ -190,6 +190,19 @@ static void the_disc_is_described(void **state)
 	assert_int_equal(rig.result.answer[2], 0x0e);
 	assert_int_equal(
 		unit_do(&rig, CDB(0x51, 1, 0, 0, 0, 0, 0, 0, 34)), SCSI_INVALID_FIELD_IN_CDB);
+	/* Its one track: by block, by number, by session, and no other. */
+	assert_int_equal(unit_do(&rig, CDB(0x52, 0, 0, 0, 0, 0, 0, 0, 36)), 0);
+	assert_int_equal(load_be16(rig.result.answer), 34);
+	assert_int_equal(rig.result.answer[2], 1);
+	assert_int_equal(load_be32(rig.result.answer + 24), rig.unit.info.size_bytes / 2048);
+	assert_int_equal(unit_do(&rig, CDB(0x52, 1, 0, 0, 0, 1, 0, 0, 36)), 0);
+	assert_int_equal(unit_do(&rig, CDB(0x52, 2, 0, 0, 0, 1, 0, 0, 36)), 0);
+	assert_int_equal(
+		unit_do(&rig, CDB(0x52, 1, 0, 0, 0, 2, 0, 0, 36)), SCSI_INVALID_FIELD_IN_CDB);
+	assert_int_equal(
+		unit_do(&rig, CDB(0x52, 3, 0, 0, 0, 1, 0, 0, 36)), SCSI_INVALID_FIELD_IN_CDB);
+	assert_int_equal(unit_do(&rig, CDB(0x52, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 36)),
+		SCSI_INVALID_FIELD_IN_CDB);
 }
 
 static unsigned count_features(void)
