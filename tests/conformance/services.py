@@ -36,17 +36,15 @@ def _items(suite, guest):
         items = info(guest)["guest"]
         check(items["OSBuildNumber"] == guest.out("uname -r"), f"it says {items}")
         p.detail = ", ".join(f"{k}={v}" for k, v in sorted(items.items()) if k.startswith("OS") and v)
-    with suite("its addresses are known") as p:
+    with suite("its addresses are known, and what it publishes") as p:
         guest.wait("[ -e /sys/class/net/eth0 ]", what="the network adapter")
-        guest.out(f"ip link set eth0 up; ip addr add {ADDRESS}/24 dev eth0")
-        # Fetched every 30 s of running time.
-        wait(lambda: ADDRESS in info(guest)["nics"][0].get("addresses", ""), 45 / SLOW + 5, "the address")
-        p.detail = info(guest)["nics"][0]["addresses"]
-    with suite("what the guest publishes is seen here"):
-        record = r'head -c %d /dev/zero | tr "\0" "\0" >/tmp/pad'
-        guest.out(f"{record % VALUE_BYTES}; (printf conformance; head -c {KEY_BYTES - 11} /tmp/pad; printf passed; "
+        guest.out(f"ip link set eth0 up; ip addr add {ADDRESS}/24 dev eth0; head -c {VALUE_BYTES} /dev/zero >/tmp/pad; "
+                  f"(printf conformance; head -c {KEY_BYTES - 11} /tmp/pad; printf passed; "
                   f"head -c {VALUE_BYTES - 6} /tmp/pad) >>{POOLS}1")
+        # Both are fetched every 30 s of running time.
         wait(lambda: info(guest)["guest"].get("conformance") == "passed", 45 / SLOW + 5, "the guest's item")
+        wait(lambda: ADDRESS in info(guest)["nics"][0].get("addresses", ""), 5, "the address")
+        p.detail = info(guest)["nics"][0]["addresses"]
     with suite("items of the host reach the guest, change and go"):
         guest.host.call("vm.item", key="ViaductTest", value="first")
         guest.wait(f"grep -aq first {POOLS}0", what="the item")
