@@ -149,7 +149,8 @@ def _prepare_guest(suite, c):
 
 
 def _twenty_moves(suite, c):
-    guest = c.guest
+    """False: the guest is not where it should be."""
+    guest, failed = c.guest, suite.counts["FAIL"]
     with suite(f"{MOVES} live migrations in a row, with disk and TCP traffic in flight") as p:
         finish = c.converse()
         blackouts = []
@@ -162,6 +163,8 @@ def _twenty_moves(suite, c):
         blackouts.sort()
         p.detail = (f"{talk['received']} bytes of TCP, all there; blackout median {blackouts[MOVES // 2]:.0f} ms, "
                     f"longest {blackouts[-1]:.0f} ms")
+    if suite.counts["FAIL"] > failed:
+        return False
     with suite("the guest was told of its moves"):
         guest.out("modprobe hv_utils")
         info = c.first.ask("vm", "show", VM)["vm"]["live"]
@@ -175,6 +178,7 @@ def _twenty_moves(suite, c):
         guest.out("cd /mnt; for f in d*.bin; do md5sum <$f >/tmp/m; cmp /tmp/m $f.md5 || exit 1; done", 60)
         guest.out("umount /mnt; /usr/sbin/e2fsck -fn /dev/sda", 60)
         p.detail = f"{n} files"
+    return suite.counts["FAIL"] == failed
 
 
 def _other_ways(suite, c):
@@ -253,7 +257,8 @@ def cluster(suite):
         c.up()
         if not _prepare_guest(suite, c):
             return
-        _twenty_moves(suite, c)
+        if not _twenty_moves(suite, c):
+            return
         _other_ways(suite, c)
         _at_the_machine(suite, c)
         _ends(suite, c)
