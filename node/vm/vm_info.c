@@ -137,6 +137,8 @@ struct json *vm_info(struct vm *vm)
 	json_set_stringf(j, "vmbus_version", "%u.%u", bus.version >> 16, bus.version & 0xffff);
 	json_set_int(j, "vmbus_channels", bus.n_open_channels);
 	json_set_int(j, "vmbus_errors", (int64_t)bus.n_protocol_errors);
+	if (bus.last_protocol_error)
+		json_set_string(j, "vmbus_last_error", bus.last_protocol_error);
 	json_set_int(j, "reference_time_100ns", (int64_t)partition_reference_time(vm->partition));
 	for (unsigned i = 0; i < vm->spec.n_nics; i++)
 		json_append(nics, nic_info(vm, i));
