@@ -209,6 +209,8 @@ void ctl_handle_relid_released(struct ctl *ctl, const void *message, size_t size
 	const struct vmbus_msg_relid *m = message;
 	struct ctl_channel *channel = ctl_channel_by_relid(ctl, m->relid);
 
+	if (ctl->state == CTL_DISCONNECTED)
+		return;
 	if (!channel || channel->state != CTL_CHANNEL_REVOKED) {
 		ctl_error(ctl, "RELID_RELEASED of no rescinded channel");
 		return;

@@ -19,8 +19,9 @@ const struct ctl_row ctl_table[] = {
 		false, ctl_handle_gpadl_body},
 	{VMBUS_MSG_GPADL_TEARDOWN, "GPADL_TEARDOWN", sizeof(struct vmbus_msg_gpadl_teardown), 0,
 		IN_CONNECTED, false, ctl_handle_gpadl_teardown},
-	{VMBUS_MSG_RELID_RELEASED, "RELID_RELEASED", sizeof(struct vmbus_msg_relid), 0,
-		IN_CONNECTED, false, ctl_handle_relid_released},
+	/* Also after its farewell: Linux's driver lets go of its channels last. */
+	{VMBUS_MSG_RELID_RELEASED, "RELID_RELEASED", sizeof(struct vmbus_msg_relid), 0, IN_ANY,
+		false, ctl_handle_relid_released},
 	/* Whoever asks waits without end, also before contact and before 3.0. */
 	{VMBUS_MSG_UNLOAD, "UNLOAD", sizeof(struct vmbus_msg_header), 0, IN_ANY, true,
 		ctl_handle_unload},

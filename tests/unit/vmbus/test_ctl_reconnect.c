@@ -381,12 +381,29 @@ static void test_message_vp(void **state)
 	}
 }
 
+/* Linux's driver says farewell first and lets go of its channels then. */
+static void test_channels_released_after_unload(void **state)
+{
+	struct scene *s = *state;
+	struct vmbus_info info;
+
+	opened(s);
+	assert_int_equal(rig_plain(&s->r, VMBUS_MSG_UNLOAD), 0);
+	for (uint32_t relid = 1; relid <= N_DEVICES; relid++)
+		assert_int_equal(rig_relid(&s->r, VMBUS_MSG_RELID_RELEASED, relid), 0);
+	ctl_get_info(s->r.ctl, &info);
+	assert_int_equal(info.n_protocol_errors, 0);
+	offers_read(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_start_over_in_every_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_message_vp, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_channels_released_after_unload, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
