@@ -393,6 +393,7 @@ static void test_channels_released_after_unload(void **state)
 		assert_int_equal(rig_relid(&s->r, VMBUS_MSG_RELID_RELEASED, relid), 0);
 	ctl_get_info(s->r.ctl, &info);
 	assert_int_equal(info.n_protocol_errors, 0);
+	rig_drop_messages(&s->r);
 	offers_read(s);
 }
 
