@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from . import corosync
-from .namespaces import Machine, cable, wait_for
+from .namespaces import SLOW, Machine, cable, wait_for
 from .physical import Bridges, PhysicalSwitches
 
 # The hosts' own networks: adapter, address prefix, name, settings. The first one carries the heartbeat.
@@ -63,7 +63,8 @@ class Node:
                             os.path.join(self.lab.bin, "viaductd"),
                             "--state-dir", os.path.join(self.directory, "state"),
                             "--log-dir", os.path.join(self.directory, "log"),
-                            "--vm-memory", str(self.lab.vm_memory_mib))
+                            "--vm-memory", str(self.lab.vm_memory_mib),
+                            "--migration-stall", str(round(10 * SLOW)))
 
     def kill(self):
         """As with a power cord."""

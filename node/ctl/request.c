@@ -20,6 +20,7 @@ static const struct {
 	{"refused", EXIT_REFUSED},
 	{"cancelled", EXIT_CANCELLED},
 	{"unreachable", EXIT_UNREACHABLE},
+	{"moved", EXIT_CONFLICT},
 };
 
 int ctl_exit_code(const char *code)

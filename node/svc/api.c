@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define FORWARD_TIMEOUT_NS (40 * NS_PER_SEC)
+#define AGAIN_NS           (100 * NS_PER_MS)
+#define MAX_AGAIN          100
 
 static const char *const code_names[] = {
 	[API_FAILED] = "failed",
@@ -21,6 +23,7 @@ static const char *const code_names[] = {
 	[API_REFUSED] = "refused",
 	[API_CANCELLED] = "cancelled",
 	[API_UNREACHABLE] = "unreachable",
+	[API_MOVED] = "moved",
 };
 
 static const struct api_op {
@@ -205,6 +208,27 @@ static void dispatch(struct api_call *call)
 	api_fail(call, API_USAGE, "there is no operation '%.60s'", op);
 }
 
+static void on_again(void *data)
+{
+	struct api_call *call = data;
+
+	call->timer = 0;
+	dispatch(call);
+}
+
+void api_again(struct api_call *call)
+{
+	if (call->from_peer)
+		api_fail(call, API_MOVED, "%s is on its way; try again",
+			json_get_string(call->message, "vm", ""));
+	else if (++call->n_again > MAX_AGAIN ||
+		 loop_timer_add(call->svc->loop, AGAIN_NS, on_again, call, &call->timer) < 0)
+		api_fail(call, API_CONFLICT, "%s stands still; try again later",
+			json_get_string(call->message, "vm", ""));
+	else
+		list_remove(&call->link);
+}
+
 void api_on_ipc(struct ipc_request *request, const struct json *message, void *data)
 {
 	struct api_call *call = call_new(data, message);
@@ -237,6 +261,8 @@ static void on_forwarded(int error, const struct json *reply, void *data)
 	if (error < 0)
 		api_fail(call, API_UNREACHABLE, "%s does not answer (%s)", (const char *)call->data,
 			strerror(-error));
+	else if (api_code_from_name(json_get_string(reply, "code", "")) == API_MOVED)
+		api_again(call);
 	else
 		finish(call, json_copy(reply));
 }

@@ -104,6 +104,10 @@ static void on_sent(
 	struct api_call *call = data;
 	struct json *result;
 
+	if (error == -EAGAIN) {
+		api_again(call);
+		return;
+	}
 	if (error < 0) {
 		api_fail(call, API_FAILED, "the guest does not take input: %s",
 			json_get_string(reply, "error", strerror(-error)));
@@ -126,6 +130,8 @@ static void send_serial(struct api_call *call, struct vmproc *vp)
 		json_set_string(message, "text", json_get_string(call->message, "send", ""));
 	if (chan_call(vp->chan, "vm.serial", message, NULL, 0, CALL_TIMEOUT_NS, on_sent, call) < 0)
 		api_fail(call, API_FAILED, "%s cannot be reached", vp->name);
+	else
+		list_append(&vp->calls, &call->link);
 }
 
 /* The VM does not run: its log is all there is. */

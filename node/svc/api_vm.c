@@ -95,7 +95,7 @@ bool api_at_owner(struct api_call *call, const char *name, const struct vm_view 
 	if (v->node.id == cluster_local_id(call->svc->cluster))
 		return true;
 	if (call->from_peer)
-		api_fail(call, API_CONFLICT, "%s moved meanwhile; try again", name);
+		api_again(call);
 	else if (!v->node.id)
 		api_fail(call, API_CONFLICT, "%s has no owner", name);
 	else
@@ -184,6 +184,8 @@ void api_vm_show(struct api_call *call)
 	if (!vp || !vp->chan ||
 		chan_call(vp->chan, "vm.info", NULL, NULL, 0, CALL_TIMEOUT_NS, on_info, call) < 0)
 		on_info(-ENOTCONN, NULL, NULL, 0, call);
+	else
+		list_append(&vp->calls, &call->link);
 }
 
 /* ---- start ---- */

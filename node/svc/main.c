@@ -17,8 +17,9 @@
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 
-#define HOUSEKEEPING_NS (2 * NS_PER_SEC)
-#define RESERVED_BYTES  (1ULL << 30) /* of the host's memory, not for VMs */
+#define HOUSEKEEPING_NS    (2 * NS_PER_SEC)
+#define RESERVED_BYTES     (1ULL << 30) /* of the host's memory, not for VMs */
+#define MIGRATION_STALL_NS (10 * NS_PER_SEC)
 
 /* ---- requests of other nodes ---- */
 
@@ -233,6 +234,8 @@ static const char usage[] =
 	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's "
 	"folder)\n"
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
+	"  --migration-stall SECONDS\n"
+	"                     a migration in which nothing moves for so long is given up (10)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
 	"  --debug            log more\n";
@@ -266,6 +269,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"log-dir", required_argument, NULL, 'l'},
 		{"libexec-dir", required_argument, NULL, 'x'},
 		{"vm-memory", required_argument, NULL, 'm'},
+		{"migration-stall", required_argument, NULL, 'S'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
 		{"debug", no_argument, NULL, 'd'},
@@ -289,6 +293,9 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		case 'm':
 			options->vm_memory_bytes = strtoull(optarg, NULL, 10) << 20;
 			break;
+		case 'S':
+			options->migration_stall_ns = strtoull(optarg, NULL, 10) * NS_PER_SEC;
+			break;
 		case 'u':
 			user = optarg;
 			break;
@@ -303,7 +310,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			exit(c == 'h' ? 0 : 2);
 		}
 	}
-	if (optind < argc || !options->vm_memory_bytes) {
+	if (optind < argc || !options->vm_memory_bytes || !options->migration_stall_ns) {
 		fputs(usage, stderr);
 		exit(2);
 	}
@@ -379,6 +386,7 @@ int main(int argc, char **argv)
 
 	svc.options.libexec_dir = folder;
 	sysinfo(&host);
+	svc.options.migration_stall_ns = MIGRATION_STALL_NS;
 	svc.options.vm_memory_bytes = host.totalram * host.mem_unit;
 	if (svc.options.vm_memory_bytes > 2 * RESERVED_BYTES)
 		svc.options.vm_memory_bytes -= RESERVED_BYTES;

@@ -532,6 +532,7 @@ int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node 
 		json_get_int(options, "bandwidth_bytes_per_s", 0));
 	json_set_bool(out->options, "compress", json_get_bool(options, "compress", true));
 	json_set_string(out->options, "to", target->name);
+	json_set_int(out->options, "stall_timeout_ns", (int64_t)svc->options.migration_stall_ns);
 	vp->out = out;
 	r = make_key(out->key);
 	out->n_nets = cluster_migration_nets(svc->cluster, cluster_local_id(svc->cluster),

@@ -42,6 +42,7 @@ struct svc_options {
 	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
 	const char *ipc_name;
 	uint64_t vm_memory_bytes; /* what VMs may use on this node */
+	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
 	uid_t child_uid;          /* nobody */
 	gid_t child_gid;
 };
@@ -75,6 +76,7 @@ enum api_code {
 	API_REFUSED,   /* a check before the operation failed */
 	API_CANCELLED,
 	API_UNREACHABLE, /* the node that must do it cannot be reached */
+	API_MOVED,       /* the VM is not there any more; for other nodes only, which ask again */
 };
 const char *api_code_name(enum api_code code);
 enum api_code api_code_from_name(const char *name); /* API_FAILED for an unknown one */
@@ -88,6 +90,7 @@ struct api_call {
 	struct list link; /* in a list of waiters */
 	uint64_t timer;   /* of a waiter */
 	uint64_t after;   /* what a waiter has seen already */
+	unsigned n_again; /* how often it was handled again */
 	void (*expired)(struct api_call *call);
 	char forwarded_to[SVC_NAME_MAX_LEN + 1];
 	void *data; /* of the operation that answers later */
@@ -109,6 +112,9 @@ void api_on_ipc(struct ipc_request *request, const struct json *message, void *d
 void api_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
 /* Send the call on to the node that must answer it. */
 void api_forward(struct api_call *call, const char *node);
+/* The VM stands still or went away while it was asked: handle the call again in a moment, wherever
+ * the VM is then. Patience is bounded. */
+void api_again(struct api_call *call);
 /* True when the store may be written; otherwise the call has been failed. */
 bool api_needs_quorum(struct api_call *call);
 

@@ -202,6 +202,8 @@ static void on_config_written(int error, uint64_t version _unused_, void *data)
 			CALL_TIMEOUT_NS, on_taken, call);
 		if (r < 0)
 			on_taken(r, NULL, NULL, 0, call);
+		else
+			list_append(&vp->calls, &call->link);
 	}
 	change_free(c);
 }

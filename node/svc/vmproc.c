@@ -162,7 +162,7 @@ static void remove_ports(struct vmproc *vp)
 	vp->n_ports = 0;
 }
 
-/* Nobody answers them any more. */
+/* Nobody answers them any more: `reason`, or NULL when the VM may be somewhere else by now. */
 static void end_calls(struct vmproc *vp, const char *reason)
 {
 	struct api_call *call, *after;
@@ -170,8 +170,10 @@ static void end_calls(struct vmproc *vp, const char *reason)
 	list_for_each_safe(call, after, &vp->calls, link) {
 		const char *op = json_get_string(call->message, "op", "");
 
+		if (!reason)
+			api_again(call);
 		/* Perhaps before it had said that it would: what was asked for happened. */
-		if (strcmp(op, "vm.shutdown") == 0)
+		else if (strcmp(op, "vm.shutdown") == 0)
 			api_reply(call, NULL);
 		else
 			api_fail(call, API_CONFLICT, "%s: %s", vp->name, reason);
@@ -188,7 +190,7 @@ void vmproc_destroy(struct vmproc *vp)
 	viewer_free(take_ptr(vp->viewer));
 	vm_disks_forget(vp);
 	chan_free(take_ptr(vp->chan));
-	end_calls(vp, "it was turned off");
+	end_calls(vp, NULL);
 	proc_free(take_ptr(vp->proc));
 	vp->n_pending++;
 	remove_ports(vp);

@@ -210,6 +210,7 @@ int vm_migrate_params(struct vm *vm, const struct json *message, struct mig_para
 		.vm_name = vm->spec.name,
 		.cpuid_digest = partition_cpuid_digest(vm->partition),
 		.blackout_budget_ns = (uint64_t)json_get_int(message, "blackout_budget_ns", 0),
+		.stall_timeout_ns = (uint64_t)json_get_int(message, "stall_timeout_ns", 0),
 		.bandwidth_bytes_per_s =
 			(uint64_t)json_get_int(message, "bandwidth_bytes_per_s", 0),
 		.max_rounds = (unsigned)json_get_int(message, "max_rounds", 0),

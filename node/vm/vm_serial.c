@@ -89,6 +89,9 @@ int vm_op_serial(struct vm *vm, struct vm_request *q)
 	/* Typing interrupts the guest: not while a start puts its interrupt controllers in order.
 	 */
 	pthread_mutex_lock(&vm->lock);
+	/* What a VM that stands still is given may be saved already: it would be lost. */
+	if (r == 0 && vm->state != VM_RUNNING)
+		r = -EAGAIN;
 	if (r == 0)
 		r = partition_serial_input(vm->partition, bytes.data, bytes.size_bytes);
 	pthread_mutex_unlock(&vm->lock);
