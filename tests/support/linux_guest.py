@@ -22,6 +22,7 @@ CMDLINE = ("console=ttyS0 quiet panic=-1 nokaslr norandmaps mitigations=off init
 # The canonical mode of a terminal takes lines of 4095 characters.
 CHUNK_BYTES = 900
 END = "."
+BLACKOUT_BUDGET_NS = 50_000_000
 
 
 def hardware_kvm():
@@ -243,9 +244,10 @@ class LinuxGuest:
         return host
 
     def move(self, **shape):
-        """Live migration to a new process; the report."""
+        """Live migration to a new process; the report. How long a guest may stand still is stretched with all
+        that takes longer here."""
         target = self.incoming(**shape)
-        report, _ = migrate(self.host, target)
+        report, _ = migrate(self.host, target, blackout_budget_ns=int(BLACKOUT_BUDGET_NS * SLOW))
         source, self.host = self.host, target
         source.stop()
         return report
