@@ -17,21 +17,22 @@
 /* Asked of the socket's own network namespace; /sys may belong to another one. */
 static uint32_t read_speed_mbps(int fd, const char *ifname)
 {
-	struct {
-		struct ethtool_link_settings settings;
-		uint32_t masks[3 * INT8_MAX];
-	} link = {.settings.cmd = ETHTOOL_GLINKSETTINGS};
-	struct ifreq request = {.ifr_data = (char *)&link};
+	/* The struct ends with as many masks as the kernel has. */
+	_Alignas(struct ethtool_link_settings) uint8_t
+		space[sizeof(struct ethtool_link_settings) + 3 * INT8_MAX * sizeof(uint32_t)] = {0};
+	struct ethtool_link_settings *settings = (struct ethtool_link_settings *)space;
+	struct ifreq request = {.ifr_data = (char *)space};
 
+	settings->cmd = ETHTOOL_GLINKSETTINGS;
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", ifname);
 	/* The first answer is how many words the masks have, negated; they come along with the
 	 * second. */
-	if (ioctl(fd, SIOCETHTOOL, &request) < 0 || link.settings.link_mode_masks_nwords >= 0)
+	if (ioctl(fd, SIOCETHTOOL, &request) < 0 || settings->link_mode_masks_nwords >= 0)
 		return 0;
-	link.settings.link_mode_masks_nwords = (int8_t)-link.settings.link_mode_masks_nwords;
-	if (ioctl(fd, SIOCETHTOOL, &request) < 0 || link.settings.speed == (uint32_t)SPEED_UNKNOWN)
+	settings->link_mode_masks_nwords = (int8_t)-settings->link_mode_masks_nwords;
+	if (ioctl(fd, SIOCETHTOOL, &request) < 0 || settings->speed == (uint32_t)SPEED_UNKNOWN)
 		return 0;
-	return link.settings.speed;
+	return settings->speed;
 }
 
 static uint32_t host_order(const struct sockaddr *address)
