@@ -16,7 +16,7 @@ DATA_MIB = 96
 SMALL_MIB = 4
 # The file-system tools of this machine check what the guest's wrote, and the other way round.
 # What the kernel may say: of its drivers, of the disc that was gone, and of the disk that was taken away in use.
-EXPECTED = r"registering driver|storvsc_host_t|sr0|cmd 0x(28|52) status|I/O error, dev sd[a-z]+, .*\(READ\)"
+EXPECTED = r"registering driver|storvsc_host_t|sr0|cmd 0x52 status|srb 0x20|I/O error, dev sd[a-z]+, .*\(READ\)"
 MKFS = "/usr/sbin/mke2fs -q -t ext4 -E nodiscard"
 
 
