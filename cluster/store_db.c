@@ -31,8 +31,8 @@ enum statement {
 static const char *const statements[N_STATEMENTS] = {
 	[STATEMENT_PUT] = "INSERT OR REPLACE INTO entry (key, version, value) VALUES (?1, ?2, ?3)",
 	[STATEMENT_DELETE] = "DELETE FROM entry WHERE key = ?1",
-	[STATEMENT_SET_META] = "INSERT OR REPLACE INTO meta (id, generation, promised, version)"
-			       " VALUES (1, ?1, ?2, ?3)",
+	[STATEMENT_SET_META] = ("INSERT OR REPLACE INTO meta (id, generation, promised, version)"
+				" VALUES (1, ?1, ?2, ?3)"),
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
 	[STATEMENT_COMMIT] = "COMMIT",
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
