@@ -175,6 +175,7 @@ extern const struct ic_ops vm_ic_ops;
 /* Tell the guest that it will be, or was, moved. */
 void vm_announce_move(struct vm *vm, const char *to);
 void vm_announce_back(struct vm *vm);
+void vm_announce_stay(struct vm *vm);
 /* vm_serial.c */
 int vm_op_serial(struct vm *vm, struct vm_request *q);
 

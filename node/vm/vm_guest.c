@@ -181,6 +181,11 @@ void vm_announce_move(struct vm *vm, const char *to)
 	(void)ic_host_item(vm->ic, ITEM_MIGRATION, text);
 }
 
+void vm_announce_stay(struct vm *vm)
+{
+	(void)ic_host_item(vm->ic, ITEM_MIGRATION, NULL);
+}
+
 void vm_announce_back(struct vm *vm)
 {
 	char text[32];
@@ -188,7 +193,7 @@ void vm_announce_back(struct vm *vm)
 	pthread_mutex_lock(&vm->lock);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)(vm->away.last_ns / NS_PER_MS));
 	pthread_mutex_unlock(&vm->lock);
-	(void)ic_host_item(vm->ic, ITEM_MIGRATION, NULL);
+	vm_announce_stay(vm);
 	(void)ic_host_item(vm->ic, ITEM_AWAY, text);
 }
 

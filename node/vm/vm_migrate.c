@@ -132,6 +132,8 @@ static void send_done(void *data)
 	json_set_string(message, "text", event->text);
 	json_set(message, "report", source_report(vm));
 	mig_source_free(take_ptr(vm->source));
+	if (event->error < 0)
+		vm_announce_stay(vm);
 	chan_event(vm->chan, "mig.done", message, NULL, 0);
 }
 

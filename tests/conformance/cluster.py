@@ -134,7 +134,7 @@ def _prepare_guest(suite, c):
     """False: what follows would make no sense."""
     guest, failed = c.guest, suite.counts["FAIL"]
     with suite("heartbeat reaches 'vm list', the guest's own words 'vm show'"):
-        guest.out("modprobe hv_utils; modprobe hv_netvsc; modprobe hv_storvsc; modprobe sd_mod; modprobe hv_balloon")
+        guest.out("modprobe hv_utils; mkdir -p /var/lib/hyperv /usr/libexec; /usr/sbin/hv_kvp_daemon; modprobe hv_netvsc; modprobe hv_storvsc; modprobe sd_mod; modprobe hv_balloon")
         c.wait_vm(lambda vm: vm["heartbeat"] == "ok", 30, "the heartbeat")
     with suite("the guest reaches a server outside, and is reached"):
         guest.wait("[ -e /sys/class/net/eth0 ]", 20, "the network adapter")
@@ -166,9 +166,11 @@ def _twenty_moves(suite, c):
     if suite.counts["FAIL"] > failed:
         return False
     with suite("the guest was told of its moves"):
-        guest.out("modprobe hv_utils")
-        info = c.first.ask("vm", "show", VM)["vm"]["live"]
-        check(info["last_away_ns"] > 0, "the VM does not know how long it was away")
+        guest.wait("grep -aq ViaductLastAwayMilliseconds /var/lib/hyperv/.kvp_pool_0", 30, "the news of a move")
+        guest.wait("! grep -aq ViaductMigration /var/lib/hyperv/.kvp_pool_0", 30, "the end of the last move")
+        vm = c.first.ask("vm", "show", VM)["vm"]["live"]
+        check(vm["last_away_ns"] > 0, "the VM does not know how long it was away")
+        check(vm["guest"].get("OSName"), f"{vm['guest']}")
     with suite("the file system holds what was written during the moves") as p:
         guest.out("touch /tmp/stop")
         guest.wait("[ -e /tmp/writer ]", 60, "the end of the writer")
