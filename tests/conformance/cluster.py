@@ -134,7 +134,8 @@ def _prepare_guest(suite, c):
     """False: what follows would make no sense."""
     guest, failed = c.guest, suite.counts["FAIL"]
     with suite("heartbeat reaches 'vm list', the guest's own words 'vm show'"):
-        guest.out("modprobe hv_utils; mkdir -p /var/lib/hyperv /usr/libexec; /usr/sbin/hv_kvp_daemon; modprobe hv_netvsc; modprobe hv_storvsc; modprobe sd_mod; modprobe hv_balloon")
+        guest.out("for m in hv_utils hv_netvsc hv_storvsc sd_mod hv_balloon; do modprobe $m || exit 1; done; "
+                  "mkdir -p /var/lib/hyperv /usr/libexec; /usr/sbin/hv_kvp_daemon", 30)
         c.wait_vm(lambda vm: vm["heartbeat"] == "ok", 30, "the heartbeat")
     with suite("the guest reaches a server outside, and is reached"):
         guest.wait("[ -e /sys/class/net/eth0 ]", 20, "the network adapter")
