@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TIMEOUT_MS  45000
-#define POLL_MS     2000
-#define BAR_COLUMNS 30
+#define TIMEOUT_MS   45000
+#define MAX_FAILURES 5
+#define POLL_MS      2000
+#define BAR_COLUMNS  30
 
 static volatile sig_atomic_t interrupted;
 
@@ -58,6 +59,7 @@ static int follow(const struct ctl_args *args, const char *id, struct json **ret
 {
 	bool terminal = isatty(STDOUT_FILENO) && !args->json;
 	int64_t sequence = 0;
+	unsigned n_failures = 0;
 
 	for (;;) {
 		_cleanup_json_ struct json *reply = NULL;
@@ -69,8 +71,13 @@ static int follow(const struct ctl_args *args, const char *id, struct json **ret
 		json_set_int(request, "after", sequence);
 		json_set_int(request, "wait_ms", POLL_MS);
 		r = ctl_call(args, request, TIMEOUT_MS, &reply);
+		/* The move goes on whether somebody watches or not: an answer that was lost on the
+		 * way between two nodes is asked for again. */
+		if ((r == EXIT_FAILED || r == EXIT_UNREACHABLE) && ++n_failures < MAX_FAILURES)
+			continue;
 		if (r)
 			return r;
+		n_failures = 0;
 		job = json_get(reply, "job");
 		sequence = json_get_int(job, "sequence", 0);
 		if (!args->json)

@@ -23,6 +23,7 @@ while [ ! -e /tmp/stop ]; do
     cp /tmp/b $f && md5sum </tmp/b >/tmp/m && cp /tmp/m $f.md5 && sync
     i=$((i+1))
     echo $i >/tmp/written
+    sleep 0.2
 done
 echo over >/tmp/writer
 """
