@@ -120,10 +120,10 @@ def _well(suite, guest):
 
 def _saved(suite, w):
     guest = w.guest
-    with suite("a saved guest goes on where it was, three times over") as p:
+    with suite("a saved guest goes on where it was, twice in a row") as p:
         guest.out("echo remembered >/tmp/state; sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >/tmp/pid")
         sizes = []
-        for i in range(3):
+        for i in range(2):
             path = suite.path(f"saved{i}")
             sizes.append(guest.save(path)["file_bytes"] // MIB)
             time.sleep(4)
@@ -153,7 +153,7 @@ def move(suite):
     disk = make_file(suite.path("disk"), 64 * MIB)
     with network(suite, {VID: SERVER}) as (switch, peers):
         port = add_port(switch, "VM1/nic0", MAC, mode="access", vid=VID)
-        with suite.guest(vps=2, memory_mib=192, tools=True, ports=[port], macs=[MAC], vram_bytes=8 * MIB,
+        with suite.guest(vps=2, memory_mib=160, tools=True, ports=[port], macs=[MAC], vram_bytes=8 * MIB,
                          disks=[{"path": disk}]) as guest:
             w = Wanderer(guest, switch, "VM1/nic0")
             _settle(suite, guest)

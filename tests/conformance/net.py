@@ -126,12 +126,17 @@ def _link(suite, guest, peers):
         guest.host.call("vm.link", nic=0, up=True)
         guest.wait(f"[ $({carrier}) = 1 ]", what="the carrier")
         guest.wait(f"ping -c 1 -W 2 {PEERS[ACCESS_VID]}", what="an answer of the peer")
+    with suite("the adapter keeps its address"):
+        status, _ = guest.run("ip link set eth0 address 00:15:5d:66:66:66")
+        check(status, "the host took another address")
+        check(guest.out("cat /sys/class/net/eth0/address") == MACS[0], "it is another now")
     with suite("frames under another's address stay in the guest"):
-        guest.out("ip link set eth0 down; ip link set eth0 address 00:15:5d:66:66:66; ip link set eth0 up")
-        status, _ = guest.run(f"ping -c 2 -W 1 {PEERS[ACCESS_VID]}")
+        peer = PEERS[TAGGED_VID]
+        guest.out("ip link set eth1.7 address 00:15:5d:66:66:66; ip neigh flush dev eth1.7")
+        status, _ = guest.run(f"ping -c 2 -W 1 {peer}")
         check(status, "the peer answered")
-        guest.out(f"ip link set eth0 down; ip link set eth0 address {MACS[0]}; ip link set eth0 up")
-        guest.wait(f"ping -c 1 -W 2 {PEERS[ACCESS_VID]}", what="an answer of the peer")
+        guest.out(f"ip link set eth1.7 address {MACS[1]}")
+        guest.wait(f"ping -c 1 -W 2 {peer}", what="an answer of the peer")
 
 
 def net(suite):
