@@ -108,6 +108,8 @@ static void on_saved(
 	struct vmproc *vp = vmproc_find(svc, save->vm);
 	struct json *result;
 
+	if (vp)
+		vp->saving = NULL;
 	if (error < 0 || !vp) {
 		csv_saved_remove(save->dir_fd, save->file);
 		if (vp) { /* viaduct-vmhost let the VM go on by itself */
@@ -119,6 +121,7 @@ static void on_saved(
 		return;
 	}
 	publish_saved(svc, save->vm, vp->epoch, save->volume, save->file, "");
+	list_remove(&save->call->link); /* answered here, not as one that lost its VM */
 	vmproc_destroy(vp);
 	result = json_copy(reply);
 	json_delete(result, "id");
@@ -158,8 +161,19 @@ static void on_volume_ours(int error, uint64_t version _unused_, void *data)
 		return;
 	}
 	vp->state = VMPROC_PAUSED;
+	vp->saving = save;
 	vmproc_publish(svc, save->vm, vp->epoch, "Saving", "");
 	list_append(&vp->calls, &save->call->link);
+}
+
+void save_forget(struct vmproc *vp)
+{
+	struct save *save = take_ptr(vp->saving);
+
+	if (!save)
+		return;
+	csv_saved_remove(save->dir_fd, save->file);
+	save_free(save);
 }
 
 /* {vm, volume} */

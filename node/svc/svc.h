@@ -41,9 +41,9 @@ struct svc_options {
 	const char *log_dir;     /* logs of the children */
 	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
 	const char *ipc_name;
-	uint64_t vm_memory_bytes; /* what VMs may use on this node */
+	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
-	uid_t child_uid;          /* nobody */
+	uid_t child_uid;             /* nobody */
 	gid_t child_gid;
 };
 
@@ -233,6 +233,7 @@ struct vmproc {
 	struct viewer *viewer;
 	struct attaching *disks; /* being attached */
 	struct start *starting;  /* somebody waits for it to start */
+	struct save *saving;     /* its state is being written */
 	struct mig_out *out;     /* being moved away */
 	struct mig_in *in;       /* arriving */
 	struct quick_out *quick;
@@ -296,7 +297,9 @@ int viewer_new(struct vmproc *vp, struct viewer **ret_viewer);
 void viewer_free(struct viewer *viewer);
 void viewer_path(const struct svc *svc, const char *vm, char *text, size_t size_bytes);
 
-/* save.c: where the state of a saved VM is. */
+/* save.c: the process ended while it saved; the call is answered elsewhere. */
+void save_forget(struct vmproc *vp);
+/* Where the state of a saved VM is. */
 struct saved {
 	char volume[SVC_NAME_MAX_LEN + 1], file[128];
 };

@@ -190,6 +190,7 @@ void vmproc_destroy(struct vmproc *vp)
 	viewer_free(take_ptr(vp->viewer));
 	vm_disks_forget(vp);
 	chan_free(take_ptr(vp->chan));
+	save_forget(vp);
 	end_calls(vp, NULL);
 	proc_free(take_ptr(vp->proc));
 	vp->n_pending++;
@@ -205,6 +206,7 @@ void vmproc_died(struct vmproc *vp, const char *state, const char *reason)
 	log_info("%s: %s", vp->name, reason);
 	vp->state = VMPROC_FAILED;
 	chan_free(take_ptr(vp->chan));
+	save_forget(vp);
 	end_calls(vp, reason);
 	if (prepared) {
 		vp->prepared = NULL;
@@ -548,6 +550,7 @@ void vmproc_restart(struct vmproc *vp)
 {
 	vm_disks_forget(vp);
 	chan_free(take_ptr(vp->chan));
+	save_forget(vp);
 	end_calls(vp, "the guest restarted itself");
 	proc_free(take_ptr(vp->proc));
 	remove_ports(vp);
