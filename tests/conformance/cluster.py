@@ -235,6 +235,16 @@ def _at_the_machine(suite, c):
         guest.wait("[ ! -b /dev/sdb ]", 20, "the end of the disk")
 
 
+def _memory(suite, c):
+    with suite("memory limits of the running VM change, within what it was started with"):
+        c.viaduct("vm", "memory", VM, "--min", "96M", "--max", "192M")
+        vm = c.first.ask("vm", "show", VM)["vm"]
+        check((vm["min_memory_bytes"], vm["max_memory_bytes"]) == (96 << 20, 192 << 20), f"{vm}")
+        check(vm["live"]["memory"]["connected"], "the guest's driver is not there")
+        refused = c.viaduct("vm", "memory", VM, "--min", "256M", check=False)
+        check(refused.returncode == 2, f"a minimum above the start was taken: {refused.returncode}")
+
+
 def _ends(suite, c):
     guest = c.guest
     with suite("the guest restarts itself, and its console goes on"):
@@ -267,6 +277,7 @@ def cluster(suite):
             return
         _other_ways(suite, c)
         _at_the_machine(suite, c)
+        _memory(suite, c)
         _ends(suite, c)
     finally:
         c.down()
