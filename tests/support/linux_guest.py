@@ -290,7 +290,7 @@ class LinuxGuest:
     def wait(self, command, seconds=10, what=None):
         """Wait until a shell command in the guest succeeds; its output."""
         bound = int(seconds * SLOW)
-        return self.out(f"end=$(($(date +%s) + {bound})); until out=$({command}); do [ $(date +%s) -lt $end ] || "
+        return self.out(f"end=$(($(date +%s) + {bound})); until out=$({command} 2>/dev/null); do [ $(date +%s) -lt $end ] || "
                         f"{{ echo '{what or 'this'} did not happen within {bound} s'; exit 1; }}; sleep 0.2; done; "
                         'echo "$out"', seconds + 10)
 
