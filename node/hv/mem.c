@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * mem.c - guest memory: one memfd, mapped and given to KVM region by region. What may be added
+ * mem.c - guest memory: anonymous, mapped and given to KVM region by region. What may be added
  * later is mapped from the beginning, because the map of regions never changes, but has no slot -
  * the guest finds nothing there - until the first of it is added; pages that nobody touched cost
  * nothing.
+ *
+ * Huge pages are asked for: the first touch of memory is what a boot, and the target of a
+ * migration, spend most of their time on, and it is then one fault for 2 MiB. For that, host
+ * addresses lie to 2 MiB as guest addresses do.
  */
 #include "node/hv/internal.h"
 
@@ -12,6 +16,7 @@
 /* Below 4 GiB the last GiB belongs to the local APICs, the IOAPIC and whatever else is not RAM. */
 #define LOW_RAM_MAX_BYTES (3ULL << 30)
 #define HIGH_RAM_BASE     (4ULL << 30)
+#define HUGE_PAGE_BYTES   (2ULL << 20)
 
 int mem_set_slot(int vm_fd, const struct gpa_space *memory, size_t index, uint32_t flags)
 {
@@ -32,22 +37,37 @@ bool mem_has_slot(const struct partition *partition, size_t index)
 	return index != partition->added_region || partition->added_bytes > 0;
 }
 
-static int add_region(
-	struct gpa_space *memory, int ram_fd, uint64_t *offset, gpa_t base, uint64_t size_bytes)
+/* Anonymous memory that begins at a huge page. */
+static int map_aligned(uint64_t size_bytes, void **ret_host)
 {
-	void *host =
-		mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, (off_t)*offset);
-	int r;
+	uint64_t all_bytes = size_bytes + HUGE_PAGE_BYTES;
+	uint8_t *all = mmap(NULL, all_bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t before_bytes;
 
-	if (host == MAP_FAILED)
+	if (all == MAP_FAILED)
 		return -errno;
+	before_bytes = ALIGN_UP((uintptr_t)all, HUGE_PAGE_BYTES) - (uintptr_t)all;
+	if (before_bytes)
+		munmap(all, before_bytes);
+	munmap(all + before_bytes + size_bytes, HUGE_PAGE_BYTES - before_bytes);
+	*ret_host = all + before_bytes;
+	return 0;
+}
+
+static int add_region(struct gpa_space *memory, gpa_t base, uint64_t size_bytes)
+{
+	void *host = NULL;
+	int r = map_aligned(size_bytes, &host);
+
+	if (r < 0)
+		return r;
+	(void)madvise(host, size_bytes, MADV_HUGEPAGE);
 	/* A core of the VM's process shall not be as large as the VM, nor hold its secrets. */
 	(void)madvise(host, size_bytes, MADV_DONTDUMP);
 	r = gpa_space_add(memory, base, size_bytes, host);
 	if (r < 0)
 		munmap(host, size_bytes);
-	else
-		*offset += size_bytes;
 	return r;
 }
 
@@ -60,19 +80,18 @@ static uint64_t addable_bytes(const struct partition_config *config)
 }
 
 /* RAM at 0 and, what would reach beyond 3 GiB, from 4 GiB on; video memory; what may be added. */
-static int add_regions(struct gpa_space *memory, int ram_fd, const struct partition_config *config)
+static int add_regions(struct gpa_space *memory, const struct partition_config *config)
 {
-	uint64_t low_bytes = MIN(config->ram_bytes, LOW_RAM_MAX_BYTES), offset = 0;
+	uint64_t low_bytes = MIN(config->ram_bytes, LOW_RAM_MAX_BYTES);
 	uint64_t high_bytes = config->ram_bytes - low_bytes;
-	int r = add_region(memory, ram_fd, &offset, gpa(0), low_bytes);
+	int r = add_region(memory, gpa(0), low_bytes);
 
 	if (r == 0 && high_bytes)
-		r = add_region(memory, ram_fd, &offset, gpa(HIGH_RAM_BASE), high_bytes);
+		r = add_region(memory, gpa(HIGH_RAM_BASE), high_bytes);
 	if (r == 0 && config->vram_bytes)
-		r = add_region(
-			memory, ram_fd, &offset, gpa(PARTITION_VRAM_GPA), config->vram_bytes);
+		r = add_region(memory, gpa(PARTITION_VRAM_GPA), config->vram_bytes);
 	if (r == 0 && addable_bytes(config))
-		r = add_region(memory, ram_fd, &offset,
+		r = add_region(memory,
 			gpa(ALIGN_UP(
 				HIGH_RAM_BASE + high_bytes, (uint64_t)PARTITION_ADD_UNIT_BYTES)),
 			addable_bytes(config));
@@ -81,15 +100,10 @@ static int add_regions(struct gpa_space *memory, int ram_fd, const struct partit
 
 int mem_init(struct partition *partition, const struct partition_config *config)
 {
-	uint64_t all_bytes = config->ram_bytes + config->vram_bytes + addable_bytes(config);
-	_cleanup_close_ int ram_fd = memfd_create("guest-ram", MFD_CLOEXEC);
-	int r;
+	int r = gpa_space_new(&partition->memory);
 
-	if (ram_fd < 0 || ftruncate(ram_fd, (off_t)all_bytes) < 0)
-		return -errno;
-	r = gpa_space_new(&partition->memory);
 	if (r == 0)
-		r = add_regions(partition->memory, ram_fd, config);
+		r = add_regions(partition->memory, config);
 	if (r < 0)
 		return r;
 	partition->n_ram_regions = config->ram_bytes > LOW_RAM_MAX_BYTES ? 2 : 1;
@@ -159,7 +173,7 @@ static int release_locked(struct partition *partition, uint64_t at, uint64_t siz
 		uint64_t n_bytes = size_bytes;
 		uint8_t *host = ram_at_locked(partition, at, &n_bytes);
 
-		if (madvise(host, n_bytes, MADV_REMOVE) < 0)
+		if (madvise(host, n_bytes, MADV_DONTNEED) < 0)
 			return -errno;
 		/* KVM's log does not see it, and the other side may have the old bytes. */
 		gpa_mark_dirty(partition->memory, gpa(at), n_bytes);

@@ -147,7 +147,6 @@ const struct sandbox_rule sandbox_rules[] = {
 
 	/* ---- memory: never code ---- */
 	ALLOW(brk,              BOTH, "the heap"),
-	ALLOW(memfd_create,     SETUP, "guest memory"),
 	ALLOW_IF(mmap,          BOTH, "heaps, stacks, ports", IS_WITHOUT(2, PROT_EXEC)),
 	ALLOW_IF(mprotect,      BOTH, "heaps, stacks", IS_WITHOUT(2, PROT_EXEC)),
 	ALLOW(munmap,           BOTH, "what is done with"),
