@@ -12,7 +12,7 @@ from tests.support.harness import ROOT, check
 from tests.support.linux_guest import SLOW
 
 MAC, VID, SERVER, ADDRESS = "00:15:5d:00:02:01", 2, "10.2.0.1", "10.2.0.2"
-MOVES = 20
+MOVES = 6  # twenty of them: cluster.py
 # From the pause to the moment when the target could go on; to say so is a cluster's affair.
 BLACKOUT = ("pause", "save", "sweep", "send", "target_ready")
 MIB = 1 << 20
