@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+from tests.conformance.picture import read_png
 from tests.support.harness import ROOT, bin_directory, check, need_kvm, need_namespaces, skip
 from tests.support.linux_guest import CMDLINE, DIRECTORY, KERNEL, SLOW, Agent, GuestError
 
@@ -213,10 +214,13 @@ def _at_the_machine(suite, c):
         guest.out("modprobe hyperv_fb")
         path = c.suite.path("screen.png")
         guest.wait("[ -e /dev/fb0 ]", 20, "the frame buffer")
+        guest.out(r"printf '\033[2J\033[1;1HA VM of the cluster\033[8;1HA VM of the cluster' >/dev/tty1; sleep 1")
         c.viaduct("vm", "screenshot", VM, path)
         with open(path, "rb") as f:
             data = f.read()
-        check(data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 500, "no picture")
+        picture = read_png(data)
+        lines = [[picture.cell(column, row) for column in range(20)] for row in (0, 7, 4)]
+        check(lines[0] == lines[1] != lines[2], "the guest's text is not on the picture")
         suite.keep("screen.png", data)
         p.detail = f"{len(data)} bytes"
     with suite("typed text arrives in the guest"):
