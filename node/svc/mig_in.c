@@ -246,8 +246,7 @@ static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void
 	sockets_free(take_ptr(in->sockets));
 	message = json_object_new();
 	json_set_string(message, "key", in->key);
-	json_set_int(message, "stall_timeout_ns",
-		(int64_t)in->vp->svc->options.migration_stall_ns);
+	json_set_int(message, "stall_timeout_ns", (int64_t)in->vp->svc->options.migration_stall_ns);
 	r = chan_call(
 		in->vp->chan, "mig.in", message, fds, n_fds, CALL_TIMEOUT_NS, on_receiving, in->vp);
 	for (size_t i = 0; i < n_fds; i++)
