@@ -17,15 +17,29 @@ struct later {
 	int error;
 };
 
+/* NULL: the error says it itself. */
+static const char *guest_error(int error)
+{
+	switch (error) {
+	case -ENOTCONN:
+		return "the guest's integration service for this is not there (yet)";
+	case -EREMOTEIO:
+		return "the guest refused";
+	case -EBUSY:
+		return "the guest is at it already";
+	case -ETIMEDOUT:
+		return "the guest does not answer";
+	default:
+		return NULL;
+	}
+}
+
 static void answer(void *data)
 {
 	_cleanup_free_ struct later *later = data;
 
-	chan_reply(later->vm->chan, later->id, later->error,
-		later->error == -ENOTCONN    ? "the guest's driver for this is not there (yet)"
-		: later->error == -EREMOTEIO ? "the guest refused"
-					     : NULL,
-		NULL, NULL, 0);
+	chan_reply(
+		later->vm->chan, later->id, later->error, guest_error(later->error), NULL, NULL, 0);
 }
 
 /* On a worker of the bus. */
@@ -52,6 +66,10 @@ static struct later *defer(struct vm *vm, struct vm_request *q)
 
 static int not_deferred(struct vm_request *q, struct later *later, int error)
 {
+	const char *text = guest_error(error);
+
+	if (text)
+		snprintf(q->error, sizeof(q->error), "%s", text);
 	q->deferred = false;
 	free(later);
 	return error;
@@ -130,12 +148,20 @@ int vm_op_memory(struct vm *vm, struct vm_request *q)
 		.max_bytes = (uint64_t)max,
 		.buffer_percent = (unsigned)buffer,
 	};
+	int r;
 
 	if (target >= 0)
 		return dynmem_set_target(vm->dynmem, (uint64_t)target);
 	if (min <= 0 || max <= 0 || buffer < 0 || buffer > 200)
 		return -EINVAL;
-	return dynmem_set_limits(vm->dynmem, &limits);
+	r = dynmem_set_limits(vm->dynmem, &limits);
+	if (r < 0)
+		snprintf(q->error, sizeof(q->error),
+			"a running VM cannot become larger than it was made for (%llu MiB); the "
+			"new "
+			"limits count from its next start on",
+			(unsigned long long)(vm->spec.max_memory_bytes >> 20));
+	return r;
 }
 
 /* ---- news for the service ---- */
