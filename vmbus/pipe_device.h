@@ -70,6 +70,43 @@ int pipe_device_restore(void *opaque, struct reader *in, uint32_t version);
 		.restore = pipe_device_restore,                                                    \
 	}
 
+/* `core_ops` of a core whose functions are called PREFIX_open(), PREFIX_close() and so on and take
+ * its own struct. */
+#define PIPE_CORE_OPS(prefix, title)                                                               \
+	static void on_open(void *core)                                                            \
+	{                                                                                          \
+		prefix##_open(core);                                                               \
+	}                                                                                          \
+	static void on_close(void *core)                                                           \
+	{                                                                                          \
+		prefix##_close(core);                                                              \
+	}                                                                                          \
+	static bool on_receive(void *core, const void *payload, size_t size_bytes)                 \
+	{                                                                                          \
+		return prefix##_receive(core, payload, size_bytes);                                \
+	}                                                                                          \
+	static bool on_produce(void *core)                                                         \
+	{                                                                                          \
+		return prefix##_produce(core);                                                     \
+	}                                                                                          \
+	static void on_save(const void *core, struct buf *out)                                     \
+	{                                                                                          \
+		prefix##_save(core, out);                                                          \
+	}                                                                                          \
+	static int on_restore(void *core, struct reader *in, bool is_open)                         \
+	{                                                                                          \
+		return prefix##_restore(core, in, is_open);                                        \
+	}                                                                                          \
+	static const struct pipe_core_ops core_ops = {                                             \
+		.name = (title),                                                                   \
+		.open = on_open,                                                                   \
+		.close = on_close,                                                                 \
+		.receive = on_receive,                                                             \
+		.produce = on_produce,                                                             \
+		.save = on_save,                                                                   \
+		.restore = on_restore,                                                             \
+	}
+
 void pipe_device_lock(struct pipe_device *device);
 void pipe_device_unlock(struct pipe_device *device);
 /* Any thread, without the lock: the core has something to say. */

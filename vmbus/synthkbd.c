@@ -12,45 +12,7 @@ struct synthkbd {
 
 _Static_assert(SYNTHKBD_PAUSE == KBD_PAUSE, "the key behind E1");
 
-static void on_open(void *core)
-{
-	kbd_vsp_open(core);
-}
-
-static void on_close(void *core)
-{
-	kbd_vsp_close(core);
-}
-
-static bool on_receive(void *core, const void *payload, size_t size_bytes)
-{
-	return kbd_vsp_receive(core, payload, size_bytes);
-}
-
-static bool on_produce(void *core)
-{
-	return kbd_vsp_produce(core);
-}
-
-static void on_save(const void *core, struct buf *out)
-{
-	kbd_vsp_save(core, out);
-}
-
-static int on_restore(void *core, struct reader *in, bool is_open)
-{
-	return kbd_vsp_restore(core, in, is_open);
-}
-
-static const struct pipe_core_ops core_ops = {
-	.name = "synthkbd",
-	.open = on_open,
-	.close = on_close,
-	.receive = on_receive,
-	.produce = on_produce,
-	.save = on_save,
-	.restore = on_restore,
-};
+PIPE_CORE_OPS(kbd_vsp, "synthkbd");
 
 static const struct unit_ops unit_ops = PIPE_DEVICE_UNIT("synthkbd", KBD_STATE_VERSION);
 

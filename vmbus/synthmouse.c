@@ -12,45 +12,7 @@ struct synthmouse {
 
 _Static_assert(SYNTHMOUSE_MAX_POSITION == MOUSE_MAX_POSITION, "as the descriptor has it");
 
-static void on_open(void *core)
-{
-	mouse_vsp_open(core);
-}
-
-static void on_close(void *core)
-{
-	mouse_vsp_close(core);
-}
-
-static bool on_receive(void *core, const void *payload, size_t size_bytes)
-{
-	return mouse_vsp_receive(core, payload, size_bytes);
-}
-
-static bool on_produce(void *core)
-{
-	return mouse_vsp_produce(core);
-}
-
-static void on_save(const void *core, struct buf *out)
-{
-	mouse_vsp_save(core, out);
-}
-
-static int on_restore(void *core, struct reader *in, bool is_open)
-{
-	return mouse_vsp_restore(core, in, is_open);
-}
-
-static const struct pipe_core_ops core_ops = {
-	.name = "synthmouse",
-	.open = on_open,
-	.close = on_close,
-	.receive = on_receive,
-	.produce = on_produce,
-	.save = on_save,
-	.restore = on_restore,
-};
+PIPE_CORE_OPS(mouse_vsp, "synthmouse");
 
 static const struct unit_ops unit_ops = PIPE_DEVICE_UNIT("synthmouse", MOUSE_STATE_VERSION);
 

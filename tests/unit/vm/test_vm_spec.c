@@ -72,6 +72,18 @@ static void bad_requests_are_refused(void **state _unused_)
 		"01\","
 		"\"mtu\":9001}]}",
 		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{},{},{},{},{}]}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"min_memory_bytes\":134217728}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"min_memory_bytes\":33554433}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"min_memory_bytes\":0}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"min_memory_bytes\":-1}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"max_memory_bytes\":33554432}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"max_memory_bytes\":134217729}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"max_memory_bytes\":"
+		"9223372036854775807}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vram_bytes\":-1}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vram_bytes\":1048576}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vram_bytes\":12582912}",
+		"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"vram_bytes\":134217728}",
 	};
 	struct vm_spec spec, before;
 
