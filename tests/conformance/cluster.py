@@ -9,8 +9,10 @@ import sys
 import threading
 
 from tests.conformance.picture import read_png
+from tests.conformance.suite import wait
 from tests.support.harness import ROOT, bin_directory, check, need_kvm, need_namespaces, skip
-from tests.support.linux_guest import CMDLINE, DIRECTORY, KERNEL, SLOW, Agent, GuestError
+from tests.support.linux_guest import (CMDLINE, DIRECTORY, KERNEL, LINE_IS_READ, READ_LINE, SLOW, Agent,
+                                       Shell)
 
 VM, ADDRESS, SERVER = "L1", "10.20.0.1", "10.20.0.101"
 MOVES = 20
@@ -30,7 +32,7 @@ echo over >/tmp/writer
 """
 
 
-class ClusterGuest:
+class ClusterGuest(Shell):
     """The guest behind `viaduct vm console` of one node."""
 
     def __init__(self, node, bin_path):
@@ -42,16 +44,6 @@ class ClusterGuest:
     def _pump(self):
         while data := os.read(self.process.stdout.fileno(), 65536):
             self.agent.feed(data)
-
-    def out(self, command, seconds=20):
-        status, output = self.agent.run(command, seconds * SLOW)
-        if status:
-            raise GuestError(f"'{command}' in the guest: status {status}: {output.strip()[-600:]}")
-        return output.strip()
-
-    def wait(self, command, seconds, what):
-        return self.out(f"n=0; until {command}; do n=$((n+1)); [ $n -lt {int(seconds * SLOW * 5)} ] || "
-                        f"{{ echo '{what} did not happen'; exit 1; }}; sleep 0.2; done", seconds)
 
     def leave(self):
         """The escape key ends the console."""
@@ -214,18 +206,23 @@ def _at_the_machine(suite, c):
         guest.out("modprobe hyperv_fb")
         path = c.suite.path("screen.png")
         guest.wait("[ -e /dev/fb0 ]", 20, "the frame buffer")
-        guest.out(r"printf '\033[2J\033[1;1HA VM of the cluster\033[8;1HA VM of the cluster' >/dev/tty1; sleep 1")
-        c.viaduct("vm", "screenshot", VM, path)
-        with open(path, "rb") as f:
-            data = f.read()
-        picture = read_png(data)
-        lines = [[picture.cell(column, row) for column in range(20)] for row in (0, 7, 4)]
-        check(lines[0] == lines[1] != lines[2], "the guest's text is not on the picture")
+        guest.out(r"printf '\033[2J\033[1;1HA VM of the cluster\033[8;1HA VM of the cluster' >/dev/tty1")
+
+        def text_shows():
+            c.viaduct("vm", "screenshot", VM, path)
+            with open(path, "rb") as f:
+                data = f.read()
+            picture = read_png(data)
+            lines = [[picture.cell(column, row) for column in range(19)] for row in (0, 7, 4)]
+            return data if lines[0] == lines[1] != lines[2] else None
+        data = wait(text_shows, 10, "the guest's text on the picture")
         suite.keep("screen.png", data)
         p.detail = f"{len(data)} bytes"
     with suite("typed text arrives in the guest"):
-        guest.out("modprobe hyperv-keyboard; modprobe atkbd 2>/dev/null; modprobe evdev; sleep 1; "
-                  "(timeout 30 head -n 1 /dev/tty1 >/tmp/typed) >/dev/null 2>&1 </dev/null & sleep 0.5")
+        guest.out("modprobe hyperv-keyboard; modprobe evdev")
+        guest.wait("grep -q 'Handlers=.*kbd' /proc/bus/input/devices", 20, "the keyboard")
+        guest.out(READ_LINE)
+        guest.wait(LINE_IS_READ, 20, "a listener at the console")
         c.viaduct("vm", "type", VM, "Viaduct types 123")
         guest.wait("[ -s /tmp/typed ]", 20, "the typed line")
         check(guest.out("cat /tmp/typed") == "Viaduct types 123", "another text arrived")

@@ -8,6 +8,7 @@ import time
 from tests.conformance.cluster import WRITER
 from tests.conformance.peers import add_port, network
 from tests.conformance.stor import drive, make_file, storage
+from tests.conformance.suite import wait
 from tests.support.harness import ROOT, check
 from tests.support.linux_guest import SLOW
 
@@ -126,7 +127,8 @@ def _saved(suite, w):
         for i in range(2):
             path = suite.path(f"saved{i}")
             sizes.append(guest.save(path)["file_bytes"] // MIB)
-            time.sleep(4)
+            saved_at = time.time()
+            wait(lambda: time.time() > saved_at + 4, 10, "a time that the guest cannot know of")
             w.restore(path)
             check(guest.out("cat /tmp/state; kill -0 $(cat /tmp/pid) && echo there") == "remembered\nthere",
                   "the guest does not remember")
@@ -140,8 +142,11 @@ def _saved(suite, w):
 
 def _while_booting(suite, guest):
     with suite("a guest in the middle of its boot moves three times"):
+        def ran_s():
+            return guest.host.call("vm.info")[0]["reference_time_100ns"] / 1e7
         for seconds in (1.5, 3, 4.5):
-            time.sleep(max(0, seconds * SLOW / 8))
+            begin = ran_s()
+            wait(lambda: ran_s() > begin + seconds * SLOW / 8, 30, "some seconds of boot")
             guest.move()
         guest.agent.wait_up(60 * SLOW)
         guest.out("modprobe hv_vmbus")

@@ -51,8 +51,8 @@ def _reach(suite, guest, peers):
 
 def _same_bytes(guest, peer, address):
     """Random bytes to the peer and from it, by TCP: their sums."""
-    guest.out(f"head -c {BYTES} /dev/urandom >/tmp/sent; (nc -l -p 4000 </tmp/sent >/tmp/got &) >/dev/null 2>&1; "
-              "sleep 0.5", 60)
+    guest.out(f"head -c {BYTES} /dev/urandom >/tmp/sent; (nc -l -p 4000 </tmp/sent >/tmp/got &) >/dev/null 2>&1", 60)
+    guest.wait("cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -qE ':0FA0 0+:0000 0A'", what="a listener")
     script = ("import hashlib, os, socket, sys\n"
               f"s = socket.create_connection(('{address}', 4000), 30); got = b''\n"
               f"while len(got) < {BYTES}:\n  got += s.recv(65536) or sys.exit('cut short')\n"

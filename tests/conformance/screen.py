@@ -7,7 +7,7 @@ import struct
 from tests.conformance.picture import Viewer, read_png
 from tests.conformance.suite import wait
 from tests.support.harness import check
-from tests.support.linux_guest import SLOW
+from tests.support.linux_guest import LINE_IS_READ, READ_LINE, SLOW
 
 MIB = 1 << 20
 WIDTH, HEIGHT = 800, 600
@@ -36,6 +36,17 @@ def screenshot(suite, guest, name):
     return read_png(data)
 
 
+def _once(value, condition):
+    """The value when it meets the condition."""
+    return value if condition(value) else None
+
+
+def _listen(guest):
+    """From now on a line that is typed arrives in /tmp/typed."""
+    guest.out(READ_LINE)
+    guest.wait(LINE_IS_READ, what="a listener at the console")
+
+
 def _show(suite, guest):
     with suite("the frame buffer has the size that the guest wants") as p:
         guest.out("modprobe hv_vmbus; modprobe hyperv_fb; modprobe hyperv-keyboard; modprobe hid-hyperv; "
@@ -48,8 +59,10 @@ def _show(suite, guest):
         p.detail = f"{WIDTH} x {HEIGHT}, {guest.out('cat /sys/class/graphics/fb0/bits_per_pixel')} bits"
     with suite("a screenshot shows the text on the guest's console"):
         # Cursor off, clear, one line.
-        guest.out(rf"printf '\033[?25l\033[2J\033[{TEXT_ROW + 1};1H{TEXT}{TEXT[::-1][:26]}' >/dev/tty1; sleep 1")
-        picture = screenshot(suite, guest, "text")
+        guest.out(rf"printf '\033[?25l\033[2J\033[{TEXT_ROW + 1};1H{TEXT}{TEXT[::-1][:26]}' >/dev/tty1")
+        end = len(TEXT) + 25
+        picture = wait(lambda: _once(screenshot(suite, guest, "text"), lambda p: p.cell(end, TEXT_ROW) != p.cell(0, 0)),
+                       10, "the end of the text on the screen")
         check((picture.width, picture.height) == (WIDTH, HEIGHT), f"{picture.width} x {picture.height}")
         blank = picture.cell(0, 0)
         check(len(set(b"".join(blank))) == 1, "an empty cell is not empty")
@@ -74,19 +87,19 @@ def _show(suite, guest):
 def _type(suite, guest):
     with suite("typed text arrives in the guest, and shows on the screen"):
         wait(lambda: display(guest)["keyboard"], 10, "the keyboard")
-        guest.out(r"printf '\033[2J\033[1;1H' >/dev/tty1; "
-                  "(timeout 200 head -n 1 </dev/tty1 >/tmp/typed) >/dev/null 2>&1 & sleep 0.5")
+        guest.out(r"printf '\033[2J\033[1;1H' >/dev/tty1")
+        _listen(guest)
         reply = guest.host.call("vm.type", text=TYPED + "\n")[0]
         check(reply["typed"] == len(TYPED) + 1, f"{reply}")
         guest.wait("[ -s /tmp/typed ]", what="the line")
         check(guest.out("cat /tmp/typed") == TYPED, f"it is {guest.out('cat /tmp/typed')!r}")
-        guest.out("sleep 1")
-        picture = screenshot(suite, guest, "typed")
+        picture = wait(lambda: _once(screenshot(suite, guest, "typed"), lambda p: p.cell(0, 0) != p.cell(79, 5)),
+                       10, "the typed text on the screen")
         check(picture.cell(0, 0) != picture.cell(79, 5) and picture.cell(TYPED.index("t"), 0) ==
               picture.cell(TYPED.index("t", 6), 0), "it does not show")
     with suite("much text typed at once is all there") as p:
         text = (string.ascii_letters + string.digits) * 8
-        guest.out("(timeout 300 head -n 1 </dev/tty1 >/tmp/typed) >/dev/null 2>&1 & sleep 0.5")
+        _listen(guest)
         at = 0
         while at < len(text):
             at += guest.host.call("vm.type", text=text[at:])[0]["typed"]
@@ -100,11 +113,13 @@ def _view(suite, guest):
     viewer = Viewer(guest.host, 30 * SLOW)
     try:
         with suite("a viewer sees the same picture"):
-            guest.out(r"printf '\033[2J\033[1;1Hseen by a viewer' >/dev/tty1; sleep 1")
+            guest.out(r"printf '\033[2J\033[1;1Hseen by a viewer' >/dev/tty1")
+            wait(lambda: _once(screenshot(suite, guest, "viewer"), lambda p: p.cell(15, 0) != p.cell(79, 5)), 10,
+                 "the text on the screen")
             check((viewer.width, viewer.height) == (WIDTH, HEIGHT), f"{viewer.width} x {viewer.height}")
-            check(viewer.picture().rows == screenshot(suite, guest, "viewer").rows, "it is another one")
+            wait(lambda: viewer.picture().rows == screenshot(suite, guest, "viewer").rows, 10, "the same picture")
         with suite("its keys arrive in the guest"):
-            guest.out("(timeout 200 head -n 1 </dev/tty1 >/tmp/typed) >/dev/null 2>&1 & sleep 0.5")
+            _listen(guest)
             for character in "viewer":
                 viewer.key(ord(character))
             viewer.key(0xFF0D)  # Return
@@ -115,12 +130,13 @@ def _view(suite, guest):
             mouse = next((d for d in devices.split("\n\n") if "mouse" in d.lower()), None)
             check(mouse, f"the guest has no mouse: {devices}")
             event = mouse.split("event")[1].split()[0]
-            guest.out(f"(timeout 100 cat /dev/input/event{event} >/tmp/events) >/dev/null 2>&1 & echo $! >/tmp/cat; sleep 0.5")
+            guest.out(f"(timeout 100 cat /dev/input/event{event} >/tmp/events) >/dev/null 2>&1 & echo $! >/tmp/cat")
+            guest.wait(f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q input/event{event}", what="a listener")
             viewer.point(WIDTH // 4, HEIGHT // 2)
             viewer.point(WIDTH * 3 // 4, HEIGHT // 2, 1)
             viewer.point(WIDTH * 3 // 4, HEIGHT // 2, 0)
             guest.wait(f"[ $(stat -c %s /tmp/events) -ge {6 * EVENT_BYTES} ]", what="events")
-            text = guest.out("sleep 1; kill $(cat /tmp/cat); od -v -A n -t x1 /tmp/events")
+            text = guest.out("kill $(cat /tmp/cat); od -v -A n -t x1 /tmp/events")
             data = bytes.fromhex(text.replace("\n", "").replace(" ", ""))
             events = [struct.unpack("<HHi", data[i + 16:i + 24]) for i in range(0, len(data), EVENT_BYTES)]
             xs = [value for kind, code, value in events if (kind, code) == (EV_ABS, ABS_X)]
@@ -142,7 +158,7 @@ def screen(suite):
             guest.move()
             wait(lambda: display(guest)["active"] and display(guest)["keyboard"], 10, "display and keyboard")
             check(screenshot(suite, guest, "after").rows == before, "it is another picture")
-            guest.out("(timeout 200 head -n 1 </dev/tty1 >/tmp/typed) >/dev/null 2>&1 & sleep 0.5")
+            _listen(guest)
             guest.host.call("vm.type", text="still here\n")
             guest.wait("[ -s /tmp/typed ]", what="the line")
             check(guest.out("cat /tmp/typed") == "still here", f"it is {guest.out('cat /tmp/typed')!r}")

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ CMDLINE = ("console=ttyS0 quiet panic=-1 nokaslr norandmaps mitigations=off init
 # The canonical mode of a terminal takes lines of 4095 characters.
 CHUNK_BYTES = 900
 END = "."
+# In the guest: read one line of the console's keyboard into /tmp/typed; and whether somebody listens there.
+READ_LINE = ": >/tmp/typed; (timeout 300 head -n 1 </dev/tty1 >/tmp/typed) >/dev/null 2>&1 &"
+LINE_IS_READ = "ls -l /proc/[0-9]*/fd/0 2>/dev/null | grep -q /dev/tty1"
 BLACKOUT_BUDGET_NS = 50_000_000
 
 
@@ -201,7 +205,34 @@ class Agent:
             raise GuestError(f"the answer to '{command}' arrived damaged three times")
 
 
-class LinuxGuest:
+class Shell:
+    """Commands in a guest that `self.agent` reaches."""
+
+    def run(self, command, seconds=20):
+        """(status, output) of a shell command in the guest; `seconds` are for a machine that is not slow."""
+        return self.agent.run(command, seconds * SLOW)
+
+    def out(self, command, seconds=20):
+        """The output of a command that must succeed."""
+        status, output = self.run(command, seconds)
+        if status:
+            raise GuestError(f"'{command}' in the guest: status {status}: {output.strip()[-600:]}")
+        return output.strip()
+
+    def last(self, command):
+        """A command after which the guest may not answer any more."""
+        self.agent.post(command, 60 * SLOW)
+
+    def wait(self, command, seconds=10, what=None):
+        """Wait until a shell command in the guest succeeds; its output."""
+        bound = int(seconds * SLOW)
+        late = shlex.quote(f"{what or 'this'} did not happen within {bound} s")
+        return self.out(f"end=$(($(date +%s) + {bound})); until out=$({command} 2>/dev/null); do [ $(date +%s) -lt $end ] || "
+                        f"{{ echo {late}; exit 1; }}; sleep 0.2; done; "
+                        'echo "$out"', seconds + 10)
+
+
+class LinuxGuest(Shell):
     """A VM with the stock Linux guest. `host` is the process that runs it: another one after a move."""
 
     def __init__(self, bin_directory, log, name="VM1"):
@@ -271,28 +302,6 @@ class LinuxGuest:
         finally:
             os.close(fd)
         self.host.call("vm.start")
-
-    def run(self, command, seconds=20):
-        """(status, output) of a shell command in the guest; `seconds` are for a machine that is not slow."""
-        return self.agent.run(command, seconds * SLOW)
-
-    def out(self, command, seconds=20):
-        """The output of a command that must succeed."""
-        status, output = self.run(command, seconds)
-        if status:
-            raise GuestError(f"'{command}' in the guest: status {status}: {output.strip()[-600:]}")
-        return output.strip()
-
-    def last(self, command):
-        """A command after which the guest may not answer any more."""
-        self.agent.post(command, 60 * SLOW)
-
-    def wait(self, command, seconds=10, what=None):
-        """Wait until a shell command in the guest succeeds; its output."""
-        bound = int(seconds * SLOW)
-        return self.out(f"end=$(($(date +%s) + {bound})); until out=$({command} 2>/dev/null); do [ $(date +%s) -lt $end ] || "
-                        f"{{ echo '{what or 'this'} did not happen within {bound} s'; exit 1; }}; sleep 0.2; done; "
-                        'echo "$out"', seconds + 10)
 
     def ended(self, seconds=20):
         """How the run of the guest ended: (how, text)."""
