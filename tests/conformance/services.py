@@ -59,6 +59,8 @@ def _time(suite, guest):
     with suite("a wrong clock is set after a pause"):
         guest.out("date -s @1000000000")
         guest.host.call("vm.pause")
+        paused_at = time.time()
+        wait(lambda: time.time() > paused_at + 3, 10, "a time that the guest cannot know of")
         guest.host.call("vm.start")
         guest.wait("[ $(date +%s) -gt 1100000000 ]", what="another time")
         off = int(guest.out("date +%s")) - time.time()
