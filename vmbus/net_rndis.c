@@ -40,6 +40,13 @@ void net_rndis_reset(struct net_rndis *rndis)
 	rndis->n_answers = 0;
 }
 
+void net_rndis_understands_rsc(struct net_rndis *rndis, bool understands)
+{
+	rndis->rsc = understands;
+	rndis->offload.rsc4 &= understands;
+	rndis->offload.rsc6 &= understands;
+}
+
 /* The caller made sure that there is room. */
 static void queue_answer(struct net_rndis *rndis, const void *fixed, size_t fixed_bytes,
 	const void *value, size_t value_bytes)

@@ -76,6 +76,9 @@ struct net_rndis {
 /* As the guest finds it when it opens the channel; the constants and link_up are kept. */
 void net_rndis_reset(struct net_rndis *rndis);
 
+/* What the guest said of itself in NVSP. Coalescing ends with its saying that it knows it not. */
+void net_rndis_understands_rsc(struct net_rndis *rndis, bool understands);
+
 /* A message of the guest. 0: handled, with an answer queued if it has one; -EBUSY: the queue is
  * full; -EBADMSG: not a control message, or too short for one, or not allowed now and without an
  * answer. */

@@ -92,7 +92,8 @@ static int handle_ndis_config(
 
 	vsp->guest_frame_bytes = ndis->mtu;
 	vsp->guest_caps = ndis->capabilities;
-	vsp->rndis.rsc = vsp->version >= NVSP_VERSION_61 && ndis->capabilities & NVSP_NDIS_CAP_RSC;
+	net_rndis_understands_rsc(&vsp->rndis,
+		vsp->version >= NVSP_VERSION_61 && ndis->capabilities & NVSP_NDIS_CAP_RSC);
 	return 0;
 }
 

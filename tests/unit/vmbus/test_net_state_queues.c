@@ -176,6 +176,21 @@ static void settings_of_all_queues_move_along(void **state)
 	assert_memory_equal(got.frame.bytes, frame.bytes, frame.size_bytes);
 }
 
+/* It switched coalescing on, then says that it never heard of it: what is saved still makes sense.
+ */
+static void coalescing_taken_back_moves_along(void **state)
+{
+	const uint32_t version = source.vsp->version;
+
+	(void)state;
+	assert_true(source.vsp->rndis.offload.rsc4 && source.vsp->rndis.offload.rsc6);
+	source.rsc = false;
+	rig_ndis(&source, version);
+	assert_false(source.vsp->rndis.offload.rsc4 || source.vsp->rndis.offload.rsc6);
+	move();
+	assert_false(target.vsp->rndis.rsc || target.vsp->rndis.offload.rsc4);
+}
+
 /* A guest that was promised sub-channels gets them from the new host. */
 static void promised_and_not_yet_offered(void **state)
 {
@@ -456,6 +471,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(setup, settings_of_all_queues_move_along),
+		TEST(setup, coalescing_taken_back_moves_along),
 		TEST(setup_new, promised_and_not_yet_offered),
 		TEST(setup_new, offered_and_not_yet_open),
 		TEST(setup_new, the_table_that_waits),
