@@ -204,7 +204,8 @@ int net_vsp_new(const struct net_vsp_config *config, struct net_vsp **ret_vsp)
 		queue_init(vsp, i);
 	memcpy(vsp->rndis.permanent_mac, config->mac, sizeof(config->mac));
 	vsp->rndis.mtu_bytes = config->mtu_bytes;
-	vsp->rndis.port_caps = vsp->port.caps;
+	vsp->rndis.port_caps = net_offload_withhold(vsp->port.caps, config->withheld);
+	vsp->rndis.withheld = config->withheld;
 	vsp->rndis.n_queues = config->n_queues;
 	vsp->rndis.allow_mac_change = config->allow_mac_change;
 	vsp->rndis.stats = &vsp->total;

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/eth_ops.h"
+#include "vmbus/vmbus.h"
 
 #define NDIS_VERSION_6_1  ((6U << 16) + 1)
 #define NDIS_VERSION_6_30 ((6U << 16) + 30)
@@ -13,7 +14,10 @@
 
 struct net_offload net_offload_capable(uint32_t caps)
 {
-	uint8_t csum = caps & ETH_CAP_CSUM ? NET_OFFLOAD_BOTH : NET_OFFLOAD_RX;
+	uint8_t tx = caps & ETH_CAP_CSUM ? NET_OFFLOAD_TX : 0;
+	uint8_t rx = caps & NET_CAP_NO_RX_CSUM ? 0 : NET_OFFLOAD_RX;
+	uint8_t csum = tx | rx;
+	bool rsc = rx && caps & NET_CAP_RSC && !(caps & NET_CAP_NO_RSC);
 
 	return (struct net_offload){
 		.ip4 = csum,
@@ -21,11 +25,35 @@ struct net_offload net_offload_capable(uint32_t caps)
 		.udp4 = csum,
 		.tcp6 = csum,
 		.udp6 = csum,
-		.lso4 = csum == NET_OFFLOAD_BOTH && caps & ETH_CAP_TSO4,
-		.lso6 = csum == NET_OFFLOAD_BOTH && caps & ETH_CAP_TSO6,
-		.rsc4 = caps & NET_CAP_RSC,
-		.rsc6 = caps & NET_CAP_RSC,
+		.lso4 = tx && caps & ETH_CAP_TSO4,
+		.lso6 = tx && caps & ETH_CAP_TSO6,
+		.rsc4 = rsc,
+		.rsc6 = rsc,
 	};
+}
+
+uint32_t net_offload_withhold(uint32_t caps, uint32_t withheld)
+{
+	if (withheld & NETVSP_CSUM_TX)
+		caps &= ~(uint32_t)ETH_CAP_CSUM;
+	if (withheld & NETVSP_CSUM_RX)
+		caps |= NET_CAP_NO_RX_CSUM;
+	if (withheld & NETVSP_LSO)
+		caps &= ~(uint32_t)(ETH_CAP_TSO4 | ETH_CAP_TSO6);
+	if (withheld & NETVSP_RSC)
+		caps |= NET_CAP_NO_RSC;
+	return caps;
+}
+
+bool net_offload_is_granted(const struct net_offload *offload, uint32_t withheld)
+{
+	const uint32_t all = ETH_CAP_CSUM | ETH_CAP_TSO4 | ETH_CAP_TSO6 | NET_CAP_RSC;
+	struct net_offload most = net_offload_capable(net_offload_withhold(all, withheld));
+	uint8_t csum = offload->ip4 | offload->tcp4 | offload->udp4 | offload->tcp6 | offload->udp6;
+
+	return (csum & ~most.tcp4) == 0 && offload->lso4 <= most.lso4 &&
+	       offload->lso6 <= most.lso6 && offload->rsc4 <= most.rsc4 &&
+	       offload->rsc6 <= most.rsc6;
 }
 
 static uint32_t csum4(const struct net_offload *offload, uint8_t direction)

@@ -6,7 +6,8 @@
  * Checksums towards the guest need nothing of the port: the VSP tells what it has been told or has
  * computed. Checksums and segmentation from the guest are offered when the port takes them.
  * Coalesced packets are offered when the guest said that it knows them, and stay off until it
- * switches them on.
+ * switches them on. The NIC's configuration may withhold any of these. Coalescing goes with being
+ * told of checksums: no guest's stack joins packets that it has yet to check.
  */
 #ifndef VIADUCT_VMBUS_NET_OFFLOAD_H
 #define VIADUCT_VMBUS_NET_OFFLOAD_H
@@ -28,6 +29,14 @@ struct net_offload {
 
 /* Beside enum eth_cap in `caps`: the guest understands coalesced packets. */
 #define NET_CAP_RSC (1U << 16)
+/* The guest is to check checksums, and to coalesce, itself. */
+#define NET_CAP_NO_RX_CSUM (1U << 17)
+#define NET_CAP_NO_RSC     (1U << 18)
+
+/* What is left of `caps` when enum netvsp_offload bits of it are withheld. */
+uint32_t net_offload_withhold(uint32_t caps, uint32_t withheld);
+/* Nothing in it is withheld. */
+bool net_offload_is_granted(const struct net_offload *offload, uint32_t withheld);
 
 /* Everything that these capabilities allow. */
 struct net_offload net_offload_capable(uint32_t caps);

@@ -47,7 +47,8 @@ struct net_rndis {
 	/* Constant. */
 	uint8_t permanent_mac[ETH_ADDR_LEN];
 	uint32_t mtu_bytes;
-	uint32_t port_caps;
+	uint32_t port_caps; /* enum eth_cap and NET_CAP_*, less what is withheld */
+	uint32_t withheld;  /* enum netvsp_offload bits */
 	unsigned n_queues;
 	bool allow_mac_change;
 	const struct net_stats *stats;

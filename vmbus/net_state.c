@@ -173,7 +173,8 @@ static int restore_rndis(struct net_rndis *rndis, struct reader *in)
 	rndis->packet_filter = reader_le32(in);
 	reader_bytes(in, rndis->mac, sizeof(rndis->mac));
 	restore_offload(&rndis->offload, in);
-	if ((rndis->offload.rsc4 || rndis->offload.rsc6) && !rndis->rsc)
+	if (((rndis->offload.rsc4 || rndis->offload.rsc6) && !rndis->rsc) ||
+		!net_offload_is_granted(&rndis->offload, rndis->withheld))
 		return -EBADMSG;
 	r = restore_rss(&rndis->rss, rndis->n_queues, in);
 	if (r)

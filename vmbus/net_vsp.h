@@ -66,6 +66,7 @@ struct net_vsp_config {
 	unsigned n_queues; /* 1..NET_MAX_QUEUES */
 	bool link_up;
 	bool allow_mac_change;
+	uint32_t withheld; /* enum netvsp_offload bits */
 	const struct eth_ops *eth;
 	void *port;
 };

@@ -119,6 +119,7 @@ int netvsp_new(struct vmbus *bus, const struct netvsp_config *config, struct net
 		.n_queues = MAX(config->n_channels, 1U),
 		.link_up = config->link_up,
 		.allow_mac_change = config->allow_mac_change,
+		.withheld = config->withheld,
 		.eth = config->eth,
 		.port = config->port,
 	};

@@ -71,6 +71,14 @@ struct netvsp;
 
 #define NETVSP_MAX_CHANNELS 8
 
+/* What a guest may leave to its NIC. */
+enum netvsp_offload {
+	NETVSP_CSUM_TX = 1 << 0, /* checksums of what it sends; without them there is no LSO */
+	NETVSP_CSUM_RX = 1 << 1, /* of what it receives; without them there is no RSC */
+	NETVSP_LSO = 1 << 2,     /* large sends */
+	NETVSP_RSC = 1 << 3,     /* coalesced packets */
+};
+
 struct netvsp_config {
 	unsigned index; /* distinguishes NICs of a VM; part of the instance GUID and unit name */
 	uint8_t mac[ETH_ADDR_LEN];
@@ -78,6 +86,9 @@ struct netvsp_config {
 	unsigned n_channels; /* 1..NETVSP_MAX_CHANNELS, the queues a guest may use; 0: 1 */
 	bool link_up;
 	bool allow_mac_change; /* the guest may take another address */
+	/* enum netvsp_offload bits that the guest is not offered, whatever the port can; the same
+	 * on both sides of a migration. */
+	uint32_t withheld;
 	const struct eth_ops *eth;
 	void *port; /* handed to eth; outlives the netvsp */
 };

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/eth_ops.h"
+#include "vmbus/vmbus.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,6 +55,37 @@ static void the_port_decides(void **state)
 	/* Segments need checksums. */
 	describe(ETH_CAP_TSO4 | ETH_CAP_TSO6, NDIS_6_30, sizeof(object));
 	assert_int_equal(object.lso4_encapsulation | object.lso6_encapsulation, 0);
+}
+
+static void what_is_withheld_is_not_offered(void **state)
+{
+	struct net_offload capable;
+
+	(void)state;
+	for (uint32_t withheld = 0; withheld < 16; withheld++) {
+		uint32_t caps = net_offload_withhold(ALL_CAPS | NET_CAP_RSC, withheld);
+		bool tx = !(withheld & NETVSP_CSUM_TX), rx = !(withheld & NETVSP_CSUM_RX);
+
+		capable = net_offload_capable(caps);
+		assert_int_equal(capable.tcp4, tx * NET_OFFLOAD_TX + rx * NET_OFFLOAD_RX);
+		assert_int_equal(capable.udp6, capable.tcp4);
+		assert_int_equal(capable.ip4, capable.tcp4);
+		/* Large sends need checksums of what is sent, coalescing those of what comes. */
+		assert_int_equal(capable.lso4, tx && !(withheld & NETVSP_LSO));
+		assert_int_equal(capable.lso6, capable.lso4);
+		assert_int_equal(capable.rsc4, rx && !(withheld & NETVSP_RSC));
+		assert_int_equal(capable.rsc6, capable.rsc4);
+		assert_true(net_offload_is_granted(&capable, withheld));
+		for (uint32_t other = 0; other < 16; other++) {
+			/* What another configuration gave is granted only if it is not more. */
+			struct net_offload theirs = net_offload_capable(
+				net_offload_withhold(ALL_CAPS | NET_CAP_RSC, other));
+			bool more = (theirs.tcp4 & ~capable.tcp4) || theirs.lso4 > capable.lso4 ||
+				    theirs.rsc4 > capable.rsc4;
+
+			assert_int_equal(net_offload_is_granted(&theirs, withheld), !more);
+		}
+	}
 }
 
 static void size_and_revision_follow_the_guest(void **state)
@@ -181,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_port_gives_what_linux_looks_for),
 		cmocka_unit_test(the_port_decides),
+		cmocka_unit_test(what_is_withheld_is_not_offered),
 		cmocka_unit_test(size_and_revision_follow_the_guest),
 		cmocka_unit_test_setup(the_guest_switches_each, setup_params),
 		cmocka_unit_test_setup(beyond_the_port_stays_off, setup_params),
