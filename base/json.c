@@ -15,6 +15,7 @@
 #undef json_is_object
 #undef json_is_array
 #undef json_is_string
+#undef json_is_null
 
 #define JSON_INDENT_LIMIT 8
 
@@ -151,6 +152,16 @@ bool json_is_int(const struct json *j)
 bool json_is_bool(const struct json *j)
 {
 	return is_type(j, JSON_TRUE) || is_type(j, JSON_FALSE);
+}
+
+bool json_is_null(const struct json *j)
+{
+	return is_type(j, JSON_NULL);
+}
+
+bool json_is_equal(const struct json *a, const struct json *b)
+{
+	return a == b || (a && b && json_equal(unwrap(a), unwrap(b)));
 }
 
 int json_set(struct json *object, const char *key, struct json *value)

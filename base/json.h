@@ -51,6 +51,9 @@ bool json_is_array(const struct json *j);
 bool json_is_string(const struct json *j);
 bool json_is_int(const struct json *j);
 bool json_is_bool(const struct json *j);
+bool json_is_null(const struct json *j); /* a null value; not NULL itself */
+/* The same value, whatever the order of keys; two NULLs are equal as well. */
+bool json_is_equal(const struct json *a, const struct json *b);
 
 /* Objects. Setters return 0, -ENOMEM (also for a NULL value) or -EINVAL (not an object; not UTF-8).
  */

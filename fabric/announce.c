@@ -3,11 +3,6 @@
 #include "base/bytes.h"
 #include "fabric/inet.h"
 
-enum {
-	ARP_HARDWARE_ETHERNET = 1,
-	ARP_REVERSE_REQUEST = 3,
-};
-
 void announce_build(const uint8_t mac[ETH_ADDR_LEN], uint8_t ret_frame[ANNOUNCE_FRAME_BYTES])
 {
 	uint8_t *arp = ret_frame + ETH_HEADER_BYTES;
@@ -16,13 +11,13 @@ void announce_build(const uint8_t mac[ETH_ADDR_LEN], uint8_t ret_frame[ANNOUNCE_
 	memset(ret_frame, 0xff, ETH_ADDR_LEN);
 	memcpy(ret_frame + ETH_ADDR_LEN, mac, ETH_ADDR_LEN);
 	store_be16(ret_frame + 2 * ETH_ADDR_LEN, ETHERTYPE_RARP);
-	store_be16(arp, ARP_HARDWARE_ETHERNET);
-	store_be16(arp + 2, ETHERTYPE_IPV4);
-	arp[4] = ETH_ADDR_LEN;
-	arp[5] = 4; /* of an IPv4 address */
-	store_be16(arp + 6, ARP_REVERSE_REQUEST);
-	memcpy(arp + 8, mac, ETH_ADDR_LEN);  /* sender: this address, 0.0.0.0 */
-	memcpy(arp + 18, mac, ETH_ADDR_LEN); /* target: the same */
+	store_be16(arp + ARP_HARDWARE, ARP_HARDWARE_ETHERNET);
+	store_be16(arp + ARP_PROTOCOL, ETHERTYPE_IPV4);
+	arp[ARP_HARDWARE_BYTES] = ETH_ADDR_LEN;
+	arp[ARP_PROTOCOL_BYTES] = 4; /* of an IPv4 address */
+	store_be16(arp + ARP_OPERATION, ARP_REVERSE_REQUEST);
+	memcpy(arp + ARP_SENDER_MAC, mac, ETH_ADDR_LEN); /* sender: this address, 0.0.0.0 */
+	memcpy(arp + ARP_TARGET_MAC, mac, ETH_ADDR_LEN); /* target: the same */
 }
 
 void announce_start(struct vport *port, uint64_t now_ns)
@@ -32,6 +27,14 @@ void announce_start(struct vport *port, uint64_t now_ns)
 		.vid = -1,
 		.due_ns = now_ns,
 	};
+}
+
+void announce_switch(struct vswitch *sw, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < sw->fwd.n_slots; i++) {
+		if (sw->ports[i] && !vport_is_uplink(sw->ports[i]) && !sw->fwd.ports[i].muted)
+			announce_start(sw->ports[i], now_ns);
+	}
 }
 
 static void announce_vlan(struct datapath *dp, struct vport *port, unsigned vid, uint64_t now_ns)

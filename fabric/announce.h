@@ -23,6 +23,8 @@ void announce_build(const uint8_t mac[ETH_ADDR_LEN], uint8_t ret_frame[ANNOUNCE_
 
 /* Begin with `port`; the first frames leave with the next announce_step(). */
 void announce_start(struct vport *port, uint64_t now_ns);
+/* The same for every open port of a switch. */
+void announce_switch(struct vswitch *sw, uint64_t now_ns);
 /* Send what is due. Returns when to call again, or 0 when nobody is being announced. */
 uint64_t announce_step(struct fabric *fabric, struct datapath *dp, uint64_t now_ns);
 

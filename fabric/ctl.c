@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-/* A port was shut; on its way from the worker to the channel. */
-struct shut_event {
+/* Something happened to a port; on its way from the worker to the channel. */
+struct port_event {
 	struct list siblings;
+	enum worker_event event;
 	const char *reason;
 	char port[VPORT_ID_MAX_LEN + 1];
+	char sw[VSWITCH_NAME_MAX_LEN + 1], uplink[VSWITCH_UPLINK_MAX_LEN + 1];
 };
 
 struct fabric_ctl {
@@ -32,59 +34,6 @@ struct fabric_ctl {
 	pthread_mutex_t lock;
 	struct list events;
 };
-
-/* ---- events, from the worker ---- */
-
-static void port_was_shut(struct vport *port, void *data)
-{
-	struct fabric_ctl *ctl = data;
-	struct shut_event *event = malloc(sizeof(*event));
-
-	/* Without memory the news is lost; switch.list still shows it. */
-	if (!event)
-		return;
-	event->reason = port->io->reason;
-	snprintf(event->port, sizeof(event->port), "%s", port->id);
-	pthread_mutex_lock(&ctl->lock);
-	list_append(&ctl->events, &event->siblings);
-	pthread_mutex_unlock(&ctl->lock);
-	eventfd_write(ctl->events_fd, 1);
-}
-
-static struct shut_event *next_event(struct fabric_ctl *ctl)
-{
-	struct shut_event *event;
-
-	pthread_mutex_lock(&ctl->lock);
-	event = list_pop(&ctl->events, struct shut_event, siblings);
-	pthread_mutex_unlock(&ctl->lock);
-	return event;
-}
-
-static void send_event(struct fabric_ctl *ctl, const struct shut_event *event)
-{
-	struct json *message = json_object_new();
-
-	if (!ctl->chan || json_set_string(message, "port", event->port) < 0 ||
-		json_set_string(message, "reason", event->reason) < 0) {
-		json_unref(message);
-		return;
-	}
-	(void)chan_event(ctl->chan, "port.shut", message, NULL, 0);
-}
-
-static void on_events(int fd, short revents _unused_, void *data)
-{
-	struct fabric_ctl *ctl = data;
-	struct shut_event *event;
-	eventfd_t ignored;
-
-	eventfd_read(fd, &ignored);
-	while ((event = next_event(ctl))) {
-		send_event(ctl, event);
-		free(event);
-	}
-}
 
 /* ---- announcements ---- */
 
@@ -117,6 +66,97 @@ static void on_announce_timer(void *data)
 	ctl->announce_timer = 0;
 	worker_call(ctl->worker, step_announcements, &at_ns);
 	set_announce_timer(ctl, at_ns);
+}
+
+/* ---- events, from the worker ---- */
+
+static void on_worker_event(enum worker_event what, struct vport *port, void *data)
+{
+	struct fabric_ctl *ctl = data;
+	struct port_event *event = malloc(sizeof(*event));
+
+	/* Without memory the news is lost; switch.list still shows it. */
+	if (!event)
+		return;
+	event->event = what;
+	event->reason = port->io->reason;
+	snprintf(event->port, sizeof(event->port), "%s", port->id);
+	snprintf(event->sw, sizeof(event->sw), "%s", port->sw->name);
+	snprintf(event->uplink, sizeof(event->uplink), "%s", port->sw->uplink);
+	pthread_mutex_lock(&ctl->lock);
+	list_append(&ctl->events, &event->siblings);
+	pthread_mutex_unlock(&ctl->lock);
+	eventfd_write(ctl->events_fd, 1);
+}
+
+static struct port_event *next_event(struct fabric_ctl *ctl)
+{
+	struct port_event *event;
+
+	pthread_mutex_lock(&ctl->lock);
+	event = list_pop(&ctl->events, struct port_event, siblings);
+	pthread_mutex_unlock(&ctl->lock);
+	return event;
+}
+
+static void send_event(struct fabric_ctl *ctl, const struct port_event *event)
+{
+	static const char *const names[] = {
+		[WORKER_PORT_SHUT] = "port.shut",
+		[WORKER_UPLINK_MOVED] = "uplink.moved",
+		[WORKER_DUPLICATE] = "address.duplicate",
+	};
+	struct json *message = json_object_new();
+	int r;
+
+	r = json_set_string(message, "port", event->port);
+	r = r ?: json_set_string(message, "switch", event->sw);
+	r = r ?: json_set_string(message, "uplink", event->uplink);
+	if (r == 0 && event->reason)
+		r = json_set_string(message, "reason", event->reason);
+	if (!ctl->chan || r < 0)
+		json_unref(message);
+	else
+		(void)chan_event(ctl->chan, names[event->event], message, NULL, 0);
+}
+
+/* A switch whose uplink moved, by the uplink's name. */
+struct move {
+	const char *uplink;
+	uint64_t at_ns;
+};
+
+static void announce_move(struct worker *worker, void *data)
+{
+	struct move *move = data;
+	struct vport *port = vport_find(worker_fabric(worker), move->uplink);
+
+	if (port)
+		announce_switch(port->sw, clock_mono_ns());
+	step_announcements(worker, &move->at_ns);
+}
+
+static void on_uplink_moved(struct fabric_ctl *ctl, const char *uplink)
+{
+	struct move move = {.uplink = uplink};
+
+	worker_call(ctl->worker, announce_move, &move);
+	set_announce_timer(ctl, move.at_ns);
+}
+
+static void on_events(int fd, short revents _unused_, void *data)
+{
+	struct fabric_ctl *ctl = data;
+	struct port_event *event;
+	eventfd_t ignored;
+
+	eventfd_read(fd, &ignored);
+	while ((event = next_event(ctl))) {
+		if (event->event == WORKER_UPLINK_MOVED)
+			on_uplink_moved(ctl, event->port);
+		send_event(ctl, event);
+		free(event);
+	}
 }
 
 /* ---- requests ---- */
@@ -175,7 +215,7 @@ int fabric_ctl_new(struct loop *loop, int chan_fd, fabric_ctl_close_fn close_fn,
 	list_init(&ctl->events);
 	pthread_mutex_init(&ctl->lock, NULL);
 	ctl->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = ctl->events_fd < 0 ? -errno : worker_new(port_was_shut, ctl, &ctl->worker);
+	r = ctl->events_fd < 0 ? -errno : worker_new(on_worker_event, ctl, &ctl->worker);
 	r = r ?: loop_fd_add(loop, ctl->events_fd, POLLIN, on_events, ctl);
 	if (r < 0)
 		close(chan_fd);
@@ -191,7 +231,7 @@ int fabric_ctl_new(struct loop *loop, int chan_fd, fabric_ctl_close_fn close_fn,
 
 void fabric_ctl_free(struct fabric_ctl *ctl)
 {
-	struct shut_event *event;
+	struct port_event *event;
 
 	if (!ctl)
 		return;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "fabric/ctl_ops.h"
+#include "base/base64.h"
 
 #include <string.h>
 
-/* The value of `key`, or NULL when it is absent or null. */
-static const struct json *get(const struct ctl_call *call, const char *key)
+const struct json *ctl_get(const struct ctl_call *call, const char *key)
 {
 	const struct json *value = json_get(call->message, key);
 	bool has_type = json_is_string(value) || json_is_int(value) || json_is_bool(value) ||
@@ -16,7 +16,7 @@ static const struct json *get(const struct ctl_call *call, const char *key)
 
 int ctl_get_string(struct ctl_call *call, const char *key, const char **ret_value)
 {
-	const struct json *value = get(call, key);
+	const struct json *value = ctl_get(call, key);
 
 	if (value && !json_is_string(value))
 		return refuse(&call->why, -EINVAL, "%s: \"%s\" must be a string", call->op, key);
@@ -40,7 +40,7 @@ int ctl_need_string(struct ctl_call *call, const char *key, const char **ret_val
 int ctl_get_int(struct ctl_call *call, const char *key, int64_t min, int64_t max, int64_t fallback,
 	int64_t *ret_value)
 {
-	const struct json *value = get(call, key);
+	const struct json *value = ctl_get(call, key);
 
 	if (value && (!json_is_int(value) || json_int(value, 0) < min || json_int(value, 0) > max))
 		return refuse(&call->why, -EINVAL,
@@ -52,7 +52,7 @@ int ctl_get_int(struct ctl_call *call, const char *key, int64_t min, int64_t max
 
 int ctl_get_bool(struct ctl_call *call, const char *key, bool fallback, bool *ret_value)
 {
-	const struct json *value = get(call, key);
+	const struct json *value = ctl_get(call, key);
 
 	if (value && !json_is_bool(value))
 		return refuse(
@@ -103,67 +103,207 @@ int ctl_need_mac(struct ctl_call *call, const char *key, uint8_t ret_mac[ETH_ADD
 	return 0;
 }
 
-static int refuse_key(struct ctl_call *call, enum vlan_mode mode, const char *key)
+/* The VLAN keys of a request, of which each mode takes some. */
+struct vlan_keys {
+	int64_t vid, native, primary, secondary;
+	const char *allowed, *secondaries;
+};
+
+enum {
+	KEY_VID = 1,
+	KEY_NATIVE = 2,
+	KEY_ALLOWED = 4,
+	KEY_PRIMARY = 8,
+	KEY_SECONDARY = 16,
+	KEY_SECONDARIES = 32,
+};
+
+static const unsigned mode_keys[] = {
+	[VLAN_UNTAGGED] = 0,
+	[VLAN_ACCESS] = KEY_VID,
+	[VLAN_TRUNK] = KEY_NATIVE | KEY_ALLOWED,
+	[VLAN_ISOLATED] = KEY_PRIMARY | KEY_SECONDARY,
+	[VLAN_COMMUNITY] = KEY_PRIMARY | KEY_SECONDARY,
+	[VLAN_PROMISCUOUS] = KEY_PRIMARY | KEY_SECONDARIES,
+};
+
+static int get_vlan_keys(struct ctl_call *call, struct vlan_keys *keys)
 {
-	return refuse(&call->why, -EINVAL, "%s: mode %s does not go with \"%s\"", call->op,
-		vlan_mode_name(mode), key);
+	const int64_t max = VLAN_VID_MAX + 1;
+	int r = ctl_get_string(call, "allowed", &keys->allowed);
+
+	r = r ?: ctl_get_string(call, "secondaries", &keys->secondaries);
+	r = r ?: ctl_get_int(call, "vid", 0, max, 0, &keys->vid);
+	r = r ?: ctl_get_int(call, "native", 0, max, 0, &keys->native);
+	r = r ?: ctl_get_int(call, "primary", 0, max, 0, &keys->primary);
+	return r ?: ctl_get_int(call, "secondary", 0, max, 0, &keys->secondary);
+}
+
+/* Keys of another mode are somebody's mistake; 0 and empty ones say nothing. */
+static int check_vlan_keys(struct ctl_call *call, enum vlan_mode mode, const struct vlan_keys *keys)
+{
+	const struct {
+		const char *name;
+		unsigned key;
+		bool given;
+	} given[] = {
+		{"vid", KEY_VID, keys->vid != 0},
+		{"native", KEY_NATIVE, keys->native != 0},
+		{"allowed", KEY_ALLOWED, keys->allowed && keys->allowed[0]},
+		{"primary", KEY_PRIMARY, keys->primary != 0},
+		{"secondary", KEY_SECONDARY, keys->secondary != 0},
+		{"secondaries", KEY_SECONDARIES, keys->secondaries && keys->secondaries[0]},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+		if (given[i].given && !(mode_keys[mode] & given[i].key))
+			return refuse(&call->why, -EINVAL, "%s: mode %s does not go with \"%s\"",
+				call->op, vlan_mode_name(mode), given[i].name);
+	}
+	return 0;
+}
+
+static int get_list(struct ctl_call *call, enum vlan_mode mode, const char *key, const char *text,
+	uint64_t ret_map[BITMAP_WORDS(VLAN_N_VIDS)])
+{
+	if (!text || !text[0])
+		return refuse(&call->why, -EINVAL,
+			"%s: mode %s needs \"%s\", a list of VLANs like 2-4,7", call->op,
+			vlan_mode_name(mode), key);
+	if (vlan_list_parse(text, ret_map) < 0)
+		return refuse(&call->why, -EINVAL,
+			"%s: \"%s\" must be a list like 2-4,7 of VLANs from 1 to 4094 (0 and "
+			"4095 are reserved)",
+			call->op, key);
+	return 0;
 }
 
 static int get_trunk(
-	struct ctl_call *call, int64_t native_vid, const char *allowed, struct vlan_policy *policy)
+	struct ctl_call *call, const struct vlan_keys *keys, struct vlan_policy *policy)
 {
 	uint64_t map[BITMAP_WORDS(VLAN_N_VIDS)];
+	int r = get_list(call, VLAN_TRUNK, "allowed", keys->allowed, map);
 
-	if (!allowed)
-		return refuse(&call->why, -EINVAL,
-			"%s: mode trunk needs \"allowed\", a list of VLANs like 2-4,7", call->op);
-	if (vlan_list_parse(allowed, map) < 0)
-		return refuse(&call->why, -EINVAL,
-			"%s: \"allowed\" must be a list like 2-4,7 of VLANs from 1 to 4094 (0 and "
-			"4095 are reserved)",
-			call->op);
-	if (native_vid != 0 && !vlan_vid_is_usable(native_vid))
+	if (r < 0)
+		return r;
+	if (keys->native != 0 && !vlan_vid_is_usable(keys->native))
 		return refuse(&call->why, -EINVAL,
 			"%s: VLAN %lld is reserved and cannot be native; VLANs are 1 to 4094, 0 "
 			"leaves untagged frames untagged",
-			call->op, (long long)native_vid);
-	return vlan_policy_trunk(policy, (unsigned)native_vid, map);
+			call->op, (long long)keys->native);
+	return vlan_policy_trunk(policy, (unsigned)keys->native, map);
+}
+
+static int get_private(struct ctl_call *call, enum vlan_mode mode, const struct vlan_keys *keys,
+	struct vlan_policy *policy)
+{
+	unsigned primary = (unsigned)keys->primary, secondary = (unsigned)keys->secondary;
+	uint64_t map[BITMAP_WORDS(VLAN_N_VIDS)];
+	int r;
+
+	if (mode == VLAN_PROMISCUOUS) {
+		r = get_list(call, mode, "secondaries", keys->secondaries, map);
+		if (r < 0)
+			return r;
+		r = vlan_policy_promiscuous(policy, primary, map);
+	} else if (mode == VLAN_COMMUNITY) {
+		r = vlan_policy_community(policy, primary, secondary);
+	} else {
+		r = vlan_policy_isolated(policy, primary, secondary);
+	}
+	if (r < 0)
+		return refuse(&call->why, -EINVAL,
+			"%s: mode %s needs \"primary\" and \"%s\", different VLANs from 1 to 4094",
+			call->op, vlan_mode_name(mode),
+			mode == VLAN_PROMISCUOUS ? "secondaries" : "secondary");
+	return 0;
+}
+
+static int get_mode(struct ctl_call *call, enum vlan_mode *ret_mode)
+{
+	const char *text;
+	int r = ctl_get_string(call, "mode", &text);
+
+	if (r == 0 && text && vlan_mode_parse(text, ret_mode) < 0)
+		r = refuse(&call->why, -EINVAL,
+			"%s: \"mode\" must be untagged, access, trunk, isolated, community or "
+			"promiscuous",
+			call->op);
+	return r;
 }
 
 int ctl_get_vlan(struct ctl_call *call, struct vlan_policy *ret_policy)
 {
-	const char *mode_text, *allowed;
 	enum vlan_mode mode = VLAN_UNTAGGED;
-	int64_t vid, native_vid;
-	int r = ctl_get_string(call, "mode", &mode_text);
+	struct vlan_keys keys;
+	int r = get_mode(call, &mode);
 
-	if (r == 0)
-		r = ctl_get_string(call, "allowed", &allowed);
-	if (r == 0)
-		r = ctl_get_int(call, "vid", 0, VLAN_VID_MAX + 1, 0, &vid);
-	if (r == 0)
-		r = ctl_get_int(call, "native", 0, VLAN_VID_MAX + 1, 0, &native_vid);
+	r = r ?: get_vlan_keys(call, &keys);
+	r = r ?: check_vlan_keys(call, mode, &keys);
 	if (r < 0)
 		return r;
-	if (mode_text && vlan_mode_parse(mode_text, &mode) < 0)
-		return refuse(&call->why, -EINVAL, "%s: \"mode\" must be untagged, access or trunk",
-			call->op);
-	if (allowed && allowed[0] == '\0')
-		allowed = NULL;
-	if (vid != 0 && mode != VLAN_ACCESS)
-		return refuse_key(call, mode, "vid");
-	if (native_vid != 0 && mode != VLAN_TRUNK)
-		return refuse_key(call, mode, "native");
-	if (allowed && mode != VLAN_TRUNK)
-		return refuse_key(call, mode, "allowed");
-	if (mode == VLAN_TRUNK)
-		return get_trunk(call, native_vid, allowed, ret_policy);
-	vlan_policy_untagged(ret_policy);
-	if (mode == VLAN_ACCESS && vlan_policy_access(ret_policy, (unsigned)vid) < 0)
-		return refuse(&call->why, -EINVAL,
-			"%s: mode access needs \"vid\" from 1 to 4094; %lld is reserved", call->op,
-			(long long)vid);
+	switch (mode) {
+	case VLAN_UNTAGGED:
+		vlan_policy_untagged(ret_policy);
+		return 0;
+	case VLAN_ACCESS:
+		if (vlan_policy_access(ret_policy, (unsigned)keys.vid) < 0)
+			return refuse(&call->why, -EINVAL,
+				"%s: mode access needs \"vid\" from 1 to 4094; %lld is reserved",
+				call->op, (long long)keys.vid);
+		return 0;
+	case VLAN_TRUNK:
+		return get_trunk(call, &keys, ret_policy);
+	case VLAN_ISOLATED:
+	case VLAN_COMMUNITY:
+	case VLAN_PROMISCUOUS:
+		return get_private(call, mode, &keys, ret_policy);
+	}
+	return -EINVAL;
+}
+
+bool ctl_has_vlan(const struct ctl_call *call)
+{
+	static const char *const keys[] = {
+		"mode", "vid", "native", "allowed", "primary", "secondary", "secondaries"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (ctl_get(call, keys[i]))
+			return true;
+	}
+	return false;
+}
+
+int ctl_get_list(
+	struct ctl_call *call, const char *key, size_t max, const char **ret_texts, size_t *ret_n)
+{
+	const struct json *list = ctl_get(call, key);
+
+	if (list && (!json_is_array(list) || json_length(list) > max))
+		return refuse(&call->why, -EINVAL, "%s: \"%s\" must be a list of at most %zu",
+			call->op, key, max);
+	*ret_n = json_length(list);
+	for (size_t i = 0; i < *ret_n; i++) {
+		ret_texts[i] = json_string(json_at(list, i), NULL);
+		if (!ret_texts[i])
+			return refuse(&call->why, -EINVAL, "%s: \"%s\" must be a list of strings",
+				call->op, key);
+	}
 	return 0;
+}
+
+int ctl_need_bytes(struct ctl_call *call, const char *key, size_t max_bytes, struct buf *out)
+{
+	const char *text;
+	int r = ctl_need_string(call, key, &text);
+
+	r = r ?: base64_decode(text, out);
+	if (r == -EBADMSG)
+		return refuse(&call->why, -EINVAL, "%s: \"%s\" must be base64", call->op, key);
+	if (r == 0 && out->size_bytes > max_bytes)
+		return refuse(&call->why, -EINVAL, "%s: \"%s\" is longer than %zu bytes", call->op,
+			key, max_bytes);
+	return r;
 }
 
 int ctl_need_switch(struct ctl_call *call, const char *key, struct vswitch **ret_sw)

@@ -1,97 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "fabric/ctl_ops.h"
 #include "base/chan.h"
+#include "fabric/io_team.h"
 
 #include <string.h>
 
 /* Leaves room for the rest of the message. */
 #define PAGE_BYTES (CHAN_MAX_BYTES * 3 / 4)
-
-static int set_mac(struct json *object, const char *key, const uint8_t mac[ETH_ADDR_LEN])
-{
-	return json_set_stringf(object, key, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
-		mac[2], mac[3], mac[4], mac[5]);
-}
-
-static int set_vlan(struct json *object, const struct vlan_policy *vlan)
-{
-	_cleanup_free_ char *allowed = NULL;
-	int r = json_set_string(object, "mode", vlan_mode_name(vlan->mode));
-
-	if (vlan->mode == VLAN_TRUNK) {
-		allowed = vlan_list_format(vlan->allowed);
-		if (!allowed)
-			return -ENOMEM;
-	}
-	r = r ?: json_set_int(object, "vid", vlan->mode == VLAN_ACCESS ? vlan->pvid : 0);
-	r = r ?: json_set_int(object, "native", vlan->mode == VLAN_TRUNK ? vlan->pvid : 0);
-	return r ?: json_set_string(object, "allowed", allowed);
-}
-
-static int set_dropped(struct json *object, const struct vport *port)
-{
-	struct json *dropped = json_object_new();
-	int r = dropped ? 0 : -ENOMEM;
-
-	for (unsigned i = DROP_NONE + 1; i < N_DROPS && r == 0; i++) {
-		uint64_t n = port->dropped[i];
-
-		if (i == DROP_FULL)
-			n += port->io->tx.n_full;
-		else if (i == DROP_ERROR)
-			n += port->io->tx.n_error;
-		if (n)
-			r = json_set_int(dropped, drop_name((enum drop)i), (int64_t)n);
-	}
-	if (r < 0) {
-		json_unref(dropped);
-		return r;
-	}
-	return json_set(object, "dropped", dropped);
-}
-
-static int set_identity(struct json *object, const struct vport *port)
-{
-	const struct fwd_port *fwd = vport_fwd(port);
-	bool is_vm = strcmp(port->io->ops->kind, "vm") == 0;
-	int r = json_set_string(object, "id", port->id);
-
-	r = r ?: json_set_string(object, "kind", port->io->ops->kind);
-	if (r == 0)
-		r = is_vm ? json_set_stringf(
-				    object, "vm", "%.*s", (int)strcspn(port->id, "/"), port->id)
-			  : json_set_string(object, "vm", NULL);
-	if (r == 0)
-		r = vport_is_uplink(port) ? json_set_string(object, "mac", NULL)
-					  : set_mac(object, "mac", fwd->mac);
-	r = r ?: set_vlan(object, &fwd->vlan);
-	return r ?: json_set_bool(object, "spoofing", fwd->spoofing);
-}
-
-static int set_state(struct json *object, const struct vport *port)
-{
-	bool muted = vport_fwd(port)->muted;
-	int r = json_set_bool(object, "muted", muted);
-
-	r = r ?: json_set_string(object, "state", port->shut ? "shut" : muted ? "muted" : "up");
-	r = r ?: json_set_string(object, "reason", port->io->reason);
-	r = r ?: json_set_int(object, "rx_frames", (int64_t)port->rx_frames);
-	r = r ?: json_set_int(object, "rx_bytes", (int64_t)port->rx_bytes);
-	r = r ?: json_set_int(object, "tx_frames", (int64_t)port->io->tx.n_frames);
-	r = r ?: json_set_int(object, "tx_bytes", (int64_t)port->io->tx.n_bytes);
-	return r ?: set_dropped(object, port);
-}
-
-struct json *ctl_report_port(const struct vport *port)
-{
-	struct json *object = json_object_new();
-
-	if (object && (set_identity(object, port) < 0 || set_state(object, port) < 0)) {
-		json_unref(object);
-		return NULL;
-	}
-	return object;
-}
 
 /* Items - switches, each followed by its ports - are numbered, and a reply holds a run of them. */
 struct page {
@@ -119,6 +34,41 @@ static int page_end(const struct page *page, struct json *reply)
 	return page->full ? json_set_int(reply, "next", (int64_t)page->at) : 0;
 }
 
+static int set_member(struct json *members, const struct io_team_member *member)
+{
+	struct json *object = json_object_new();
+	int r = json_append(members, object);
+
+	r = r ?: json_set_string(object, "name", member->name);
+	r = r ?: json_set_bool(object, "up", member->up);
+	r = r ?: json_set_bool(object, "active", member->active);
+	r = r ?: json_set_int(object, "changes", (int64_t)member->n_changes);
+	r = r ?: json_set_int(object, "rx_frames", (int64_t)member->rx_frames);
+	r = r ?: json_set_int(object, "tx_frames", (int64_t)member->tx_frames);
+	return r ?: json_set_string(object, "reason", member->reason);
+}
+
+/* Of an uplink of several adapters. */
+static int set_team(struct json *object, const struct vswitch *sw)
+{
+	struct io_team_member members[TEAM_MAX_MEMBERS];
+	struct json *team, *list;
+	unsigned n;
+	int r;
+
+	if (!sw->uplink_port || !io_is_team(sw->uplink_port->io))
+		return 0;
+	team = json_object_new();
+	list = json_array_new();
+	r = json_set(object, "team", team);
+	r = json_set(team, "members", list) ?: r;
+	r = r ?: json_set_string(team, "mode", team_mode_name(io_team_mode(sw->uplink_port->io)));
+	n = io_team_members(sw->uplink_port->io, members);
+	for (unsigned i = 0; r == 0 && i < n; i++)
+		r = set_member(list, &members[i]);
+	return r;
+}
+
 static struct json *switch_object(const struct vswitch *sw)
 {
 	struct json *object = json_object_new();
@@ -127,6 +77,10 @@ static struct json *switch_object(const struct vswitch *sw)
 		(json_set_string(object, "name", sw->name) < 0 ||
 			json_set_string(object, "type", vswitch_type_name(sw->type)) < 0 ||
 			json_set_string(object, "uplink", sw->uplink[0] ? sw->uplink : NULL) < 0 ||
+			json_set_string(object, "bandwidth_mode", ctl_qos_mode_name(sw->qos.mode)) <
+				0 ||
+			json_set_int(object, "link_bps", (int64_t)sw->qos.link_bps) < 0 ||
+			set_team(object, sw) < 0 ||
 			json_set(object, "ports", json_array_new()) < 0)) {
 		json_unref(object);
 		return NULL;
@@ -190,19 +144,39 @@ int ctl_report_switches(const struct fabric *fabric, uint64_t from, struct json 
 	return r ?: page_end(&page, reply);
 }
 
-struct fdb_report {
+/* A page of entries of one of the switch's tables. */
+struct entries {
 	const struct vswitch *sw;
 	struct page page;
-	struct json *entries;
+	struct json *list;
 	int error;
 };
+
+/* One more; `object`, taken over, was made only if entries_want() it. */
+static bool entries_want(const struct entries *entries)
+{
+	return entries->page.at >= entries->page.from;
+}
+
+static bool entries_add(struct entries *entries, struct json *object, int error)
+{
+	if (entries_want(entries)) {
+		entries->error = object ? error : -ENOMEM;
+		if (entries->error == 0 && page_takes(&entries->page, object))
+			entries->error = json_append(entries->list, json_ref(object));
+	}
+	json_unref(object);
+	if (!entries->page.full)
+		entries->page.at++;
+	return entries->error == 0 && !entries->page.full;
+}
 
 static int set_entry(struct json *object, const struct vswitch *sw, const struct fdb_entry *entry)
 {
 	int r = entry->vid == FDB_ANY_VLAN ? json_set_string(object, "vlan", NULL)
 					   : json_set_int(object, "vlan", entry->vid);
 
-	r = r ?: set_mac(object, "mac", entry->mac);
+	r = r ?: ctl_set_mac(object, "mac", entry->mac);
 	r = r ?: json_set_string(object, "port", sw->ports[entry->port]->id);
 	r = r ?: json_set_bool(object, "static", entry->pinned);
 	return r ?: json_set_int(object, "age_s", (int64_t)(entry->age_ns / NS_PER_SEC));
@@ -210,31 +184,47 @@ static int set_entry(struct json *object, const struct vswitch *sw, const struct
 
 static bool report_entry(const struct fdb_entry *entry, void *data)
 {
-	struct fdb_report *report = data;
-	_cleanup_json_ struct json *object = NULL;
+	struct entries *entries = data;
+	struct json *object = entries_want(entries) ? json_object_new() : NULL;
 
-	if (report->page.at >= report->page.from) {
-		object = json_object_new();
-		report->error = object ? set_entry(object, report->sw, entry) : -ENOMEM;
-		if (report->error == 0 && page_takes(&report->page, object))
-			report->error = json_append(report->entries, json_ref(object));
-	}
-	if (!report->page.full)
-		report->page.at++;
-	return report->error == 0 && !report->page.full;
+	return entries_add(entries, object, object ? set_entry(object, entries->sw, entry) : 0);
 }
 
 int ctl_report_fdb(const struct vswitch *sw, uint64_t from, uint64_t now_ns, struct json *reply)
 {
-	struct fdb_report report = {
-		.sw = sw,
-		.page.from = from,
-		.entries = json_array_new(),
-	};
-	int r = json_set(reply, "entries", report.entries);
+	struct entries entries = {.sw = sw, .page.from = from, .list = json_array_new()};
+	int r = json_set(reply, "entries", entries.list);
 
 	if (r < 0)
 		return r;
-	fdb_for_each(sw->fwd.fdb, now_ns, report_entry, &report);
-	return report.error ?: page_end(&report.page, reply);
+	fdb_for_each(sw->fwd.fdb, now_ns, report_entry, &entries);
+	return entries.error ?: page_end(&entries.page, reply);
+}
+
+static int set_group(struct json *object, const struct vswitch *sw, const struct mcast_entry *entry)
+{
+	int r = json_set_int(object, "vlan", entry->vid);
+
+	r = r ?: ctl_set_mac(object, "mac", entry->mac);
+	r = r ?: json_set_string(object, "port", sw->ports[entry->port]->id);
+	return r ?: json_set_int(object, "age_s", (int64_t)(entry->age_ns / NS_PER_SEC));
+}
+
+static bool report_group(const struct mcast_entry *entry, void *data)
+{
+	struct entries *entries = data;
+	struct json *object = entries_want(entries) ? json_object_new() : NULL;
+
+	return entries_add(entries, object, object ? set_group(object, entries->sw, entry) : 0);
+}
+
+int ctl_report_groups(const struct vswitch *sw, uint64_t from, uint64_t now_ns, struct json *reply)
+{
+	struct entries entries = {.sw = sw, .page.from = from, .list = json_array_new()};
+	int r = json_set(reply, "entries", entries.list);
+
+	if (r < 0)
+		return r;
+	mcast_for_each(sw->fwd.mcast, now_ns, report_group, &entries);
+	return entries.error ?: page_end(&entries.page, reply);
 }

@@ -20,9 +20,22 @@ struct datapath;
 int datapath_new(datapath_shut_fn on_shut, void *data, struct datapath **ret_datapath);
 void datapath_free(struct datapath *dp);
 
-/* A port's turn. Returns whether it took anything: then there may be more. */
-bool datapath_serve(struct datapath *dp, struct vport *port, uint64_t now_ns);
+/* A port's turn, for `max_bytes` or one frame. Returns whether it took anything: then there may be
+ * more. */
+bool datapath_turn(struct datapath *dp, struct vport *port, uint32_t max_bytes, uint64_t now_ns);
+/* The same, whatever the port's bandwidth. */
+static inline bool datapath_serve(struct datapath *dp, struct vport *port, uint64_t now_ns)
+{
+	return datapath_turn(dp, port, IO_NO_LIMIT, now_ns);
+}
 /* Send `frame`, in normal form, as if it had come in by `port`. Its bytes are free after return. */
 void datapath_inject(struct datapath *dp, struct vport *port, struct frame *frame, uint64_t now_ns);
+/* Send `frame`, in normal form, out by `to`, whatever the switch would have decided. */
+void datapath_emit(
+	struct datapath *dp, struct vport *to, struct frame *frame, bool tagged, uint16_t tci);
+
+/* Mirroring: to what a frame from `port` goes to, add a copy for each destination of mirrors that
+ * does not get it anyway. It shows the frame's VLAN, whatever the destination's own are. */
+void datapath_add_mirrors(const struct vport *port, struct fwd_result *result);
 
 #endif

@@ -37,17 +37,17 @@ static enum drop classify(const struct fwd_port *port, const struct fwd_key *key
 		return DROP_TAGGED;
 	if (vid == 0)
 		vid = port->vlan.pvid;
-	else if (!vlan_carries(&port->vlan, vid))
+	else if (!vlan_accepts_tag(&port->vlan, vid))
 		return DROP_VLAN;
 	*ret_vid = vid;
 	return DROP_NONE;
 }
 
-/* The port behind which `mac` is in `vid`, or -ENOENT. A trunk's pin counts where it carries. */
-static int locate(
+/* A trunk's pin counts where it carries. */
+int forward_owner(
 	const struct fwd_switch *sw, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], uint64_t now_ns)
 {
-	int port = fdb_lookup(sw->fdb, vid, mac, now_ns);
+	int port = fdb_lookup(sw->fdb, fwd_fid(sw, vid), mac, now_ns);
 
 	if (port < 0) {
 		port = fdb_lookup(sw->fdb, FDB_ANY_VLAN, mac, now_ns);
@@ -55,6 +55,18 @@ static int locate(
 			port = -ENOENT;
 	}
 	return port;
+}
+
+/* Does the port carry a VLAN whose addresses are known together with those of `vid`? */
+static bool carries_fid(const struct fwd_switch *sw, const struct fwd_port *port, unsigned vid)
+{
+	if (vlan_carries(&port->vlan, vid))
+		return true;
+	for (unsigned other = VLAN_VID_MIN; other <= VLAN_VID_MAX; other++) {
+		if (fwd_fid(sw, other) == fwd_fid(sw, vid) && vlan_carries(&port->vlan, other))
+			return true;
+	}
+	return false;
 }
 
 /* Frames of a port that has an address and may not spoof teach nothing: it is pinned. Of the
@@ -67,7 +79,7 @@ static bool should_learn(const struct fwd_switch *sw, const struct fwd_port *in,
 	if (!in->spoofing)
 		return false;
 	owner = fdb_lookup(sw->fdb, FDB_ANY_VLAN, src, now_ns);
-	return owner < 0 || !vlan_carries(&sw->ports[owner].vlan, vid);
+	return owner < 0 || !carries_fid(sw, &sw->ports[owner], vid);
 }
 
 static void add_out(const struct fwd_switch *sw, unsigned index, const struct fwd_key *key,
@@ -84,11 +96,25 @@ static void add_out(const struct fwd_switch *sw, unsigned index, const struct fw
 	result->out[result->n_out++] = (struct fwd_out){.port = (uint16_t)index, .tagged = tagged};
 }
 
-static void flood(const struct fwd_switch *sw, unsigned in_port, const struct fwd_key *key,
-	bool to_all, struct fwd_result *result)
+/* Unknown unicast: to whom it could be for. */
+static void flood_unicast(const struct fwd_switch *sw, unsigned in_port, const struct fwd_key *key,
+	struct fwd_result *result)
 {
 	for (unsigned i = 0; i < sw->n_slots; i++) {
-		if (i != in_port && (to_all || sw->ports[i].spoofing))
+		if (i != in_port && sw->ports[i].spoofing)
+			add_out(sw, i, key, result);
+	}
+}
+
+static void flood_multicast(const struct fwd_switch *sw, unsigned in_port,
+	const struct fwd_key *key, uint64_t now_ns, struct fwd_result *result)
+{
+	uint64_t wanted[BITMAP_WORDS(FDB_MAX_PORTS)];
+	bool pruned = sw->mcast && mcast_ports(sw->mcast, result->fid, key->dst, now_ns, wanted);
+
+	for (unsigned i = 0; i < sw->n_slots; i++) {
+		if (i != in_port &&
+			(!pruned || bitmap_test(wanted, i) || !fwd_port_has_mac(&sw->ports[i])))
 			add_out(sw, i, key, result);
 	}
 }
@@ -101,25 +127,26 @@ enum drop forward(const struct fwd_switch *sw, unsigned in_port, const struct fw
 	int to;
 
 	ret->learn = false;
+	ret->flooded = false;
 	ret->n_out = 0;
 	if (!drop)
 		drop = classify(in, key, &ret->vid);
 	if (drop)
 		return drop;
+	ret->fid = (uint16_t)fwd_fid(sw, ret->vid);
 	ret->tci = (uint16_t)((key->tagged ? key->tci & ~FRAME_VID_MASK : 0) | ret->vid);
 	ret->learn = should_learn(sw, in, ret->vid, key->src, now_ns);
 	if (is_reserved(key->dst))
 		return DROP_RESERVED;
-	if (is_multicast(key->dst)) {
-		flood(sw, in_port, key, true, ret);
-	} else {
-		to = locate(sw, ret->vid, key->dst, now_ns);
-		if (to == (int)in_port)
-			return DROP_HAIRPIN;
-		if (to >= 0)
-			add_out(sw, (unsigned)to, key, ret);
-		else
-			flood(sw, in_port, key, false, ret);
-	}
+	to = is_multicast(key->dst) ? -ENOENT : forward_owner(sw, ret->vid, key->dst, now_ns);
+	if (to == (int)in_port)
+		return DROP_HAIRPIN;
+	ret->flooded = to < 0;
+	if (to >= 0)
+		add_out(sw, (unsigned)to, key, ret);
+	else if (is_multicast(key->dst))
+		flood_multicast(sw, in_port, key, now_ns, ret);
+	else
+		flood_unicast(sw, in_port, key, ret);
 	return ret->n_out ? DROP_NONE : DROP_NOWHERE;
 }

@@ -12,6 +12,9 @@
  *   - What looks like a tag behind the outer tag may leave only with an outer tag. Otherwise a VM
  *     could nest tags and have the second one count on the next switch.
  *   - Muted ports neither send nor receive.
+ *   - Addresses behind a private VLAN's ports are known by its primary VLAN, whichever of its VLANs
+ *     a frame is of.
+ *   - IP multicast goes to the ports that want it where that is known (mcast.h), and to uplinks.
  *
  * The result names the egress ports and whether the source address should be learned; doing so is
  * the caller's, and so are the tags: `tci` for those that leave tagged. Priority bits are kept.
@@ -22,6 +25,7 @@
 #include "base/eth_ops.h"
 #include "fabric/drop.h"
 #include "fabric/fdb.h"
+#include "fabric/mcast.h"
 #include "fabric/vlan.h"
 
 #define FWD_MAX_PORTS FDB_MAX_PORTS
@@ -37,7 +41,9 @@ struct fwd_port {
 
 struct fwd_switch {
 	struct fdb *fdb;
-	unsigned n_slots; /* ports are below this */
+	struct mcast *mcast;              /* NULL: multicast goes to all */
+	uint16_t primary_of[VLAN_N_VIDS]; /* of a secondary VLAN; 0: it is none */
+	unsigned n_slots;                 /* ports are below this */
 	struct fwd_port ports[FWD_MAX_PORTS];
 };
 
@@ -57,8 +63,10 @@ struct fwd_out {
 
 struct fwd_result {
 	uint16_t vid;
+	uint16_t fid; /* the VLAN by which its addresses are known */
 	uint16_t tci; /* for tagged copies */
-	bool learn;   /* fdb_learn(vid, src, in_port), also when the frame itself is dropped */
+	bool learn;   /* fdb_learn(fid, src, in_port), also when the frame itself is dropped */
+	bool flooded; /* not to one known place: broadcast, multicast, unknown */
 	unsigned n_out;
 	struct fwd_out out[FWD_MAX_PORTS];
 };
@@ -66,6 +74,10 @@ struct fwd_result {
 /* DROP_NONE with n_out > 0, or the reason why the frame goes nowhere (with n_out 0). */
 enum drop forward(const struct fwd_switch *sw, unsigned in_port, const struct fwd_key *key,
 	uint64_t now_ns, struct fwd_result *ret);
+
+/* The port behind which `mac` is in `vid`, or -ENOENT. */
+int forward_owner(const struct fwd_switch *sw, unsigned vid, const uint8_t mac[ETH_ADDR_LEN],
+	uint64_t now_ns);
 
 /* Uplinks have no address of their own. */
 static inline bool fwd_port_has_mac(const struct fwd_port *port)
@@ -75,10 +87,17 @@ static inline bool fwd_port_has_mac(const struct fwd_port *port)
 	return __builtin_memcmp(port->mac, none, ETH_ADDR_LEN) != 0;
 }
 
+static inline unsigned fwd_fid(const struct fwd_switch *sw, unsigned vid)
+{
+	return sw->primary_of[vid] ? sw->primary_of[vid] : vid;
+}
+
 /* The VLAN under which the address of a port is pinned in the FDB. */
 static inline unsigned fwd_pin_vid(const struct fwd_port *port)
 {
-	return port->vlan.mode == VLAN_TRUNK ? FDB_ANY_VLAN : port->vlan.pvid;
+	if (port->vlan.mode == VLAN_TRUNK)
+		return FDB_ANY_VLAN;
+	return vlan_is_private(&port->vlan) ? port->vlan.primary : port->vlan.pvid;
 }
 
 #endif

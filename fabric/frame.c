@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "fabric/frame.h"
 #include "base/bytes.h"
+#include "fabric/inet.h"
 #include "fabric/offload.h"
 
 #define ADDRESSES_BYTES (2 * ETH_ADDR_LEN)
-
-static bool is_tag_protocol(uint16_t ethertype)
-{
-	return ethertype == FRAME_TPID || ethertype == 0x88a8 || ethertype == 0x9100 ||
-	       ethertype == 0x9200;
-}
 
 /* Move the tag out of line: the addresses slide over it. */
 static enum drop take_tag(struct frame *frame)
@@ -44,7 +39,7 @@ enum drop frame_normalise(struct frame *frame)
 		if (drop)
 			return drop;
 	}
-	frame->inner_tag = is_tag_protocol(load_be16(frame->data + ADDRESSES_BYTES));
+	frame->inner_tag = ethertype_is_tag(load_be16(frame->data + ADDRESSES_BYTES));
 	if (offload_check(&frame->hdr, frame->data, frame->size_bytes) < 0)
 		return DROP_OFFLOAD;
 	return DROP_NONE;

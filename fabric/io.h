@@ -5,6 +5,7 @@
  *   io_shm.c       a VM process, through shared memory
  *   io_tap.c       the management operating system, through a TAP
  *   io_afpacket.c  a network adapter of the host, through a raw socket
+ *   io_team.c      several of those as one (io_team.h)
  *
  * A backend never waits. It counts what it sends in `tx`. When it is beyond use it says so with an
  * error, and `reason` names the cause; the data path then shuts the port.
@@ -18,11 +19,13 @@
 
 #define IO_BATCH_FRAMES 64
 #define IO_ARENA_BYTES  (256U * 1024)
+#define IO_NO_LIMIT     UINT32_MAX
 
 struct io;
 
 /* Frames as received: hdr, data, size_bytes and an out-of-line tag are set, nothing is checked. */
 struct io_batch {
+	uint32_t max_bytes; /* stop before it is exceeded, or once it is; but one frame always */
 	unsigned n_frames;
 	uint32_t dropped[N_DROPS]; /* frames that did not make it into the batch */
 	struct frame frames[IO_BATCH_FRAMES];

@@ -141,11 +141,14 @@ static int recv_error(struct io_afpacket *packet, struct io_batch *batch, int er
 static int afpacket_recv(struct io *io, struct io_batch *batch)
 {
 	struct io_afpacket *packet = container_of(io, struct io_afpacket, io);
+	/* How large they are is known only when they are here. */
+	unsigned most = MIN(batch->max_bytes / ETH_FRAME_MAX_BYTES, (unsigned)N_SLOTS);
 	enum drop drop;
 	int n;
 
-	prepare_rx(packet, N_SLOTS);
-	n = recvmmsg(packet->fd, packet->rx_messages, N_SLOTS, MSG_DONTWAIT, NULL);
+	most = MAX(most, 1U);
+	prepare_rx(packet, most);
+	n = recvmmsg(packet->fd, packet->rx_messages, most, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return recv_error(packet, batch, errno);
 	io->reason = NULL;

@@ -55,7 +55,7 @@ static int shm_broken(struct io_shm *shm, const char *why)
 static int shm_recv(struct io *io, struct io_batch *batch)
 {
 	struct io_shm *shm = container_of(io, struct io_shm, io);
-	uint32_t arena_used_bytes = 0, frame_bytes;
+	uint32_t arena_used_bytes = 0, taken_bytes = 0, frame_bytes;
 	int r = 0;
 
 	/* Records that are dropped count too: a VM may write them as fast as we skip them. */
@@ -72,6 +72,8 @@ static int shm_recv(struct io *io, struct io_batch *batch)
 		}
 		if (frame_bytes > IO_ARENA_BYTES - arena_used_bytes)
 			break;
+		if (batch->n_frames > 0 && frame_bytes + taken_bytes > batch->max_bytes)
+			break;
 		*frame = (struct frame){
 			.data = batch->arena + arena_used_bytes,
 			.size_bytes = frame_bytes,
@@ -81,6 +83,7 @@ static int shm_recv(struct io *io, struct io_batch *batch)
 		frame->hdr.flags &= (uint8_t)~ETH_HDR_DATA_VALID;
 		arena_used_bytes =
 			MIN(ALIGN_UP(arena_used_bytes + frame_bytes, 16U), IO_ARENA_BYTES);
+		taken_bytes += frame_bytes;
 		batch->n_frames++;
 	}
 	if (shm_consumer_publish(&shm->from_vm))

@@ -31,9 +31,10 @@ static uint32_t tap_caps(const struct io *io _unused_)
 static int tap_recv(struct io *io, struct io_batch *batch)
 {
 	struct io_tap *tap = container_of(io, struct io_tap, io);
-	size_t used_bytes = 0;
+	size_t used_bytes = 0, taken_bytes = 0;
 
 	while (batch->n_frames < IO_BATCH_FRAMES &&
+		(batch->n_frames == 0 || taken_bytes < batch->max_bytes) &&
 		IO_ARENA_BYTES - used_bytes >= ETH_FRAME_MAX_BYTES) {
 		struct frame *frame = &batch->frames[batch->n_frames];
 		struct iovec iov[2];
@@ -51,6 +52,7 @@ static int tap_recv(struct io *io, struct io_batch *batch)
 		}
 		frame->size_bytes = (uint32_t)((size_t)got - sizeof(frame->hdr));
 		used_bytes += ALIGN_UP(frame->size_bytes, 16U);
+		taken_bytes += frame->size_bytes;
 		batch->n_frames++;
 	}
 	return 0;

@@ -31,7 +31,9 @@ bool offload_needs_segments(const struct eth_hdr *hdr, uint32_t caps);
 /* Finish the checksum that ETH_HDR_NEEDS_CSUM asks for, in place. Not for super-frames. */
 void offload_finish_csum(struct eth_hdr *hdr, uint8_t *frame, size_t size_bytes);
 
-/* Ones' complement sum of `size_bytes` bytes, starting from `sum`; the result is not inverted. */
+/* Ones' complement sum of `size_bytes` bytes, starting from `sum`; the result is not inverted.
+ * Both are in the order of the bytes in memory (RFC 1071, section 2(B)): what is stored is what
+ * belongs into a header, without htons(). */
 uint16_t csum_add(uint16_t sum, const void *data, size_t size_bytes);
 
 /* The segments of a super-frame, one after the other. */

@@ -9,12 +9,15 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* Room for a burst of super-frames while the switch does something else. */
 #define SOCKET_BUFFER_BYTES (8 << 20)
+/* Room for reports on some thousand links. */
+#define LINK_BUFFER_BYTES (1 << 20)
 
 static int request_init(struct ifreq *request, const char *ifname)
 {
@@ -127,6 +130,23 @@ int fabric_open_tap(const char *ifname, const uint8_t mac[6], int *ret_fd)
 	r = set_mac(socket_fd, &request, mac);
 	if (r == 0)
 		r = bring_up(socket_fd, &request);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+int fabric_open_link_watch(int *ret_fd)
+{
+	const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0)
+		return -errno;
+	r = set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, LINK_BUFFER_BYTES);
+	if (r == 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		r = -errno;
 	if (r == 0)
 		*ret_fd = take_fd(&fd);
 	return r;

@@ -18,4 +18,8 @@ int fabric_open_uplink(const char *ifname, int *ret_fd);
  * management operating system's adapter on an internal or external switch. */
 int fabric_open_tap(const char *ifname, const uint8_t mac[6], int *ret_fd);
 
+/* A routing socket, non-blocking, that is told of every change of a link in the network namespace
+ * of the caller: for a team of uplinks. */
+int fabric_open_link_watch(int *ret_fd);
+
 #endif

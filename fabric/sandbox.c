@@ -47,6 +47,7 @@ static const int allowed[] = {
 	__NR_epoll_create1,
 	__NR_epoll_ctl,
 	__NR_epoll_pwait,
+	__NR_epoll_pwait2,
 #ifdef __NR_epoll_wait
 	__NR_epoll_wait,
 	__NR_poll,
@@ -69,6 +70,7 @@ static const int allowed[] = {
 	__NR_fstat,
 	__NR_newfstatat,
 	__NR_getsockopt,
+	__NR_getsockname,
 	__NR_setsockopt,
 	__NR_ioctl,
 	__NR_getrandom,

@@ -18,10 +18,14 @@
 #include "base/list.h"
 #include "fabric/forward.h"
 #include "fabric/io.h"
+#include "fabric/pcapng.h"
+#include "fabric/policy.h"
+#include "fabric/qos.h"
 
-#define VSWITCH_NAME_MAX_LEN 63
-#define VPORT_ID_MAX_LEN     127
-#define FABRIC_MAX_SWITCHES  64
+#define VSWITCH_NAME_MAX_LEN   63
+#define VSWITCH_UPLINK_MAX_LEN 111
+#define VPORT_ID_MAX_LEN       127
+#define FABRIC_MAX_SWITCHES    64
 
 /* Why a request was refused, for people. */
 struct why {
@@ -42,10 +46,18 @@ struct vswitch {
 	struct list siblings;
 	char name[VSWITCH_NAME_MAX_LEN + 1];
 	enum vswitch_type type;
-	char uplink[VSWITCH_NAME_MAX_LEN + 1]; /* interface name; empty without one */
-	unsigned n_ports;                      /* the uplink not among them */
-	struct vport *ports[FWD_MAX_PORTS];    /* by slot, as in fwd */
+	struct vport *uplink_port;               /* or NULL */
+	char uplink[VSWITCH_UPLINK_MAX_LEN + 1]; /* interfaces, "eth0" or "eth0,eth1"; empty
+						  * without one */
+	unsigned n_ports;                        /* the uplink not among them */
+	unsigned n_inspecting;                   /* ports whose policies look into frames */
+	unsigned n_mirrors;                      /* ports that are mirrors' destinations */
+	struct vport *ports[FWD_MAX_PORTS];      /* by slot, as in fwd */
 	struct fwd_switch fwd;
+	struct vport *duplicate; /* its address was seen behind the uplink, not yet told; or NULL */
+	struct reach *reach;     /* VLAN probes that are expected (reach.h), or NULL */
+	struct qos_link qos;     /* zero until somebody sets it: no minimums */
+	uint64_t looked_pass;    /* turns.c: when a new round of it was last looked for */
 };
 
 /* Announcing an address after a port was opened: see announce.h. */
@@ -63,10 +75,20 @@ struct vport {
 	bool shut;                    /* beyond use; io->reason says why */
 	uint64_t rx_frames, rx_bytes; /* received by the switch, whether forwarded or dropped */
 	uint64_t dropped[N_DROPS];
+	struct policy policy;
+	uint64_t n_duplicates;    /* frames from its address that came in by the uplink */
+	uint64_t duplicate_at_ns; /* when that was last told */
+	struct capture *capture;  /* its frames are recorded, or NULL */
+	uint64_t capture_ends_ns; /* unless somebody reads it */
 	struct announcing announcing;
-	/* The worker's and the data path's. */
+	struct qos_port qos; /* zero until somebody sets it: no limits */
+	/* turns.c's, the data path's and the worker's. */
 	struct list in_round;
+	unsigned parked; /* 1 + its place in the heap, or 0 */
+	uint64_t due_ns; /* while it is parked */
 	struct list in_flush;
+	bool uplink_moved; /* other members of a team carry its frames */
+	bool masked;       /* its level-triggered descriptor is not polled */
 };
 
 struct fabric {
@@ -80,6 +102,9 @@ struct vport_config {
 	struct vlan_policy vlan;
 	bool muted;
 	bool spoofing;
+	struct policy policy; /* taken over on success */
+	bool keep_acl;        /* of a port in use: it keeps its access list; policy has none */
+	struct qos_config qos;
 };
 
 void fabric_init(struct fabric *fabric);
@@ -92,23 +117,39 @@ int vswitch_new(struct fabric *fabric, const char *name, enum vswitch_type type,
 	struct io *uplink_io, struct vswitch **ret_sw, struct why *why);
 /* -EBUSY while it has ports. */
 int vswitch_delete(struct fabric *fabric, struct vswitch *sw, struct why *why);
+/* Another name. -EEXIST, -EINVAL. */
+int vswitch_rename(
+	const struct fabric *fabric, struct vswitch *sw, const char *name, struct why *why);
+/* Other adapters as uplink, or none (NULL, NULL), which makes the switch internal; ports stay as
+ * they are. The old uplink's port is freed: whoever polls it has let go of it. `uplink_io` is taken
+ * over on success. -EINVAL, -EBUSY, -ENOSPC, -ENOMEM: all is as it was. */
+int vswitch_rebind(struct fabric *fabric, struct vswitch *sw, const char *uplink,
+	struct io *uplink_io, struct why *why);
 struct vswitch *vswitch_find(const struct fabric *fabric, const char *name);
 /* The uplink's port, or NULL. */
 struct vport *vswitch_uplink(const struct vswitch *sw);
 
+/* Names end up in listings and log lines. */
+bool vswitch_is_name(const char *name, size_t max_len);
 const char *vswitch_type_name(enum vswitch_type type);
 int vswitch_type_parse(const char *name, enum vswitch_type *ret_type);
 
 /* Add a VM port or an adapter of the management operating system; `io` is taken over on success.
  * -EINVAL, -EEXIST, -EADDRINUSE, -ENOSPC, -ENOMEM. */
-int vport_new(const struct fabric *fabric, struct vswitch *sw, const struct vport_config *config,
+int vport_new(const struct fabric *fabric, struct vswitch *sw, struct vport_config *config,
 	struct io *io, struct vport **ret_port, struct why *why);
+/* The uplink's port; of the switch, which then has it. */
+int vport_new_uplink(const struct fabric *fabric, struct vswitch *sw, const char *uplink,
+	struct io *io, struct why *why);
+/* Give the uplink's port the name that goes with the switch's uplink. */
+void vport_name_uplink(struct vport *port);
 void vport_free(struct vport *port);
 struct vport *vport_find(const struct fabric *fabric, const char *id);
 
-/* Change VLANs and spoofing of a port in use. -EADDRINUSE leaves it as it was. */
+/* Change a port in use; of `config` all but id, mac and muted count. A refusal (-EADDRINUSE,
+ * -EINVAL) leaves it as it was. */
 int vport_reconfigure(
-	struct vport *port, const struct vlan_policy *vlan, bool spoofing, struct why *why);
+	struct vport *port, struct vport_config *config, uint64_t now_ns, struct why *why);
 /* Stop and start all traffic. Opening takes the port's address over in the FDB. */
 void vport_mute(struct vport *port);
 int vport_open(struct vport *port, struct why *why);

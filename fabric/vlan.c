@@ -8,6 +8,9 @@ static const char *const mode_names[] = {
 	[VLAN_UNTAGGED] = "untagged",
 	[VLAN_ACCESS] = "access",
 	[VLAN_TRUNK] = "trunk",
+	[VLAN_ISOLATED] = "isolated",
+	[VLAN_COMMUNITY] = "community",
+	[VLAN_PROMISCUOUS] = "promiscuous",
 };
 
 void vlan_policy_untagged(struct vlan_policy *policy)
@@ -29,9 +32,41 @@ int vlan_policy_trunk(struct vlan_policy *policy, unsigned native_vid,
 	if (native_vid > VLAN_VID_MAX || bitmap_test(allowed, 0) ||
 		bitmap_test(allowed, VLAN_VID_MAX + 1))
 		return -EINVAL;
-	policy->mode = VLAN_TRUNK;
-	policy->pvid = (uint16_t)native_vid;
+	*policy = (struct vlan_policy){.mode = VLAN_TRUNK, .pvid = (uint16_t)native_vid};
 	memcpy(policy->allowed, allowed, sizeof(policy->allowed));
+	return 0;
+}
+
+int vlan_policy_isolated(struct vlan_policy *policy, unsigned primary, unsigned secondary)
+{
+	if (!vlan_vid_is_usable(primary) || !vlan_vid_is_usable(secondary) || primary == secondary)
+		return -EINVAL;
+	*policy = (struct vlan_policy){
+		.mode = VLAN_ISOLATED, .pvid = (uint16_t)secondary, .primary = (uint16_t)primary};
+	bitmap_set(policy->allowed, primary);
+	return 0;
+}
+
+int vlan_policy_community(struct vlan_policy *policy, unsigned primary, unsigned secondary)
+{
+	int r = vlan_policy_isolated(policy, primary, secondary);
+
+	if (r == 0) {
+		policy->mode = VLAN_COMMUNITY;
+		bitmap_set(policy->allowed, secondary);
+	}
+	return r;
+}
+
+int vlan_policy_promiscuous(struct vlan_policy *policy, unsigned primary,
+	const uint64_t secondaries[BITMAP_WORDS(VLAN_N_VIDS)])
+{
+	if (!vlan_vid_is_usable(primary) || bitmap_test(secondaries, primary) ||
+		bitmap_test(secondaries, 0) || bitmap_test(secondaries, VLAN_VID_MAX + 1))
+		return -EINVAL;
+	*policy = (struct vlan_policy){
+		.mode = VLAN_PROMISCUOUS, .pvid = (uint16_t)primary, .primary = (uint16_t)primary};
+	memcpy(policy->allowed, secondaries, sizeof(policy->allowed));
 	return 0;
 }
 
@@ -44,6 +79,8 @@ void vlan_policy_uplink(struct vlan_policy *policy)
 
 int vlan_next(const struct vlan_policy *policy, int vid)
 {
+	if (policy->mode != VLAN_TRUNK)
+		return vid < policy->pvid ? policy->pvid : -1;
 	for (vid++; vid <= VLAN_VID_MAX; vid++) {
 		if (vlan_carries(policy, (unsigned)vid))
 			return vid;

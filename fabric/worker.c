@@ -2,24 +2,27 @@
 #include "fabric/worker.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "fabric/turns.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#define N_EVENTS 64
+#define N_EVENTS      64
+#define ROUNDS_A_LOOK 8
 
 struct worker {
 	/* Constant after start. */
 	int epoll_fd;
 	int wake_fd;
-	datapath_shut_fn on_shut;
+	worker_event_fn on_event;
 	void *data;
 	struct thread thread;
 
 	/* The worker's thread's. */
 	struct fabric fabric;
 	struct datapath *dp;
-	struct list round; /* ports that may have something to do */
+	struct turns turns;
+	unsigned n_rounds; /* with work at hand */
 	bool stopping;
 
 	/* Under lock. */
@@ -42,22 +45,36 @@ struct datapath *worker_datapath(struct worker *worker)
 	return worker->dp;
 }
 
+static void poll_port(struct worker *worker, int operation, struct vport *port, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = port};
+
+	/* Changing what is polled already needs no memory. */
+	epoll_ctl(worker->epoll_fd, operation, port->io->ops->poll_fd(port->io), &event);
+}
+
 int worker_add_port(struct worker *worker, struct vport *port)
 {
 	const struct io_ops *ops = port->io->ops;
 	struct epoll_event event = {.events = ops->poll_events, .data.ptr = port};
+	int r = turns_add(&worker->turns, port);
 
-	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, ops->poll_fd(port->io), &event) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
+	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, ops->poll_fd(port->io), &event) < 0) {
+		r = -errno;
+		turns_remove(&worker->turns, port);
+		return r;
+	}
 	/* It may hold something already. */
-	list_append(&worker->round, &port->in_round);
+	turns_want(&worker->turns, port);
 	return 0;
 }
 
 void worker_remove_port(struct worker *worker, struct vport *port)
 {
-	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, port->io->ops->poll_fd(port->io), NULL);
-	list_remove(&port->in_round);
+	poll_port(worker, EPOLL_CTL_DEL, port, 0);
+	turns_remove(&worker->turns, port);
 }
 
 static void port_was_shut(struct vport *port, void *data)
@@ -65,8 +82,8 @@ static void port_was_shut(struct vport *port, void *data)
 	struct worker *worker = data;
 
 	/* Its turn may be the current one, so it leaves the round there. */
-	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, port->io->ops->poll_fd(port->io), NULL);
-	worker->on_shut(port, worker->data);
+	poll_port(worker, EPOLL_CTL_DEL, port, 0);
+	worker->on_event(WORKER_PORT_SHUT, port, worker->data);
 }
 
 static void run_call(struct worker *worker)
@@ -78,6 +95,8 @@ static void run_call(struct worker *worker)
 	__atomic_store_n(&worker->has_call, false, __ATOMIC_RELEASE);
 	pthread_cond_signal(&worker->called);
 	pthread_mutex_unlock(&worker->lock);
+	/* It may have changed what they wait for. */
+	turns_unpark_all(&worker->turns);
 }
 
 void worker_call(struct worker *worker, worker_fn fn, void *data)
@@ -92,34 +111,87 @@ void worker_call(struct worker *worker, worker_fn fn, void *data)
 	pthread_mutex_unlock(&worker->lock);
 }
 
+static int wait_for_events(struct worker *worker, struct epoll_event events[N_EVENTS])
+{
+	uint64_t next_ns = turns_next_ns(&worker->turns), now_ns, wait_ns;
+	struct timespec timeout;
+
+	if (next_ns == TURNS_NEVER)
+		return epoll_wait(worker->epoll_fd, events, N_EVENTS, -1);
+	now_ns = next_ns == TURNS_WORK_AT_HAND ? 0 : clock_mono_ns();
+	/* With work at hand: a look, so that a busy port does not keep the others out. It is as
+	 * dear as a turn, so not in every round. */
+	if (next_ns <= now_ns) {
+		if (++worker->n_rounds % ROUNDS_A_LOOK)
+			return 0;
+		return epoll_wait(worker->epoll_fd, events, N_EVENTS, 0);
+	}
+	wait_ns = next_ns - now_ns;
+	timeout = (struct timespec){
+		.tv_sec = (time_t)(wait_ns / NS_PER_SEC),
+		.tv_nsec = (long)(wait_ns % NS_PER_SEC),
+	};
+	return epoll_pwait2(worker->epoll_fd, events, N_EVENTS, &timeout, NULL);
+}
+
 static void collect_events(struct worker *worker)
 {
-	/* With work at hand: a look, so that a busy port does not keep the others out. */
-	int timeout_ms = list_empty(&worker->round) ? -1 : 0;
 	struct epoll_event events[N_EVENTS];
 	eventfd_t ignored;
-	int n = epoll_wait(worker->epoll_fd, events, N_EVENTS, timeout_ms);
+	int n = wait_for_events(worker, events);
 
 	for (int i = 0; i < n; i++) {
 		struct vport *port = events[i].data.ptr;
 
-		if (!port)
+		if (!port) {
 			eventfd_read(worker->wake_fd, &ignored);
-		else if (list_empty(&port->in_round))
-			list_append(&worker->round, &port->in_round);
+		} else if (port->parked && !(port->io->ops->poll_events & EPOLLET)) {
+			/* It would be reported again and again. EPOLLONESHOT: errors, which cannot
+			 * be masked, are reported once. */
+			poll_port(worker, EPOLL_CTL_MOD, port, EPOLLONESHOT);
+			port->masked = true;
+		} else {
+			turns_want(&worker->turns, port);
+		}
 	}
+}
+
+static void rest(struct worker *worker, struct vport *port)
+{
+	turns_idle(port);
+	if (port->masked && !port->shut)
+		poll_port(worker, EPOLL_CTL_MOD, port, port->io->ops->poll_events);
+	port->masked = false;
+}
+
+static void serve(struct worker *worker, struct vport *port, uint64_t now_ns)
+{
+	uint32_t max_bytes = turns_ask(&worker->turns, port, now_ns);
+	struct turn before;
+	bool took;
+
+	if (max_bytes == 0)
+		return;
+	before = turns_count(port);
+	took = datapath_turn(worker->dp, port, max_bytes, now_ns);
+	turns_charge(port, &before, now_ns);
+	if (port->sw->duplicate)
+		worker->on_event(WORKER_DUPLICATE, take_ptr(port->sw->duplicate), worker->data);
+	if (port->uplink_moved) {
+		port->uplink_moved = false;
+		worker->on_event(WORKER_UPLINK_MOVED, port, worker->data);
+	}
+	if (!took && (port->shut || !port->io->ops->arm(port->io)))
+		rest(worker, port);
 }
 
 static void serve_round(struct worker *worker, uint64_t now_ns)
 {
 	struct vport *port, *after;
 
-	list_for_each_safe(port, after, &worker->round, in_round) {
-		if (datapath_serve(worker->dp, port, now_ns))
-			continue;
-		if (port->shut || !port->io->ops->arm(port->io))
-			list_remove(&port->in_round);
-	}
+	turns_begin(&worker->turns, now_ns);
+	list_for_each_safe(port, after, &worker->turns.round, in_round)
+		serve(worker, port, now_ns);
 }
 
 static void worker_main(void *data)
@@ -134,7 +206,7 @@ static void worker_main(void *data)
 	}
 }
 
-int worker_new(datapath_shut_fn on_shut, void *data, struct worker **ret_worker)
+int worker_new(worker_event_fn on_event, void *data, struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	struct epoll_event event = {.events = EPOLLIN};
@@ -142,10 +214,10 @@ int worker_new(datapath_shut_fn on_shut, void *data, struct worker **ret_worker)
 
 	if (!worker)
 		return -ENOMEM;
-	worker->on_shut = on_shut;
+	worker->on_event = on_event;
 	worker->data = data;
 	fabric_init(&worker->fabric);
-	list_init(&worker->round);
+	turns_init(&worker->turns);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->called, NULL);
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -179,6 +251,7 @@ void worker_free(struct worker *worker)
 		thread_join(&worker->thread);
 	}
 	fabric_fini(&worker->fabric);
+	turns_fini(&worker->turns);
 	datapath_free(worker->dp);
 	close_fd(worker->epoll_fd);
 	close_fd(worker->wake_fd);

@@ -4,8 +4,9 @@
  *
  * It owns the fabric: nobody else touches switches and ports while it runs. Others have it call a
  * function between two rounds of work, and wait for that (worker_call()); a round is bounded, so
- * the wait is short. Ports with something to do take turns; when none has, the worker sleeps in
- * epoll.
+ * the wait is short. Ports with something to do take turns (turns.h); when none may have one,
+ * the worker sleeps in epoll until there is something to do or a port's time has come. A call may
+ * change the bandwidth of ports: all are asked again after it.
  *
  * Threads: worker_call() from one thread, the control thread.
  */
@@ -16,8 +17,16 @@
 
 struct worker;
 
-/* `on_shut` is called on the worker's thread. */
-int worker_new(datapath_shut_fn on_shut, void *data, struct worker **ret_worker);
+enum worker_event {
+	WORKER_PORT_SHUT,
+	WORKER_DUPLICATE,    /* the port's address was seen behind the uplink of its switch */
+	WORKER_UPLINK_MOVED, /* other members of a team carry its frames: announce addresses */
+};
+
+/* Called on the worker's thread, while frames are under way: to be passed on. */
+typedef void (*worker_event_fn)(enum worker_event event, struct vport *port, void *data);
+
+int worker_new(worker_event_fn on_event, void *data, struct worker **ret_worker);
 /* Ends the thread and frees all switches. NULL is fine. */
 void worker_free(struct worker *worker);
 

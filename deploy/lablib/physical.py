@@ -32,7 +32,8 @@ class PhysicalSwitches:
         return ["env", f"OVS_RUNDIR={self.directory}", f"OVS_DBDIR={self.directory}",
                 f"OVS_LOGDIR={self.directory}"]
 
-    def start(self):
+    def start(self, segmentation=True):
+        """`segmentation`: 64 KiB segments and partial checksums pass through, as they do inside a real adapter."""
         os.makedirs(self.directory, exist_ok=True)
         database = os.path.join(self.directory, "conf.db")
         self.machine.run("ovsdb-tool", "create", database, SCHEMA)
@@ -40,8 +41,8 @@ class PhysicalSwitches:
                             "ovsdb-server", database, f"--remote=punix:{self.socket}")
         wait_for(lambda: os.path.exists(self.socket), 10, "the start of ovsdb-server")
         self.vsctl("--no-wait", "init")
-        # 64 KiB segments and partial checksums pass through, as they do inside a real adapter.
-        self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".",
+                   f"other_config:userspace-tso-enable={'true' if segmentation else 'false'}")
         self.machine.daemon(os.path.join(self.directory, "vswitchd.log"), *self._environment(),
                             "ovs-vswitchd", f"unix:{self.socket}")
 

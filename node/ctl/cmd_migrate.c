@@ -237,6 +237,7 @@ int cmd_live_migrate(const struct ctl_args *args)
 	if (channels)
 		json_set_int(request, "channels", strtoll(channels, NULL, 10));
 	json_set_bool(request, "compress", !ctl_option(args, "no-compress"));
+	json_set_bool(request, "probe", !ctl_option(args, "no-probe"));
 	return migrate(args, request, false);
 }
 

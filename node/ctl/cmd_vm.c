@@ -11,15 +11,13 @@
 
 static void describe_nic(const struct json *nic, char *text, size_t size_bytes)
 {
-	const char *mode = json_get_string(nic, "mode", "");
+	const char *mode = json_get_string(nic, "mode", "untagged");
 	char vlan[160] = "";
 
-	if (strcmp(mode, "access") == 0)
-		snprintf(vlan, sizeof(vlan), " VLAN %lld", (long long)json_get_int(nic, "vid", 0));
-	else if (strcmp(mode, "trunk") == 0)
-		snprintf(vlan, sizeof(vlan), " trunk %.100s", json_get_string(nic, "allowed", ""));
-	snprintf(text, size_bytes, "%.63s%s %.17s", json_get_string(nic, "switch", ""), vlan,
-		json_get_string(nic, "mac", ""));
+	if (strcmp(mode, "untagged") != 0)
+		ctl_describe_vlan(nic, vlan, sizeof(vlan));
+	snprintf(text, size_bytes, "%.63s%s%s %.17s", json_get_string(nic, "switch", ""),
+		vlan[0] ? " " : "", vlan, json_get_string(nic, "mac", ""));
 }
 
 int cmd_vm_list(const struct ctl_args *args)

@@ -9,55 +9,6 @@
 
 #define TIMEOUT_MS 15000
 
-static int nic_item(struct json *nic, const char *key, const char *value)
-{
-	if (strcmp(key, "switch") == 0 || strcmp(key, "mac") == 0) {
-		json_set_string(nic, key, value);
-	} else if (strcmp(key, "vlan") == 0) {
-		json_set_string(nic, "mode", "access");
-		json_set_int(nic, "vid", strtoll(value, NULL, 10));
-	} else if (strcmp(key, "trunk") == 0) {
-		json_set_string(nic, "mode", "trunk");
-		json_set_string(nic, "allowed", value);
-	} else if (strcmp(key, "native") == 0 || strcmp(key, "mtu") == 0) {
-		json_set_int(nic, key, strtoll(value, NULL, 10));
-	} else if (strcmp(key, "spoofing") == 0) {
-		json_set_bool(nic, key, strcmp(value, "on") == 0);
-	} else {
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* "switch=A,vlan=2,mac=...": VLAN lists use '+' or '-' ("trunk=2-4+7"), because ',' separates
- * items. */
-static int parse_nic(const char *spec, struct json *nics)
-{
-	_cleanup_free_ char *copy = strdup(spec);
-	struct json *nic = json_object_new();
-	char *rest = copy, *item;
-
-	while ((item = strsep(&rest, ","))) {
-		char *value = strchr(item, '=');
-
-		if (value) {
-			*value++ = '\0';
-			for (char *p = value; strcmp(item, "trunk") == 0 && (p = strchr(p, '+'));)
-				*p = ',';
-		}
-		if (!value || nic_item(nic, item, value) < 0) {
-			json_unref(nic);
-			return ctl_fail(EXIT_USAGE,
-				"--nic '%s': '%s' is not one of switch=, vlan=, trunk=, native=, "
-				"mac=, mtu=, "
-				"spoofing=on",
-				spec, item);
-		}
-	}
-	json_append(nics, nic);
-	return EXIT_OK;
-}
-
 /* A file's absolute path: the node service stands elsewhere. */
 static int set_file(
 	const struct ctl_args *args, struct json *request, const char *option, bool required)
@@ -98,7 +49,7 @@ int cmd_vm_create(const struct ctl_args *args)
 		r = ctl_set_size(args, request, "video", "vram_bytes",
 			ctl_option(args, "no-video") ? "0" : "8M");
 	for (unsigned i = 0; r == EXIT_OK && (spec = ctl_option_at(args, "nic", i)); i++)
-		r = parse_nic(spec, nics);
+		r = ctl_parse_nic(spec, nics);
 	for (unsigned i = 0; r == EXIT_OK && (spec = ctl_option_at(args, "disk", i)); i++)
 		r = ctl_parse_disk(spec, "disk", disks);
 	for (unsigned i = 0; r == EXIT_OK && (spec = ctl_option_at(args, "dvd", i)); i++)

@@ -11,6 +11,8 @@
 
 #include "base/json.h"
 
+#include <stdio.h>
+
 /* docs/exit-codes.md */
 enum exit_code {
 	EXIT_OK = 0,
@@ -26,6 +28,7 @@ enum exit_code {
 	EXIT_UNREACHABLE = 10,
 };
 
+#define CTL_MAX_WORDS      4 /* of a command */
 #define CTL_MAX_POSITIONAL 4
 #define CTL_MAX_OPTIONS    80 /* a VM may have 64 disks */
 
@@ -34,6 +37,7 @@ struct ctl_option {
 	const char *name; /* without the dashes */
 	const char *value;
 	const char *help;
+	char letter; /* its short form, -n; 0: none */
 };
 
 struct ctl_args {
@@ -50,11 +54,23 @@ struct ctl_args {
 struct ctl_command {
 	const char *words;      /* "vm create" */
 	const char *positional; /* "VM NODE", as the help shows it */
-	unsigned n_positional;  /* all are required */
+	unsigned n_positional;
 	const char *help;
 	int (*run)(const struct ctl_args *args);
 	const struct ctl_option *options; /* ends with a NULL name */
+	unsigned n_optional;              /* so many of the positional ones may be left out */
 };
+
+/* commands.c */
+extern const struct ctl_command ctl_commands[];
+extern const size_t ctl_n_commands;
+
+/* The command of that name, with its arguments; an exit code. */
+int ctl_run(const char *words, int argc, char **argv);
+
+/* aliases.c: run `name` if it is an alias. */
+bool ctl_run_alias(const char *name, int argc, char **argv, int *ret_code);
+void ctl_print_aliases(FILE *to);
 
 const char *ctl_option(const struct ctl_args *args, const char *name); /* NULL: not given */
 /* The n-th use of an option that may be repeated. */
@@ -79,6 +95,25 @@ int ctl_fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
 /* Print the JSON, indented, and return EXIT_OK. */
 int ctl_print_json(const struct json *j);
 
+/* ---- nic_form.c: the settings of a network adapter, as text (node/svc/nic.h) ---- */
+
+/* One setting, as of `vm nic set`, into `nic`. NULL, or what is wrong, a static text that completes
+ * "--KEY: ...". */
+const char *ctl_nic_setting(struct json *nic, const char *key, const char *value);
+/* All settings among the options into `nic`. EXIT_OK or an exit code. */
+int ctl_nic_options(const struct ctl_args *args, struct json *nic);
+/* "switch=A,vlan=2,...": an adapter, appended to `nics`. ',' separates items, so lists have '+'.
+ * EXIT_OK or an exit code. */
+int ctl_parse_nic(const char *spec, struct json *nics);
+/* "access 2", "trunk 2-4", ... */
+void ctl_describe_vlan(const struct json *nic, char *text, size_t size_bytes);
+/* "10M", "1500", "2.5G": bits per second, decimal. 0 or -EINVAL. */
+int ctl_parse_rate(const char *text, int64_t *ret_bps);
+/* "100M" */
+const char *format_rate(int64_t bps);
+int ctl_parse_bool(const char *text, bool *ret_value);
+int ctl_parse_int(const char *text, int64_t *ret_value);
+
 /* ---- format.c ---- */
 
 struct table;
@@ -93,12 +128,34 @@ const char *format_ns(uint64_t ns);
 
 /* ---- commands ---- */
 
+extern const struct ctl_option offload_show_options[];
+extern const struct ctl_option offload_set_options[];
+int cmd_offload_show(const struct ctl_args *args);
+int cmd_offload_set(const struct ctl_args *args);
+extern const struct ctl_option scrub_options[];
+int cmd_scrub(const struct ctl_args *args);
+extern const struct ctl_option host_nic_list_options[];
+extern const struct ctl_option host_nic_bindings_options[];
+int cmd_host_nic_list(const struct ctl_args *args);
+int cmd_host_nic_bindings(const struct ctl_args *args);
+
 int cmd_cluster_status(const struct ctl_args *args);
 int cmd_network_list(const struct ctl_args *args);
 int cmd_network_set(const struct ctl_args *args);
 int cmd_switch_create(const struct ctl_args *args);
 int cmd_switch_delete(const struct ctl_args *args);
 int cmd_switch_list(const struct ctl_args *args);
+int cmd_switch_addresses(const struct ctl_args *args);
+int cmd_switch_groups(const struct ctl_args *args);
+int cmd_switch_probe(const struct ctl_args *args);
+int cmd_switch_trace(const struct ctl_args *args);
+int cmd_switch_capture(const struct ctl_args *args);
+int cmd_switch_set(const struct ctl_args *args);
+int cmd_switch_rename(const struct ctl_args *args);
+int cmd_switch_adapter_add(const struct ctl_args *args);
+int cmd_switch_adapter_remove(const struct ctl_args *args);
+int cmd_switch_adapter_set(const struct ctl_args *args);
+int cmd_switch_adapter_list(const struct ctl_args *args);
 int cmd_volume_create(const struct ctl_args *args);
 int cmd_volume_list(const struct ctl_args *args);
 int cmd_vm_create(const struct ctl_args *args);
@@ -121,6 +178,13 @@ int cmd_vm_memory(const struct ctl_args *args);
 int cmd_vm_item(const struct ctl_args *args);
 int cmd_vm_freeze(const struct ctl_args *args);
 int cmd_vm_thaw(const struct ctl_args *args);
+int cmd_nic_list(const struct ctl_args *args);
+int cmd_nic_set(const struct ctl_args *args);
+int cmd_nic_add(const struct ctl_args *args);
+int cmd_nic_remove(const struct ctl_args *args);
+int cmd_nic_acl_list(const struct ctl_args *args);
+int cmd_nic_acl_add(const struct ctl_args *args);
+int cmd_nic_acl_remove(const struct ctl_args *args);
 int cmd_disk_add(const struct ctl_args *args);
 int cmd_disk_remove(const struct ctl_args *args);
 int cmd_disk_resized(const struct ctl_args *args);

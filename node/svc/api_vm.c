@@ -9,7 +9,7 @@
 
 #define CALL_TIMEOUT_NS (10 * NS_PER_SEC)
 
-static int view(struct svc *svc, const char *name, struct vm_view *ret)
+int api_vm_view(struct svc *svc, const char *name, struct vm_view *ret)
 {
 	struct cluster_node nodes[CLUSTER_MAX_NODES];
 	size_t n = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
@@ -44,8 +44,7 @@ static bool is_saved(const char *state)
 	return strcmp(state, "Saved") == 0;
 }
 
-/* What the owner last said, unless the owner is not there to say anything. */
-static const char *state_of(const struct vm_view *v, const char **ret_reason)
+const char *api_vm_state(const struct vm_view *v, const char **ret_reason)
 {
 	const char *state = json_get_string(v->state, "state", "Off");
 	bool off = is_off(state) || is_saved(state);
@@ -62,11 +61,35 @@ static const char *state_of(const struct vm_view *v, const char **ret_reason)
 	return state;
 }
 
+bool api_vm_is_off(const struct vm_view *v)
+{
+	const char *reason;
+
+	return is_off(api_vm_state(v, &reason));
+}
+
+bool api_is_busy(struct api_call *call, const char *name)
+{
+	const struct vmproc *vp = vmproc_find(call->svc, name);
+
+	if (!vp)
+		return false;
+	if (vp->in || vp->out || vp->quick || vp->state == VMPROC_PREPARING)
+		api_fail(call, API_CONFLICT,
+			"%s is being moved or started; wait, or cancel that first", name);
+	else if (vp->n_changes > 0)
+		api_fail(call, API_CONFLICT,
+			"a network adapter of %s is being changed; try again in a moment", name);
+	else
+		return false;
+	return true;
+}
+
 static struct json *view_json(const char *name, const struct vm_view *v)
 {
 	struct json *j = json_object_new();
 	const char *reason;
-	const char *state = state_of(v, &reason);
+	const char *state = api_vm_state(v, &reason);
 
 	json_set_string(j, "name", name);
 	json_set_string(j, "state", state);
@@ -84,7 +107,7 @@ static struct json *view_json(const char *name, const struct vm_view *v)
 
 bool api_need_vm(struct api_call *call, const char *name, struct vm_view *ret)
 {
-	if (view(call->svc, name, ret) == 0)
+	if (api_vm_view(call->svc, name, ret) == 0)
 		return true;
 	api_fail(call, API_NOT_FOUND, "there is no VM '%.63s'; see 'viaduct vm list'", name);
 	return false;
@@ -117,7 +140,7 @@ static int list_one(
 	const char *name = strchr(key, '/') + 1;
 	struct vm_view v;
 
-	if (view(l->svc, name, &v) == 0)
+	if (api_vm_view(l->svc, name, &v) == 0)
 		json_append(l->list, view_json(name, &v));
 	return 0;
 }
@@ -231,6 +254,7 @@ static void on_vm_started(
 	vp->state = VMPROC_RUNNING;
 	vp->starting = NULL;
 	vmproc_publish(vp->svc, start->name, vp->epoch, "Running", "");
+	vmproc_sync_nics(vp);
 	if (start->is_saved)
 		saved_remove(vp->svc, &start->saved);
 	api_reply(start->call, NULL);
@@ -347,7 +371,7 @@ void api_vm_start(struct api_call *call)
 		api_forward(call, node);
 		return;
 	}
-	state = state_of(&v, &reason);
+	state = api_vm_state(&v, &reason);
 	if (!is_off(state) && !is_saved(state)) {
 		/* A dead owner may only seem dead: its VM may still write. Nothing here can know
 		 * better yet. */
@@ -423,6 +447,8 @@ static const char *check_migration(struct api_call *call, const char *name, cons
 		return "it is not running";
 	if (vp->out || vp->quick)
 		return "it is being moved already";
+	if (vp->n_changes > 0)
+		return "a network adapter of it is being changed; try again in a moment";
 	if (cluster_find_node(cluster, to, ret_target) < 0) {
 		*ret_code = API_NOT_FOUND;
 		return "there is no such node";

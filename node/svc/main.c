@@ -47,6 +47,10 @@ static void on_peer(
 		mig_in_prepare(svc, request, from, message);
 	} else if (strcmp(op, "mig.load") == 0) {
 		mig_in_load(svc, request, from, message);
+	} else if (strcmp(op, "mig.ports") == 0) {
+		port_states_take(svc, request, from, message);
+	} else if (strncmp(op, "reach.", 6) == 0) {
+		reach_on_peer(svc, request, message);
 	} else if (strcmp(op, "mig.started") == 0) {
 		on_started(svc, message);
 		peer_reply(request, NULL);
@@ -206,6 +210,8 @@ static void on_store_changed(
 
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
+	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
+		vmproc_sync_nics(vmproc_find(svc, key + 3));
 	else if (strncmp(key, "switch/", 7) == 0 && svc->switchd && svc->peer)
 		switchd_sync(svc->switchd);
 	else if (strncmp(key, "peer/", 5) == 0 && svc->peer)
@@ -341,6 +347,10 @@ static int set_up(struct svc *svc)
 	if (svc->kvm_fd < 0)
 		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
 			strerror(errno));
+	r = host_new(svc->options.state_dir, &svc->host);
+	if (r < 0)
+		log_warning("the host's network adapters cannot be managed: %s%s", strerror(-r),
+			r == -EBADMSG ? " (nic-bindings.json in the state folder is damaged)" : "");
 	r = switchd_new(svc, &svc->switchd);
 	if (r < 0) {
 		log_error("viaduct-vswitchd cannot be started from %s: %s",
@@ -408,6 +418,7 @@ int main(int argc, char **argv)
 	ipc_server_free(svc.ipc);
 	cluster_free(svc.cluster);
 	switchd_free(svc.switchd);
+	host_free(svc.host);
 	log_fini();
 	return 0;
 }

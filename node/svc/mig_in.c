@@ -132,6 +132,7 @@ static void on_started(
 	json_set_int(message, "start_ns", (int64_t)(clock_mono_ns() - in->committed_ns));
 	peer_call(vp->svc->peer, in->from, message, CALL_TIMEOUT_NS, on_told, NULL);
 	vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
+	vmproc_sync_nics(vp);
 	log_info("%s arrived from %s and runs", vp->name, in->from);
 	if (in->quick)
 		remove_state_file(in);
@@ -381,7 +382,7 @@ void mig_in_prepare(
 	int r;
 
 	/* An earlier attempt of the same source is superseded: its abort may have been lost. */
-	if (vp && vp->in && !vp->in->committed && strcmp(vp->in->from, from) == 0)
+	if (vp && mig_in_expects(vp, from))
 		discard(vp->in, API_CANCELLED, "the source begins again");
 	snprintf(key, sizeof(key), "vm/%s", name);
 	if (!svc_name_is_valid(name) || cluster_get(svc->cluster, key, &config, &version) < 0)
@@ -468,11 +469,16 @@ void mig_in_load(
 
 /* ---- what else can happen ---- */
 
+bool mig_in_expects(const struct vmproc *vp, const char *from)
+{
+	return vp->in && !vp->in->committed && strcmp(vp->in->from, from) == 0;
+}
+
 void mig_in_abort(struct svc *svc, const char *from, const struct json *message)
 {
 	struct vmproc *vp = vmproc_find(svc, json_get_string(message, "vm", ""));
 
-	if (vp && vp->in && !vp->in->committed && strcmp(vp->in->from, from) == 0 &&
+	if (vp && mig_in_expects(vp, from) &&
 		(uint64_t)json_get_int(message, "epoch", 0) == vp->epoch)
 		discard(vp->in, API_CANCELLED, "the source gave up");
 }

@@ -27,7 +27,7 @@
 #define DEFAULT_CHANNELS   2
 #define MAX_CHANNELS       8
 
-enum out_step { OUT_PREPARE, OUT_CONNECT, OUT_PERFORM, OUT_FINISH, OUT_CONFIRM };
+enum out_step { OUT_PROBE, OUT_PREPARE, OUT_CONNECT, OUT_PERFORM, OUT_FINISH, OUT_CONFIRM };
 
 struct mig_out {
 	struct vmproc *vp;
@@ -44,7 +44,7 @@ struct mig_out {
 	enum out_step step;
 	struct json *report;  /* the last of viaduct-vmhost's */
 	struct json *started; /* what the target said when the VM ran there */
-	uint64_t paused_at_ns, started_at_ns, mute_ns, commit_ns;
+	uint64_t paused_at_ns, started_at_ns, mute_ns, ports_ns, commit_ns;
 	uint64_t confirm_timer;
 	unsigned n_looks;
 	bool process_done;
@@ -271,6 +271,7 @@ static struct json *full_report(struct mig_out *out)
 		json_set(report, "blackout", blackout);
 	}
 	json_set_int(blackout, "mute_ns", (int64_t)out->mute_ns);
+	json_set_int(blackout, "ports_ns", (int64_t)out->ports_ns);
 	json_set_int(blackout, "commit_ns", (int64_t)out->commit_ns);
 	json_set_int(blackout, "start_ns", json_get_int(out->started, "start_ns", 0));
 	/* From the pause to the news that the VM runs, by one clock: an upper bound. */
@@ -363,16 +364,30 @@ static void on_verdict(struct vmproc *vp, enum verdict verdict, uint64_t commit_
 	}
 }
 
-static void on_muted(struct vmproc *vp, void *data)
+static void on_ports_handed_over(struct vmproc *vp, void *data)
 {
-	uint64_t *ready_at_ns = data;
+	uint64_t *muted_at_ns = data;
 
 	if (vp->out) {
-		vp->out->mute_ns = clock_mono_ns() - *ready_at_ns;
+		vp->out->ports_ns = clock_mono_ns() - *muted_at_ns;
 		if (verdict_ask(vp, vp->out->target.id, on_verdict) < 0)
 			tell_verdict(vp, false);
 	}
-	free(ready_at_ns);
+	free(muted_at_ns);
+}
+
+static void on_muted(struct vmproc *vp, void *data)
+{
+	uint64_t *at_ns = data;
+	uint64_t now_ns = clock_mono_ns();
+
+	if (!vp->out) {
+		free(at_ns);
+		return;
+	}
+	vp->out->mute_ns = now_ns - *at_ns;
+	*at_ns = now_ns;
+	port_states_hand_over(vp, vp->out->target.name, on_ports_handed_over, at_ns);
 }
 
 /* When the VM stood still: what viaduct-vmhost has done since, step by step, ended just now. */
@@ -498,6 +513,35 @@ static int on_cancel(struct job *job _unused_, void *data)
 	return out->step == OUT_PERFORM ? tell_process(out->vp, "mig.cancel", NULL) : -EBUSY;
 }
 
+static void on_reach(const char *error, void *data)
+{
+	struct mig_out *out = job_ref_take(data);
+
+	if (!out || out->step != OUT_PROBE)
+		return;
+	if (error)
+		fail(out, API_REFUSED, error);
+	else
+		try_network(out);
+}
+
+/* A VM that nobody reaches on the other side is not moved there. */
+static int probe(struct mig_out *out)
+{
+	struct vmproc *vp = out->vp;
+	struct job_ref *ref = job_ref_new(out->job);
+	int r;
+
+	out->step = OUT_PROBE;
+	job_update(out->job, "probe", 0, NULL);
+	r = ref ? reach_check_vm(vp->svc, vp->config, out->target.name, on_reach, ref) : -ENOMEM;
+	if (r < 0) {
+		free(ref);
+		out_free(out);
+	}
+	return r;
+}
+
 static int make_key(char hex[65])
 {
 	uint8_t key[32];
@@ -546,6 +590,5 @@ int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node 
 	netbytes_snapshot(svc, &out->bytes_before);
 	job->cancel = on_cancel;
 	job->data = out;
-	try_network(out);
-	return 0;
+	return json_get_bool(options, "probe", true) ? probe(out) : (try_network(out), 0);
 }

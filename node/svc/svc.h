@@ -8,11 +8,13 @@
  *
  * What the service knows lives in the replicated store:
  *
- *   vm/NAME            configuration, written by `vm create`
+ *   vm/NAME            configuration, written by `vm create`; its adapters: nic.h
  *   owner/vm/NAME      {node, epoch}: who may run it (cluster.h); changed only by compare-and-set
  *   vmstate/NAME       what the owner last said of it {node, epoch, state, reason, heartbeat};
  *                      of a saved one also where its state is {volume, file}
  *   switch/NODE/NAME   a virtual switch of a node {type, uplink, logical}
+ *   offload/NODE       {chimney}: a setting that Linux has no use for, kept for people
+ *   switch/NODE/NAME   a virtual switch of a node: switch.h
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
@@ -28,6 +30,7 @@
 #include "base/list.h"
 #include "base/proc.h"
 #include "cluster/cluster.h"
+#include "node/host/bindings.h"
 #include "node/svc/console.h"
 #include "node/svc/peer.h"
 
@@ -54,9 +57,10 @@ struct svc {
 	struct ipc_server *ipc;
 	struct peer *peer; /* NULL until the local node's name and address are known */
 	struct switchd *switchd;
-	int kvm_fd;       /* -1: no /dev/kvm, VMs cannot run here */
-	struct list vms;  /* struct vmproc.link: VM processes on this node */
-	struct list jobs; /* struct job.link */
+	struct host *host; /* NULL: the host's adapters cannot be managed */
+	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
+	struct list vms;   /* struct vmproc.link: VM processes on this node */
+	struct list jobs;  /* struct job.link */
 	uint64_t next_job;
 	bool recovered; /* stale states of a former life were cleaned up */
 };
@@ -119,11 +123,28 @@ void api_again(struct api_call *call);
 bool api_needs_quorum(struct api_call *call);
 
 void api_cluster_status(struct api_call *call);
+void api_nic_list(struct api_call *call);
+void api_nic_bindings(struct api_call *call);
+void api_nic_change(struct api_call *call);
+void api_nic_order(struct api_call *call);
+void api_scrub_begin(struct api_call *call);
+void api_scrub_step(struct api_call *call);
+void api_scrub_undo(struct api_call *call);
+void api_offload_show(struct api_call *call);
+void api_offload_set(struct api_call *call);
 void api_network_list(struct api_call *call);
 void api_network_set(struct api_call *call);
 void api_switch_create(struct api_call *call);
 void api_switch_delete(struct api_call *call);
 void api_switch_list(struct api_call *call);
+void api_switch_pass(struct api_call *call);
+void api_switch_probe(struct api_call *call);
+void api_switch_set(struct api_call *call);
+void api_switch_rename(struct api_call *call);
+void api_switch_adapter_add(struct api_call *call);
+void api_switch_adapter_remove(struct api_call *call);
+void api_switch_adapter_set(struct api_call *call);
+void api_switch_adapter_list(struct api_call *call);
 void api_volume_create(struct api_call *call);
 void api_volume_list(struct api_call *call);
 void api_vm_create(struct api_call *call);
@@ -145,10 +166,36 @@ void api_vm_memory(struct api_call *call);
 void api_vm_item(struct api_call *call);
 void api_vm_freeze(struct api_call *call);
 void api_vm_thaw(struct api_call *call);
+void api_vm_nic_list(struct api_call *call);
+void api_vm_nic_set(struct api_call *call);
+void api_vm_nic_add(struct api_call *call);
+void api_vm_nic_remove(struct api_call *call);
+void api_vm_nic_acl_add(struct api_call *call);
+void api_vm_nic_acl_remove(struct api_call *call);
+void api_vm_nic_acl_list(struct api_call *call);
 void api_disk_add(struct api_call *call);
 void api_disk_remove(struct api_call *call);
 void api_disk_medium(struct api_call *call);
 void api_disk_resized(struct api_call *call);
+
+/* ---- api_host_nic.c: what requests about the host's adapters share ---- */
+
+/* True when this node is the one that `node` of the request names and its adapters can be managed;
+ * otherwise the call is on its way there, or failed. */
+bool nic_at_node(struct api_call *call);
+/* The switches of this node with an uplink; lent until the loop goes on. */
+#define NIC_MAX_USES 64
+size_t nic_uses(struct svc *svc, struct host_use ret_uses[NIC_MAX_USES]);
+/* host_nic_take() with this node's addresses as the essential ones. */
+int nic_take(struct svc *svc, const char *nic, const char *switch_name, bool force, char *error,
+	size_t size_bytes);
+/* Would that be refused? */
+int nic_may_take(
+	struct svc *svc, const char *nic, const char *switch_name, char *error, size_t size_bytes);
+/* host_nic_give_back(), unless a switch of this node names the adapter. */
+void nic_release(struct svc *svc, const char *nic);
+/* The code that an error of node/host becomes. */
+enum api_code nic_code(int error);
 
 /* ---- api_vm.c: what requests about one VM begin with ---- */
 
@@ -161,6 +208,15 @@ struct vm_view {
 };
 /* The VM's view, or the call has been failed. */
 bool api_need_vm(struct api_call *call, const char *name, struct vm_view *ret);
+int api_vm_view(struct svc *svc, const char *name, struct vm_view *ret_view); /* -ENOENT */
+/* What its owner last said of it; "Unknown" when the owner is not there to say anything. */
+const char *api_vm_state(const struct vm_view *view, const char **ret_reason);
+bool api_vm_is_off(const struct vm_view *view);
+/* True, and the call has been failed: the VM is being moved, started or changed. */
+bool api_is_busy(struct api_call *call, const char *name);
+/* The adapter that the request's "nic" means, without one the only one; or the call has been
+ * failed (api_nic.c). */
+bool api_find_nic(struct api_call *call, const struct vm_view *view, size_t *ret_nic);
 /* True when this node is the VM's owner; otherwise the call is on its way there (or failed). */
 bool api_at_owner(struct api_call *call, const char *name, const struct vm_view *view);
 /* The VM ended before it had started: whoever waits is told why, and the store. */
@@ -198,12 +254,40 @@ int switchd_new(struct svc *svc, struct switchd **ret_switchd);
 void switchd_free(struct switchd *switchd);
 /* Bring its switches in line with the store; called when the name is known and on every change. */
 void switchd_sync(struct switchd *switchd);
+/* Does the switch process have it, by all answers that have come? */
+bool switchd_knows(struct switchd *switchd, const char *name);
+/* Ask for all switches and ports: `fn` exactly once, with {switches} of switch.list as one list, or
+ * NULL when the switch process does not answer. */
+void switchd_list(struct svc *svc, void (*fn)(const struct json *switches, void *data), void *data);
 int switchd_call(struct switchd *switchd, const char *op, struct json *message, chan_reply_fn fn,
 	void *data);
 /* The local switch a NIC's reference means: by name, else by logical name. NULL: none here. `text`
  * has room for a switch name. */
 const char *switchd_resolve(
 	struct svc *svc, const char *node, const char *reference, char *text, size_t size_bytes);
+/* What another node would know a switch of this one by: its logical name, else its name. */
+void switchd_reference(struct svc *svc, const char *name, char *text, size_t size_bytes);
+
+/* ---- reach.c, api_reach.c: VLAN probes between hosts ---- */
+
+#define REACH_VIDS_MAX_LEN 10240 /* the longest list of VLANs (fabric/vlan.h) */
+
+/* In which VLANs probes arrived, as lists like "2-4,7". */
+struct reach_seen {
+	const char *there, *back;
+	bool untagged_there, untagged_back;
+};
+/* `error`: it could not be tried; a sentence. */
+typedef void (*reach_fn)(const char *error, const struct reach_seen *seen, void *data);
+/* From an external switch of this node to its counterpart on `node`. 0, then `fn` follows once. */
+int reach_start(struct svc *svc, const char *node, const char *local_switch, const char *vids,
+	bool untagged, reach_fn fn, void *data);
+/* reach.begin, .send, .result, .end of another node. */
+void reach_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
+/* Would a VM with this configuration be reachable on `node` as it is here? `fn` once, perhaps
+ * before this returns; `error` NULL: yes. */
+int reach_check_vm(struct svc *svc, struct json *config, const char *node,
+	void (*fn)(const char *error, void *data), void *data);
 
 /* ---- vmproc.c: one VM process on this node ---- */
 
@@ -245,6 +329,7 @@ struct vmproc {
 	int port_fds[3 * SVC_MAX_NICS];
 	bool incoming;
 	unsigned n_pending;  /* answers of the switch that still name this VM */
+	unsigned n_changes;  /* of its adapters, under way: it is not to be moved or changed */
 	bool restart_wanted; /* the guest restarted itself while it was being moved */
 	bool dying;
 };
@@ -260,6 +345,8 @@ int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data);
 /* Mute every port, then call back; the VM's frames are nowhere from then on. */
 void vmproc_mute(struct vmproc *vp, void (*fn)(struct vmproc *vp, void *data), void *data);
 void vmproc_unmute(struct vmproc *vp);
+/* One answer less that names this VM (n_pending); it may be gone afterwards. */
+void vmproc_put(struct vmproc *vp);
 /* Kill the process, remove the ports, forget it. */
 void vmproc_destroy(struct vmproc *vp);
 /* The process or its guest ended by itself: `state` and `reason` are published, whoever waits is
@@ -270,6 +357,13 @@ void vmproc_on_message(struct chan *chan, uint64_t id, const char *op, const str
 	int *fds, size_t n_fds, void *data);
 /* A new process for the same VM under the same ownership: the guest restarted itself. */
 void vmproc_restart(struct vmproc *vp);
+
+/* The ports get the policy that the store has, where it changed behind the VM's back: while it
+ * started or moved (api_nic_list.c). */
+void vmproc_sync_nics(struct vmproc *vp);
+
+/* The name under which the MAC of a VM's adapter is leased (vm_create.c). */
+void vm_nic_lease(const char *vm, const struct json *nic, size_t at, char *text, size_t size_bytes);
 
 /* vm_config.c: a configuration from a request. 0, or -EINVAL with a sentence in `error`. */
 int vm_config_make(
@@ -396,6 +490,15 @@ void mig_in_commit(struct svc *svc, const char *from, const struct json *message
 void mig_in_event(struct vmproc *vp, const char *op, const struct json *message);
 void mig_in_vm_died(struct vmproc *vp);
 void mig_in_owner_changed(struct vmproc *vp);
+/* Does it arrive from that node, not yet committed? */
+bool mig_in_expects(const struct vmproc *vp, const char *from);
+
+/* port_states.c: what the switches know of a VM's ports, from one to the other. `fn` follows
+ * whatever happens, unless the VM is destroyed first. */
+void port_states_hand_over(struct vmproc *vp, const char *target,
+	void (*fn)(struct vmproc *vp, void *data), void *data);
+void port_states_take(struct svc *svc, struct peer_request *request, const char *from,
+	const struct json *message);
 void mig_in_cluster_changed(struct vmproc *vp);
 
 /* verdict.c: the commit, and what came of it. */

@@ -1,48 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/svc/svc.h"
+#include "node/svc/switchd_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "fabric/open.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CALL_TIMEOUT_NS  (5 * NS_PER_SEC)
 #define RESTART_DELAY_NS (1 * NS_PER_SEC)
-
-/* A switch that the switch process has, as far as we know. */
-struct known_switch {
-	struct list link;
-	char name[SVC_NAME_MAX_LEN + 1];
-	bool seen;  /* in the store, during a sync */
-	bool ready; /* made */
-	enum { ADAPTER_NONE, ADAPTER_COMING, ADAPTER_THERE } adapter;
-};
-
-struct switchd {
-	struct svc *svc;
-	struct proc *proc;
-	struct chan *chan;
-	struct list known;
-	uint64_t restart_timer;
-	unsigned n_restarts;
-};
+#define LIST_MAX_PARTS   4096
 
 static int start(struct switchd *sw);
 
 /* ---- the process ---- */
-
-static void forget_switches(struct switchd *sw)
-{
-	struct known_switch *known, *after;
-
-	list_for_each_safe(known, after, &sw->known, link) {
-		list_remove(&known->link);
-		free(known);
-	}
-}
 
 static void on_restart(void *data)
 {
@@ -64,7 +35,7 @@ static void on_exit_(struct proc *proc _unused_, int wait_status, void *data)
 		proc_status_text(wait_status, text, sizeof(text)));
 	chan_free(take_ptr(sw->chan));
 	proc_free(take_ptr(sw->proc));
-	forget_switches(sw);
+	known_switches_forget(sw);
 	sw->n_restarts++;
 	loop_timer_add(sw->svc->loop, RESTART_DELAY_NS, on_restart, sw, &sw->restart_timer);
 }
@@ -72,9 +43,20 @@ static void on_exit_(struct proc *proc _unused_, int wait_status, void *data)
 static void on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
 	int *fds _unused_, size_t n_fds _unused_, void *data _unused_)
 {
+	const char *port = json_get_string(message, "port", "?");
+	const char *reason = json_get_string(message, "reason", NULL);
+
 	if (strcmp(op, "port.shut") == 0)
-		log_warning("port %s was shut: %s", json_get_string(message, "port", "?"),
-			json_get_string(message, "reason", "?"));
+		log_warning("port %s was shut: %s", port, reason ? reason : "?");
+	else if (strcmp(op, "address.duplicate") == 0)
+		log_error(
+			"the MAC address of port %s of switch %s is at two places: frames from it "
+			"come in by %s, too",
+			port, json_get_string(message, "switch", "?"),
+			json_get_string(message, "uplink", "?"));
+	else if (strcmp(op, "uplink.moved") == 0)
+		log_warning("%s of switch %s: %s", port, json_get_string(message, "switch", "?"),
+			reason ? reason : "another member of the team carries its frames now");
 	if (id)
 		chan_reply(chan, id, -EOPNOTSUPP, NULL, NULL, NULL, 0);
 }
@@ -127,7 +109,7 @@ void switchd_free(struct switchd *sw)
 	loop_timer_remove(sw->svc->loop, sw->restart_timer);
 	chan_free(sw->chan);
 	proc_free(sw->proc);
-	forget_switches(sw);
+	known_switches_forget(sw);
 	free(sw);
 }
 
@@ -138,271 +120,102 @@ int switchd_call(
 		json_unref(message);
 		return -ENOTCONN;
 	}
-	return chan_call(sw->chan, op, message, NULL, 0, CALL_TIMEOUT_NS, fn, data);
+	return chan_call(sw->chan, op, message, NULL, 0, SWITCHD_CALL_TIMEOUT_NS, fn, data);
 }
 
-/* ---- switches: the store says which there are ---- */
-
-/* What a request to the switch process was about, when its answer comes. */
-struct attempt {
-	struct switchd *sw;
-	char name[SVC_NAME_MAX_LEN + 1];
-	const char *what; /* "making", "deleting", ... */
-};
-
-static struct known_switch *find_known(struct switchd *sw, const char *name);
-
-static struct attempt *attempt_new(struct switchd *sw, const char *name, const char *what)
+bool switchd_knows(struct switchd *sw, const char *name)
 {
-	struct attempt *attempt = calloc(1, sizeof(*attempt));
-
-	if (attempt) {
-		attempt->sw = sw;
-		attempt->what = what;
-		snprintf(attempt->name, sizeof(attempt->name), "%s", name);
-	}
-	return attempt;
-}
-
-/* Ends the attempt; its switch, if it is known and the request succeeded. */
-static struct known_switch *attempt_end(
-	struct attempt *attempt, int error, const struct json *reply)
-{
-	struct known_switch *known = find_known(attempt->sw, attempt->name);
-
-	if (error < 0)
-		log_error("%s switch %s failed: %s", attempt->what, attempt->name,
-			json_get_string(reply, "error", strerror(-error)));
-	free(attempt);
-	return error < 0 ? NULL : known;
-}
-
-static void on_created(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct attempt *attempt = data;
-	struct switchd *sw = attempt->sw;
-	struct known_switch *known = attempt_end(attempt, error, reply);
-
-	if (known) {
-		known->ready = true;
-		switchd_sync(sw); /* it may want an adapter */
-	}
-}
-
-static void on_done(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	attempt_end(data, error, reply);
-}
-
-static struct known_switch *find_known(struct switchd *sw, const char *name)
-{
-	struct known_switch *known;
+	const struct known_switch *known;
 
 	list_for_each(known, &sw->known, link) {
 		if (strcmp(known->name, name) == 0)
-			return known;
+			return known->ready;
 	}
-	return NULL;
+	return false;
 }
 
-static int create_switch(struct switchd *sw, const char *name, const struct json *record)
+/* ---- all switches and ports: answers come in parts ---- */
+
+struct list_all {
+	struct svc *svc;
+	struct json *switches;
+	void (*fn)(const struct json *switches, void *data);
+	void *data;
+	unsigned n_parts;
+};
+
+static void list_part(struct list_all *all, const struct json *from);
+
+static void list_end(struct list_all *all, bool whole)
 {
-	struct known_switch *known = calloc(1, sizeof(*known));
-	struct attempt *attempt = attempt_new(sw, name, "making");
-	const char *type = json_get_string(record, "type", "");
-	const char *uplink = json_get_string(record, "uplink", NULL);
-	_cleanup_close_ int fd = -1;
-	struct json *message;
-	int r = 0;
-
-	if (!known || !attempt) {
-		free(known);
-		free(attempt);
-		return -ENOMEM;
-	}
-	snprintf(known->name, sizeof(known->name), "%s", name);
-	known->seen = true;
-	list_append(&sw->known, &known->link);
-	if (strcmp(type, "external") == 0)
-		r = uplink ? fabric_open_uplink(uplink, &fd) : -EINVAL;
-	if (r < 0) {
-		log_error("switch %s: its network adapter %s cannot be used: %s", name,
-			uplink ? uplink : "(none)", strerror(-r));
-		free(attempt);
-		return r;
-	}
-	message = json_object_new();
-	json_set_string(message, "name", name);
-	json_set_string(message, "type", type);
-	if (fd >= 0)
-		json_set_string(message, "uplink", uplink);
-	r = chan_call(sw->chan, "switch.create", message, &fd, fd >= 0, CALL_TIMEOUT_NS, on_created,
-		attempt);
-	if (r < 0)
-		free(attempt);
-	return r;
+	all->fn(whole ? all->switches : NULL, all->data);
+	json_unref(all->switches);
+	free(all);
 }
 
-/* ---- the management system's own adapter: a tap with a leased address ---- */
-
-static int adapter_vlan(const struct json *record)
+/* The ports of a switch may be spread over parts. */
+static void merge_switch(struct json *switches, const struct json *part)
 {
-	bool internal = strcmp(json_get_string(record, "type", ""), "internal") == 0;
+	const struct json *ports = json_get(part, "ports");
+	struct json *last = json_at(switches, json_length(switches) - 1);
 
-	return (int)json_get_int(record, "management", internal ? 0 : -1);
+	if (!json_length(switches) ||
+		strcmp(json_get_string(last, "name", ""), json_get_string(part, "name", "")) != 0) {
+		json_append(switches, json_copy(part));
+		return;
+	}
+	for (size_t i = 0; i < json_length(ports); i++)
+		json_append(json_get(last, "ports"), json_copy(json_at(ports, i)));
 }
 
-static void on_adapter(
+static void on_part(
 	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
-	struct known_switch *known = attempt_end(data, error, reply);
+	struct list_all *all = data;
+	const struct json *switches = json_get(reply, "switches"), *next = json_get(reply, "next");
 
-	if (known)
-		known->adapter = ADAPTER_THERE;
+	for (size_t i = 0; error == 0 && i < json_length(switches); i++)
+		merge_switch(all->switches, json_at(switches, i));
+	if (error < 0 || !next)
+		list_end(all, error == 0);
+	else
+		list_part(all, next);
 }
 
-static int add_adapter(struct switchd *sw, const char *name, const char *mac_text)
+static void list_part(struct list_all *all, const struct json *from)
 {
-	char key[2 * SVC_NAME_MAX_LEN + 16], ifname[16];
-	struct attempt *attempt;
-	const struct json *record;
-	_cleanup_close_ int fd = -1;
-	struct json *message;
-	unsigned b[6];
-	uint8_t mac[6];
-	uint64_t version;
-	int r;
+	struct json *message = json_object_new();
 
-	snprintf(key, sizeof(key), "switch/%s/%s", cluster_local_name(sw->svc->cluster), name);
-	r = cluster_get(sw->svc->cluster, key, &record, &version);
-	if (r < 0 || !sw->chan)
-		return r < 0 ? r : -ENOTCONN;
-	if (sscanf(mac_text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) !=
-		6)
-		return -EBADMSG;
-	for (unsigned i = 0; i < 6; i++)
-		mac[i] = (uint8_t)b[i];
-	snprintf(ifname, sizeof(ifname), "vs-%.12s", name);
-	r = fabric_open_tap(ifname, mac, &fd);
-	if (r < 0)
-		return r;
-	attempt = attempt_new(sw, name, "adding the management adapter of");
-	message = json_object_new();
-	json_set_string(message, "switch", name);
-	json_set_stringf(message, "port", "management/%s", ifname);
-	json_set_string(message, "mac", mac_text);
-	json_set_string(message, "mode", adapter_vlan(record) > 0 ? "access" : "untagged");
-	if (adapter_vlan(record) > 0)
-		json_set_int(message, "vid", adapter_vlan(record));
-	r = attempt ? chan_call(sw->chan, "port.add_tap", message, &fd, 1, CALL_TIMEOUT_NS,
-			      on_adapter, attempt)
-		    : -ENOMEM;
-	if (r < 0)
-		free(attempt);
-	return r;
-}
-
-static void on_adapter_mac(int error, const char *mac, void *data)
-{
-	struct attempt *attempt = data;
-	struct known_switch *known = find_known(attempt->sw, attempt->name);
-
-	if (error == 0 && known)
-		error = add_adapter(attempt->sw, attempt->name, mac);
-	if (error < 0) {
-		log_warning("switch %s has no management adapter yet: %s", attempt->name,
-			strerror(-error));
-		if (known)
-			known->adapter = ADAPTER_NONE; /* the next sync tries again */
+	if (from)
+		json_set(message, "from", json_copy(from));
+	if (++all->n_parts > LIST_MAX_PARTS) {
+		json_unref(message);
+		list_end(all, false);
+	} else if (switchd_call(all->svc->switchd, "switch.list", message, on_part, all) < 0) {
+		list_end(all, false);
 	}
-	free(attempt);
 }
 
-static void want_adapter(struct switchd *sw, struct known_switch *known)
+void switchd_list(struct svc *svc, void (*fn)(const struct json *switches, void *data), void *data)
 {
-	struct attempt *attempt;
-	char owner[2 * SVC_NAME_MAX_LEN + 16];
+	struct list_all *all = calloc(1, sizeof(*all));
 
-	if (!cluster_is_quorate(sw->svc->cluster) || !cluster_is_synced(sw->svc->cluster))
+	if (!all) {
+		fn(NULL, data);
 		return;
-	attempt = attempt_new(sw, known->name, "leasing an address for");
-	snprintf(owner, sizeof(owner), "switch/%s/%s", cluster_local_name(sw->svc->cluster),
-		known->name);
-	known->adapter = ADAPTER_COMING;
-	if (!attempt ||
-		cluster_mac_lease(sw->svc->cluster, owner, NULL, on_adapter_mac, attempt) < 0) {
-		known->adapter = ADAPTER_NONE;
-		free(attempt);
 	}
+	*all = (struct list_all){.svc = svc, .switches = json_array_new(), .fn = fn, .data = data};
+	list_part(all, NULL);
 }
 
-static int sync_one(
-	const char *key, const struct json *record, uint64_t version _unused_, void *data)
-{
-	struct switchd *sw = data;
-	const char *name = strrchr(key, '/') + 1;
-	struct known_switch *known = find_known(sw, name);
-
-	if (!known) {
-		create_switch(sw, name, record);
-		return 0;
-	}
-	known->seen = true;
-	if (known->ready && known->adapter == ADAPTER_NONE && adapter_vlan(record) >= 0)
-		want_adapter(sw, known);
-	return 0;
-}
-
-/* The switch process refuses to delete a switch with ports; requests are answered in order. */
-static void delete_switch(struct switchd *sw, const struct known_switch *known)
-{
-	struct attempt *attempt = attempt_new(sw, known->name, "deleting");
-	struct json *message;
-
-	if (known->adapter == ADAPTER_THERE) {
-		struct attempt *first =
-			attempt_new(sw, known->name, "removing the management adapter of");
-
-		message = json_object_new();
-		json_set_stringf(message, "port", "management/vs-%.12s", known->name);
-		if (!first || chan_call(sw->chan, "port.remove", message, NULL, 0, CALL_TIMEOUT_NS,
-				      on_done, first) < 0)
-			free(first);
-	}
-	message = json_object_new();
-	json_set_string(message, "name", known->name);
-	if (!attempt || chan_call(sw->chan, "switch.delete", message, NULL, 0, CALL_TIMEOUT_NS,
-				on_done, attempt) < 0)
-		free(attempt);
-}
-
-void switchd_sync(struct switchd *sw)
-{
-	char prefix[SVC_NAME_MAX_LEN + 16];
-	struct known_switch *known, *after;
-
-	if (!sw->chan || !cluster_local_name(sw->svc->cluster))
-		return;
-	snprintf(prefix, sizeof(prefix), "switch/%s/", cluster_local_name(sw->svc->cluster));
-	list_for_each(known, &sw->known, link)
-		known->seen = false;
-	cluster_for_each(sw->svc->cluster, prefix, sync_one, sw);
-	list_for_each_safe(known, after, &sw->known, link) {
-		if (known->seen)
-			continue;
-		delete_switch(sw, known);
-		list_remove(&known->link);
-		free(known);
-	}
-}
+/* ---- what a reference means ---- */
 
 struct resolve {
 	const char *reference;
+	const char *key; /* of the record that must be the reference; NULL: its own name */
 	char *text;
 	size_t size_bytes;
-	bool by_logical, found;
+	bool found;
 };
 
 static int resolve_one(
@@ -410,7 +223,7 @@ static int resolve_one(
 {
 	struct resolve *r = data;
 	const char *name = strrchr(key, '/') + 1;
-	const char *known_as = r->by_logical ? json_get_string(record, "logical", "") : name;
+	const char *known_as = r->key ? json_get_string(record, r->key, "") : name;
 
 	if (strcmp(known_as, r->reference) != 0)
 		return 0;
@@ -422,14 +235,29 @@ static int resolve_one(
 const char *switchd_resolve(
 	struct svc *svc, const char *node, const char *reference, char *text, size_t size_bytes)
 {
+	/* A switch that was just renamed is found by both of its names. */
+	static const char *const keys[] = {"renamed_from", NULL, "logical"};
 	struct resolve r = {.reference = reference, .text = text, .size_bytes = size_bytes};
 	char prefix[SVC_NAME_MAX_LEN + 16];
 
+	if (!reference[0])
+		return NULL;
 	snprintf(prefix, sizeof(prefix), "switch/%s/", node);
-	cluster_for_each(svc->cluster, prefix, resolve_one, &r);
-	if (!r.found) {
-		r.by_logical = true;
+	for (size_t i = 0; !r.found && i < ARRAY_LEN(keys); i++) {
+		r.key = keys[i];
 		cluster_for_each(svc->cluster, prefix, resolve_one, &r);
 	}
 	return r.found ? text : NULL;
+}
+
+void switchd_reference(struct svc *svc, const char *name, char *text, size_t size_bytes)
+{
+	char key[2 * SVC_NAME_MAX_LEN + 16];
+	const struct json *record;
+	uint64_t version;
+
+	snprintf(key, sizeof(key), "switch/%s/%s", cluster_local_name(svc->cluster), name);
+	if (cluster_get(svc->cluster, key, &record, &version) < 0)
+		record = NULL;
+	snprintf(text, size_bytes, "%s", json_get_string(record, "logical", name));
 }

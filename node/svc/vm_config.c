@@ -4,6 +4,7 @@
  * not asked for.
  */
 #include "node/svc/svc.h"
+#include "node/svc/nic.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,58 +43,7 @@ static void copy_strings(
 	}
 }
 
-static void copy_numbers(
-	struct json *to, const struct json *from, const char *const *names, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (json_is_int(json_get(from, names[i])))
-			json_set_int(to, names[i], json_get_int(from, names[i], 0));
-	}
-}
-
 /* ---- network adapters ---- */
-
-static bool vid_is_valid(int64_t vid)
-{
-	return vid >= 1 && vid <= 4094;
-}
-
-/* NULL, or what is wrong with this network adapter. */
-static const char *check_nic(const struct json *nic)
-{
-	const char *mode = json_get_string(nic, "mode", "untagged");
-	int64_t mtu = json_get_int(nic, "mtu", 1500);
-
-	if (!svc_name_is_valid(json_get_string(nic, "switch", "")))
-		return "it needs the name of a switch";
-	if (mtu < 576 || mtu > 9000)
-		return "its MTU must be 576 to 9000";
-	if (strcmp(mode, "access") == 0)
-		return vid_is_valid(json_get_int(nic, "vid", 0)) ? NULL
-								 : "its VLAN must be 1 to 4094";
-	if (strcmp(mode, "trunk") == 0) {
-		int64_t native = json_get_int(nic, "native", 0);
-
-		if (native != 0 && !vid_is_valid(native))
-			return "its native VLAN must be 1 to 4094";
-		return json_get_string(nic, "allowed", "")[0]
-			       ? NULL
-			       : "a trunk needs the list of VLANs it may carry";
-	}
-	return strcmp(mode, "untagged") == 0 ? NULL : "its mode is access, trunk or untagged";
-}
-
-static struct json *nic_config(const struct json *wanted)
-{
-	static const char *const texts[] = {"switch", "mode", "allowed", "mac"};
-	static const char *const numbers[] = {"vid", "native", "mtu"};
-	struct json *nic = json_object_new();
-
-	copy_strings(nic, wanted, texts, ARRAY_LEN(texts));
-	copy_numbers(nic, wanted, numbers, ARRAY_LEN(numbers));
-	json_set_bool(nic, "spoofing", json_get_bool(wanted, "spoofing", false));
-	return nic;
-}
 
 static int make_nics(
 	const struct json *wanted, struct json *config, char *error, size_t error_size_bytes)
@@ -105,11 +55,13 @@ static int make_nics(
 		return refuse(error, error_size_bytes, "a VM has at most %d network adapters",
 			SVC_MAX_NICS);
 	for (size_t i = 0; i < json_length(wanted); i++) {
-		const char *why = check_nic(json_at(wanted, i));
+		struct nic_error why;
+		struct json *nic;
 
-		if (why)
-			return refuse(error, error_size_bytes, "network adapter %zu: %s", i, why);
-		json_append(nics, nic_config(json_at(wanted, i)));
+		if (nic_config_change(NULL, json_at(wanted, i), NIC_OF_VM, &nic, &why) < 0)
+			return refuse(
+				error, error_size_bytes, "network adapter %zu: %s", i, why.text);
+		json_append(nics, nic);
 	}
 	return 0;
 }

@@ -26,19 +26,21 @@ static void creation_free(struct creation *c)
 	free(c);
 }
 
-static void nic_owner(const char *vm, size_t nic, char *text, size_t size_bytes)
+void vm_nic_lease(const char *vm, const struct json *nic, size_t at, char *text, size_t size_bytes)
 {
-	snprintf(text, size_bytes, "vm/%s/nic%zu", vm, nic);
+	snprintf(text, size_bytes, "vm/%s/nic%lld", vm,
+		(long long)json_get_int(nic, "lease", (int64_t)at));
 }
 
-static void release_macs(struct svc *svc, const char *vm, size_t n_nics)
+/* Of the first `n_nics` adapters. */
+static void release_macs(struct svc *svc, const char *vm, const struct json *config, size_t n_nics)
 {
 	char owner[SVC_NAME_MAX_LEN + 24];
 
 	for (size_t i = 0; i < n_nics; i++) {
 		int r;
 
-		nic_owner(vm, i, owner, sizeof(owner));
+		vm_nic_lease(vm, json_at(json_get(config, "nics"), i), i, owner, sizeof(owner));
 		r = cluster_mac_release(svc->cluster, owner);
 		if (r < 0 && r != -ENOENT)
 			log_warning("the MAC of %s was not given back: %s", owner, strerror(-r));
@@ -47,7 +49,7 @@ static void release_macs(struct svc *svc, const char *vm, size_t n_nics)
 
 static void creation_failed(struct creation *c, int error, const char *what)
 {
-	release_macs(c->call->svc, c->name, c->nic_at);
+	release_macs(c->call->svc, c->name, c->config, c->nic_at);
 	if (error == -ESTALE)
 		api_fail(c->call, API_CONFLICT, "there is a VM '%s' already", c->name);
 	else
@@ -97,7 +99,7 @@ static void on_leased(int error, const char *mac, void *data)
 	struct json *nic = json_at(json_get(c->config, "nics"), c->nic_at);
 
 	if (error == -EADDRINUSE) {
-		release_macs(c->call->svc, c->name, c->nic_at);
+		release_macs(c->call->svc, c->name, c->config, c->nic_at);
 		api_fail(c->call, API_CONFLICT, "MAC %s belongs to another network adapter",
 			json_get_string(nic, "mac", "?"));
 		creation_free(c);
@@ -121,7 +123,7 @@ static void lease_next(struct creation *c)
 	if (c->nic_at < c->n_nics) {
 		const struct json *nic = json_at(json_get(c->config, "nics"), c->nic_at);
 
-		nic_owner(c->name, c->nic_at, owner, sizeof(owner));
+		vm_nic_lease(c->name, nic, c->nic_at, owner, sizeof(owner));
 		r = cluster_mac_lease(
 			cluster, owner, json_get_string(nic, "mac", NULL), on_leased, c);
 		if (r < 0)
@@ -183,6 +185,7 @@ static void on_deleted_quietly(int error _unused_, uint64_t version _unused_, vo
 static void on_deleted(int error, uint64_t version _unused_, void *data)
 {
 	struct api_call *call = data;
+	_cleanup_json_ struct json *config = take_ptr(call->data);
 	struct cluster *cluster = call->svc->cluster;
 	const char *name = json_get_string(call->message, "vm", "");
 	struct cluster_owner owner;
@@ -199,7 +202,7 @@ static void on_deleted(int error, uint64_t version _unused_, void *data)
 	snprintf(key, sizeof(key), "vm/%s", name);
 	if (cluster_owner_get(cluster, key, &owner) == 0)
 		cluster_owner_cas(cluster, key, &owner, 0, on_deleted_quietly, NULL);
-	release_macs(call->svc, name, (size_t)call->after);
+	release_macs(call->svc, name, config, json_length(json_get(config, "nics")));
 	api_reply(call, NULL);
 }
 
@@ -219,7 +222,6 @@ void api_vm_delete(struct api_call *call)
 	}
 	if (!api_needs_quorum(call))
 		return;
-	call->after = json_length(json_get(config, "nics"));
 	snprintf(key, sizeof(key), "vmstate/%s", name);
 	if (cluster_get(cluster, key, &state, &state_version) == 0 &&
 		strcmp(json_get_string(state, "state", "Off"), "Off") != 0 &&
@@ -228,7 +230,8 @@ void api_vm_delete(struct api_call *call)
 		return;
 	}
 	snprintf(key, sizeof(key), "vm/%s", name);
+	call->data = json_copy(config);
 	r = cluster_cas(cluster, key, version, NULL, on_deleted, call);
 	if (r < 0)
-		api_fail_errno(call, r, "the VM was not deleted");
+		on_deleted(r, 0, call);
 }

@@ -245,24 +245,13 @@ static struct json *find_lun(const struct json *disks, int64_t lun, size_t *ret_
 	return NULL;
 }
 
-static bool is_moving(struct api_call *call, const char *name)
-{
-	const struct vmproc *vp = vmproc_find(call->svc, name);
-
-	if (!vp || (!vp->in && !vp->out && !vp->quick && vp->state != VMPROC_PREPARING))
-		return false;
-	api_fail(call, API_CONFLICT, "%s is being moved or started; wait, or cancel that first",
-		name);
-	return true;
-}
-
 /* What all of these need; *ret_config is a copy to change. */
 static bool begin(struct api_call *call, struct vm_view *ret_view, struct json **ret_config)
 {
 	const char *name = json_get_string(call->message, "vm", "");
 
 	if (!api_needs_quorum(call) || !api_need_vm(call, name, ret_view) ||
-		!api_at_owner(call, name, ret_view) || is_moving(call, name))
+		!api_at_owner(call, name, ret_view) || api_is_busy(call, name))
 		return false;
 	*ret_config = json_copy(ret_view->config);
 	if (!json_get(*ret_config, "disks"))

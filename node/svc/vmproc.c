@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/svc.h"
+#include "node/svc/nic.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -125,7 +126,7 @@ static void free_now(struct vmproc *vp)
 	free(vp);
 }
 
-static void put_pending(struct vmproc *vp)
+void vmproc_put(struct vmproc *vp)
 {
 	vp->n_pending--;
 	if (vp->dying && vp->n_pending == 0)
@@ -140,7 +141,7 @@ static void on_port_removed(
 	if (error < 0)
 		log_warning("a port of %s could not be removed: %s", vp->name,
 			json_get_string(reply, "error", strerror(-error)));
-	put_pending(vp);
+	vmproc_put(vp);
 }
 
 static struct json *port_message(const struct vmproc *vp, unsigned nic)
@@ -195,7 +196,7 @@ void vmproc_destroy(struct vmproc *vp)
 	proc_free(take_ptr(vp->proc));
 	vp->n_pending++;
 	remove_ports(vp);
-	put_pending(vp);
+	vmproc_put(vp);
 }
 
 /* The process or its guest is gone: whoever is moving it decides first. */
@@ -285,6 +286,8 @@ static struct json *configure_message(const struct vmproc *vp)
 		json_set_string(entry, "mac", json_get_string(nic, "mac", ""));
 		json_set_int(entry, "mtu", json_get_int(nic, "mtu", 1500));
 		json_set_bool(entry, "spoofing", json_get_bool(nic, "spoofing", false));
+		if (json_get(nic, "offload"))
+			json_set(entry, "offload", json_copy(json_get(nic, "offload")));
 		json_append(nics, entry);
 	}
 	json_set_string(message, "name", vp->name);
@@ -373,7 +376,7 @@ static void on_port_added(int error, const struct json *reply, int *fds, size_t 
 			json_get_string(reply, "error", error ? strerror(-error) : "bad answer"));
 		prepared(vp, error ? error : -EBADMSG, vp->error);
 	}
-	put_pending(vp);
+	vmproc_put(vp);
 }
 
 static int add_port(struct vmproc *vp)
@@ -395,11 +398,7 @@ static int add_port(struct vmproc *vp)
 	message = port_message(vp, vp->n_ports);
 	json_set_string(message, "switch", name);
 	json_set_string(message, "mac", json_get_string(nic, "mac", ""));
-	json_set_string(message, "mode", json_get_string(nic, "mode", "untagged"));
-	json_set_int(message, "vid", json_get_int(nic, "vid", 0));
-	json_set_int(message, "native", json_get_int(nic, "native", 0));
-	json_set_string(message, "allowed", json_get_string(nic, "allowed", ""));
-	json_set_bool(message, "spoofing", json_get_bool(nic, "spoofing", false));
+	nic_policy_set(nic, message);
 	json_set_bool(message, "muted", vp->incoming);
 	vp->n_pending++;
 	r = switchd_call(vp->svc->switchd, "port.add", message, on_port_added, vp);
@@ -429,7 +428,7 @@ static void prepare_job(void *data)
 
 	if (!vp->dying)
 		prepare_next(vp);
-	put_pending(vp);
+	vmproc_put(vp);
 }
 
 int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch,
@@ -484,7 +483,7 @@ static void on_port_opened(
 	if (error < 0)
 		log_error("%s: a port could not be opened: %s", vp->name,
 			json_get_string(reply, "error", strerror(-error)));
-	put_pending(vp);
+	vmproc_put(vp);
 }
 
 void vmproc_unmute(struct vmproc *vp)
@@ -584,7 +583,7 @@ static void mute_done(struct mute *mute)
 		return;
 	if (!mute->vp->dying)
 		mute->fn(mute->vp, mute->data);
-	put_pending(mute->vp);
+	vmproc_put(mute->vp);
 	free(mute);
 }
 

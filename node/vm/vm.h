@@ -48,7 +48,9 @@
 struct vm_nic_spec {
 	uint8_t mac[ETH_ADDR_LEN];
 	uint32_t mtu_bytes;
-	bool spoofing; /* the guest may use other addresses */
+	bool spoofing;     /* the guest may use other addresses */
+	uint32_t withheld; /* enum netvsp_offload bits that it is not offered */
+	bool one_queue;    /* no receive-side scaling */
 };
 
 struct vm_spec {

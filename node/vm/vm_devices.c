@@ -33,9 +33,10 @@ static int build_nic(struct vm *vm, unsigned index, const int fds[3])
 {
 	struct netvsp_config config = {
 		.index = index,
-		.n_channels = n_channels(vm),
+		.n_channels = vm->spec.nics[index].one_queue ? 1 : n_channels(vm),
 		.mtu_bytes = vm->spec.nics[index].mtu_bytes,
 		.allow_mac_change = vm->spec.nics[index].spoofing,
+		.withheld = vm->spec.nics[index].withheld,
 		.link_up = true,
 		.eth = fabric_client_eth_ops(),
 	};

@@ -31,6 +31,42 @@ static int parse_mac(const char *text, uint8_t mac[ETH_ADDR_LEN])
 	return mac[0] & 1 ? -EINVAL : 0; /* a group address is nobody's own */
 }
 
+/* {csum: "off" | "tx" | "rx" | "both", lso, rsc, rss: bool}: what is absent is on. NULL, or what is
+ * wrong. */
+static const char *parse_offload(const struct json *offload, struct vm_nic_spec *nic)
+{
+	static const struct {
+		const char *name;
+		uint32_t withheld;
+	} csums[] = {
+		{"both", 0},
+		{"tx", NETVSP_CSUM_RX},
+		{"rx", NETVSP_CSUM_TX},
+		{"off", NETVSP_CSUM_TX | NETVSP_CSUM_RX},
+	};
+	static const char *const flags[] = {"lso", "rsc", "rss"};
+	const struct json *csum = json_get(offload, "csum");
+	size_t i = 0;
+
+	if (offload && !json_is_object(offload))
+		return "its offload must be an object";
+	for (size_t k = 0; k < ARRAY_LEN(flags); k++) {
+		if (json_get(offload, flags[k]) && !json_is_bool(json_get(offload, flags[k])))
+			return "lso, rsc and rss must be true or false";
+	}
+	while (csum && i < ARRAY_LEN(csums) && strcmp(json_string(csum, ""), csums[i].name) != 0)
+		i++;
+	if (i == ARRAY_LEN(csums))
+		return "csum must be off, tx, rx or both";
+	nic->withheld = csums[i].withheld;
+	if (!json_get_bool(offload, "lso", true))
+		nic->withheld |= NETVSP_LSO;
+	if (!json_get_bool(offload, "rsc", true))
+		nic->withheld |= NETVSP_RSC;
+	nic->one_queue = !json_get_bool(offload, "rss", true);
+	return NULL;
+}
+
 static int parse_nics(const struct json *nics, struct vm_spec *spec, char *error, size_t size_bytes)
 {
 	size_t n = json_length(nics);
@@ -41,7 +77,10 @@ static int parse_nics(const struct json *nics, struct vm_spec *spec, char *error
 	for (size_t i = 0; i < n; i++) {
 		const struct json *nic = json_at(nics, i);
 		int64_t mtu = json_get_int(nic, "mtu", 1500);
+		const char *why = parse_offload(json_get(nic, "offload"), &spec->nics[i]);
 
+		if (why)
+			return refuse(error, size_bytes, "network adapter %zu: %s", i, why);
 		if (parse_mac(json_get_string(nic, "mac", ""), spec->nics[i].mac) < 0)
 			return refuse(
 				error, size_bytes, "network adapter %zu has no usable MAC", i);

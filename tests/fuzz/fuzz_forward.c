@@ -11,6 +11,7 @@
 #include "fabric/forward.h"
 #include "fabric/frame.h"
 #include "fabric/offload.h"
+#include "fabric/pvlan.h"
 #include "tests/unit/fabric/forward_check.h"
 
 #include <stdio.h>
@@ -35,6 +36,7 @@ static void read_port(struct reader *in, struct fwd_switch *sw, unsigned index)
 	uint8_t mode = reader_u8(in), vid = reader_u8(in), vids = reader_u8(in);
 	uint8_t flags = reader_u8(in);
 	uint64_t allowed[BITMAP_WORDS(VLAN_N_VIDS)] = {0};
+	unsigned other_vid, other;
 
 	for (unsigned bit = 0; bit < 8; bit++) {
 		if (vids >> bit & 1)
@@ -47,12 +49,21 @@ static void read_port(struct reader *in, struct fwd_switch *sw, unsigned index)
 		.mac = {2, 0, 0, 0, 0, (uint8_t)index},
 	};
 	vlan_policy_untagged(&port->vlan);
-	if (mode % 4 == 1)
+	if (mode % 8 == 1)
 		(void)vlan_policy_access(&port->vlan, vid);
-	else if (mode % 4 == 2)
+	else if (mode % 8 == 2)
 		(void)vlan_policy_trunk(&port->vlan, vid, allowed);
-	else if (mode % 4 == 3)
+	else if (mode % 8 == 3)
 		vlan_policy_uplink(&port->vlan);
+	else if (mode % 8 == 4)
+		(void)vlan_policy_isolated(&port->vlan, vid, vids);
+	else if (mode % 8 == 5)
+		(void)vlan_policy_community(&port->vlan, vid, vids);
+	else if (mode % 8 == 6)
+		(void)vlan_policy_promiscuous(&port->vlan, vid, allowed);
+	if (pvlan_conflicts(sw, index, &port->vlan, &other_vid, &other))
+		vlan_policy_untagged(&port->vlan);
+	pvlan_map(sw);
 	if (!port->muted)
 		(void)fdb_pin(sw->fdb, fwd_pin_vid(port), port->mac, index);
 }
@@ -108,7 +119,7 @@ static void handle(struct fwd_switch *sw, unsigned in_port, struct frame *frame,
 	wrong = check_decision(sw, in_port, &key, drop, &result);
 	check(!wrong, wrong);
 	if (result.learn)
-		fdb_learn(sw->fdb, result.vid, key.src, in_port, now_ns);
+		fdb_learn(sw->fdb, result.fid, key.src, in_port, now_ns);
 	for (unsigned i = 0; i < result.n_out; i++)
 		check_copy(frame, &result, result.out[i].tagged);
 	if (frame->hdr.gso_type != ETH_GSO_NONE)

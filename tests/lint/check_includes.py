@@ -27,7 +27,7 @@ PARTS = ["csv/csvd"]
 # Lowest first; folders of one layer do not know each other.
 LAYERS = [
     ["base", "vmbus/proto"],
-    ["vmbus", "fabric", "csv", "migrate", "node/hv"],
+    ["vmbus", "fabric", "csv", "migrate", "node/hv", "node/host"],
     ["cluster"],
     ["csv/csvd"],
     ["node/vm", "node/svc"],
@@ -44,10 +44,11 @@ PUBLIC = {
     "base": None,
     "vmbus/proto": None,
     "vmbus": ["vmbus.h", "channel.h", "storvsp.h", "synthvid.h", "synthinput.h", "ic.h", "dynmem.h"],
-    "fabric": ["client.h", "open.h"],
+    "fabric": ["client.h", "open.h", "vlan.h"],
     "csv": ["csv.h", "disk.h"],
     "migrate": ["migrate.h"],
     "node/hv": ["partition.h"],
+    "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
     "cluster": ["cluster.h"],
 }
 # Headers of base that are for base alone.
@@ -70,6 +71,7 @@ LIBRARIES = [
     ("openssl/", None, 1),
     ("linux/kvm.h", ["node/hv", "node/vm/sandbox_rules.c"], None),
     ("liburing.h", ["csv"], 1),
+    ("libmnl/", ["node/host"], 1),
     ("rfb/", ["node/vm"], 1),
     ("png.h", ["node/vm"], 1),
     ("seccomp.h", ["node/vm"], 1),
@@ -225,6 +227,10 @@ SELF_TEST_FILES = [
     ("node/hv/partition.h", '#include "vmbus/proto/wire.h"\n', None),
     ("node/hv/a.c", "#include <linux/kvm.h>\n", None),
     ("node/hv/b.c", "#include <linux/kvm.h>\n", None),
+    ("node/host/nic.h", '#include "base/json.h"\n', None),
+    ("node/host/rtnl.c", "#include <libmnl/libmnl.h>\n", None),
+    ("node/host/rtnl2.c", "#include <libmnl/libmnl.h>\n", 1),
+    ("node/host/hv.c", '#include "node/hv/partition.h"\n', 1),
     ("cluster/cluster.h", '#include "fabric/client.h"\n', None),
     ("cluster/cpg.c", "#include <corosync/corotypes.h>\n#include <corosync/cpg.h>\n", None),
     ("cluster/cpg2.c", "#include <corosync/cpg.h>\n", 1),

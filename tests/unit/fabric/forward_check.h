@@ -19,6 +19,9 @@ static inline int check_ingress_vlan(const struct fwd_port *port, const struct f
 	case VLAN_UNTAGGED:
 		return vid == 0 && !key->inner_tag ? 0 : -1;
 	case VLAN_ACCESS:
+	case VLAN_ISOLATED:
+	case VLAN_COMMUNITY:
+	case VLAN_PROMISCUOUS:
 		return vid == 0 && !key->inner_tag ? port->vlan.pvid : -1;
 	case VLAN_TRUNK:
 		if (vid == 0 || vid == port->vlan.pvid)
@@ -46,6 +49,19 @@ static inline const char *check_egress(const struct fwd_port *port, const struct
 	case VLAN_ACCESS:
 		return out->tagged || vid != port->vlan.pvid ? "left an access port of another VLAN"
 							     : NULL;
+	case VLAN_ISOLATED:
+		return out->tagged || vid != port->vlan.primary
+			       ? "left an isolated port and is not of the primary VLAN"
+			       : NULL;
+	case VLAN_COMMUNITY:
+		return out->tagged || (vid != port->vlan.primary && vid != port->vlan.pvid)
+			       ? "left a community port of another community"
+			       : NULL;
+	case VLAN_PROMISCUOUS:
+		return out->tagged || (vid != port->vlan.primary &&
+					      !(port->vlan.allowed[vid / 64] >> (vid % 64) & 1))
+			       ? "left a promiscuous port of other VLANs"
+			       : NULL;
 	case VLAN_TRUNK:
 		if (!out->tagged)
 			return vid != port->vlan.pvid ? "left a trunk untagged, not native" : NULL;

@@ -115,7 +115,10 @@ static const struct {
 		"4094, 0 "
 		"leaves untagged frames untagged"},
 	{"port.add", PORT(",\"mode\":\"promiscuous\""), -EINVAL,
-		"port.add: \"mode\" must be untagged, access or trunk"},
+		"port.add: mode promiscuous needs \"secondaries\", a list of VLANs like 2-4,7"},
+	{"port.add", PORT(",\"mode\":\"general\""), -EINVAL,
+		"port.add: \"mode\" must be untagged, access, trunk, isolated, community or "
+		"promiscuous"},
 	{"port.add", PORT(",\"mode\":1"), -EINVAL, "port.add: \"mode\" must be a string"},
 	{"port.add", PORT(",\"muted\":1"), -EINVAL, "port.add: \"muted\" must be true or false"},
 	{"port.add", PORT(",\"ring_bytes\":300000"), -EINVAL,

@@ -170,7 +170,9 @@ static void test_port_rules(void **state)
 	config.id = "A/VM10";
 	vlan_policy_access(&config.vlan, 3);
 	assert_int_equal(vport_new(&fabric, a, &config, &dummy->io, &other, &why), 0);
-	assert_int_equal(vport_reconfigure(other, &vport_fwd(port)->vlan, true, &why), -EADDRINUSE);
+	config.vlan = vport_fwd(port)->vlan;
+	config.spoofing = true;
+	assert_int_equal(vport_reconfigure(other, &config, T0, &why), -EADDRINUSE);
 	assert_int_equal(vport_fwd(other)->vlan.pvid, 3);
 	assert_false(vport_fwd(other)->spoofing);
 }
@@ -530,6 +532,72 @@ static void test_trunk_is_announced_in_all_its_vlans(void **state)
 	assert_int_equal(announce_step(&fabric, dp, now_ns), 0);
 }
 
+/* ---- multicast ---- */
+
+/* An IPv4 packet to a group: IGMP of `type`, or UDP without content when that is 0. */
+static void queue_multicast(
+	struct vport *port, unsigned src, uint8_t type, uint8_t code, uint32_t group)
+{
+	const uint32_t dst = type == 0x11 ? 0xe0000001 : group; /* queries ask all systems */
+	struct frame *frame = queue_frame(port, 0, src, -1, 0);
+	uint8_t *ip = frame->data + ETH_HEADER_BYTES, *igmp = ip + 20;
+	uint16_t csum;
+
+	frame->size_bytes = ETH_HEADER_BYTES + 28;
+	memset(ip, 0, 28);
+	memcpy(frame->data, (const uint8_t[]){0x01, 0x00, 0x5e}, 3);
+	frame->data[3] = (uint8_t)(dst >> 16 & 0x7f);
+	store_be16(frame->data + 4, (uint16_t)dst);
+	store_be16(frame->data + 12, 0x0800);
+	ip[0] = 0x45;
+	store_be16(ip + 2, 28);
+	ip[8] = 1;
+	ip[9] = type ? 2 : 17;
+	store_be32(ip + 12, 0x0a000000 + src);
+	store_be32(ip + 16, dst);
+	igmp[0] = type;
+	igmp[1] = code;
+	store_be32(igmp + 4, type == 0x11 ? 0 : group);
+	csum = (uint16_t)~csum_add(0, igmp, 8);
+	if (type)
+		memcpy(igmp + 2, &csum, sizeof(csum));
+}
+
+static void test_multicast_goes_where_it_is_wanted(void **state)
+{
+	const uint32_t group = 0xef010203;
+	const uint64_t settled_ns = T0 + 60 * NS_PER_SEC;
+	struct vswitch *sw = new_switch("A", VSWITCH_INTERNAL);
+	struct vport *port[5];
+	unsigned before[5];
+
+	(void)state;
+	for (unsigned i = 1; i < 5; i++)
+		port[i] = new_port(sw, i, 2);
+	/* Nobody has asked who wants what: all get it. */
+	queue_multicast(port[2], 2, 0, 0, group);
+	datapath_serve(dp, port[2], T0);
+	assert_int_equal(dummy_of(port[3])->n_sent, 1);
+	queue_multicast(port[4], 4, 0x11, 100, 0);
+	datapath_serve(dp, port[4], T0);
+	queue_multicast(port[4], 4, 0x11, 100, 0);
+	datapath_serve(dp, port[4], settled_ns - NS_PER_SEC);
+	/* A report is for the one who asked. */
+	for (unsigned i = 1; i < 5; i++)
+		before[i] = dummy_of(port[i])->n_sent;
+	queue_multicast(port[1], 1, 0x16, 0, group);
+	datapath_serve(dp, port[1], settled_ns);
+	assert_int_equal(dummy_of(port[4])->n_sent, before[4] + 1);
+	assert_int_equal(dummy_of(port[2])->n_sent, before[2]);
+	assert_int_equal(dummy_of(port[3])->n_sent, before[3]);
+	/* What is sent to the group is for who reported, and for the one who asks. */
+	queue_multicast(port[2], 2, 0, 0, group);
+	datapath_serve(dp, port[2], settled_ns);
+	assert_int_equal(dummy_of(port[1])->n_sent, before[1] + 1);
+	assert_int_equal(dummy_of(port[4])->n_sent, before[4] + 2);
+	assert_int_equal(dummy_of(port[3])->n_sent, before[3]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +619,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_opened_port_is_announced, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_trunk_is_announced_in_all_its_vlans, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_multicast_goes_where_it_is_wanted, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

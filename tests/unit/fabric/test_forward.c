@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fabric/forward.h"
+#include "fabric/pvlan.h"
 #include "tests/unit/fabric/forward_check.h"
 #include "tests/unit/fabric/support.h"
 
@@ -80,7 +81,7 @@ static enum drop decide(unsigned in, const struct fwd_key *key, uint64_t now_ns)
 	if (wrong)
 		fail_msg("%s", wrong);
 	if (result.learn)
-		fdb_learn(sw.fdb, result.vid, key->src, in, now_ns);
+		fdb_learn(sw.fdb, result.fid, key->src, in, now_ns);
 	return drop;
 }
 
@@ -297,6 +298,81 @@ static void test_nested_tags_do_not_hop(void **state)
 	assert_int_equal(decide(2, &key, T0), DROP_TAGGED);
 }
 
+/* Isolated 1 and 2, a community 3 and 4, another 5, promiscuous 6, a trunk to the next switch. */
+static void add_private(void)
+{
+	uint64_t secondaries[BITMAP_WORDS(VLAN_N_VIDS)] = {0};
+
+	for (unsigned i = 0; i < 6; i++)
+		add_port(i);
+	vlan_policy_isolated(&sw.ports[0].vlan, 100, 101);
+	vlan_policy_isolated(&sw.ports[1].vlan, 100, 101);
+	vlan_policy_community(&sw.ports[2].vlan, 100, 102);
+	vlan_policy_community(&sw.ports[3].vlan, 100, 102);
+	vlan_policy_community(&sw.ports[4].vlan, 100, 103);
+	for (unsigned vid = 101; vid <= 103; vid++)
+		bitmap_set(secondaries, vid);
+	vlan_policy_promiscuous(&sw.ports[5].vlan, 100, secondaries);
+	for (unsigned i = 0; i < 6; i++)
+		pin_port(i);
+	add_uplink(6);
+	pvlan_map(&sw);
+}
+
+static void test_private_vlans(void **state)
+{
+	/* Who hears a broadcast of whom: a bit a port. */
+	static const unsigned hear[] = {0x60, 0x60, 0x68, 0x64, 0x60, 0x5f};
+
+	(void)state;
+	add_private();
+	for (unsigned in = 0; in < 6; in++) {
+		unsigned heard = 0;
+
+		send(in, BROADCAST, in + 1, -1);
+		for (unsigned i = 0; i < result.n_out; i++)
+			heard |= 1U << result.out[i].port;
+		assert_int_equal(heard, hear[in]);
+		for (unsigned out = 0; out < 6; out++) {
+			if (out != in)
+				assert_int_equal(send(in, out + 1, in + 1, -1) == DROP_NONE,
+					hear[in] >> out & 1);
+		}
+	}
+	/* On the wire: what comes from an isolated port has the secondary VLAN's tag. */
+	send(0, BROADCAST, 1, -1);
+	assert_int_equal(result.tci, 101);
+	assert_out(1, 6, true);
+	/* An address behind the uplink, heard in a secondary VLAN, is known in the primary. */
+	send(6, BROADCAST, 77, 101);
+	send(5, 77, 6, -1);
+	assert_int_equal(result.n_out, 1);
+	assert_out(0, 6, true);
+	assert_int_equal(result.tci, 100);
+}
+
+static void test_private_vlans_agree(void **state)
+{
+	struct vlan_policy vlan;
+	unsigned vid, other;
+
+	(void)state;
+	add_private();
+	vlan_policy_access(&vlan, 102);
+	assert_true(pvlan_conflicts(&sw, 7, &vlan, &vid, &other));
+	assert_int_equal(vid, 102);
+	vlan_policy_access(&vlan, 100);
+	assert_true(pvlan_conflicts(&sw, 7, &vlan, &vid, &other));
+	vlan_policy_isolated(&vlan, 200, 101);
+	assert_true(pvlan_conflicts(&sw, 7, &vlan, &vid, &other));
+	vlan_policy_isolated(&vlan, 101, 104);
+	assert_true(pvlan_conflicts(&sw, 7, &vlan, &vid, &other));
+	vlan_policy_community(&vlan, 100, 104);
+	assert_false(pvlan_conflicts(&sw, 7, &vlan, &vid, &other));
+	vlan_policy_access(&vlan, 5);
+	assert_false(pvlan_conflicts(&sw, 7, &vlan, &vid, &other));
+}
+
 static void test_muted(void **state)
 {
 	(void)state;
@@ -361,15 +437,45 @@ struct model_entry {
 static struct model_entry model[256];
 static unsigned n_model;
 
+/* The primary VLAN of a secondary one that some port speaks of. */
+static int model_fid(int vid)
+{
+	for (unsigned i = 0; i < sw.n_slots; i++) {
+		const struct vlan_policy *vlan = &sw.ports[i].vlan;
+
+		if (vlan->mode > VLAN_TRUNK && vid != vlan->primary &&
+			(vid == vlan->pvid || bitmap_test(vlan->allowed, (size_t)vid)))
+			return vlan->primary;
+	}
+	return vid;
+}
+
 /* The port that was given the address, or -1. */
 static int model_owner(int vid, const uint8_t mac[ETH_ADDR_LEN])
 {
 	for (unsigned i = 0; i < sw.n_slots; i++) {
-		if (!sw.ports[i].muted && memcmp(sw.ports[i].mac, mac, ETH_ADDR_LEN) == 0 &&
-			vlan_carries(&sw.ports[i].vlan, (unsigned)vid))
+		const struct vlan_policy *vlan = &sw.ports[i].vlan;
+
+		if (sw.ports[i].muted || memcmp(sw.ports[i].mac, mac, ETH_ADDR_LEN) != 0)
+			continue;
+		if (vlan->mode == VLAN_TRUNK ? vlan_carries(vlan, (unsigned)vid)
+					     : model_fid(vid) == model_fid(vlan->pvid))
 			return (int)i;
 	}
 	return -1;
+}
+
+static const unsigned some_vids[] = {0, 1, 2, 3, 4, 100, 4094, 4095};
+
+/* Is the address one of ours in any of the VLANs whose addresses are known together? */
+static bool model_owns(int vid, const uint8_t mac[ETH_ADDR_LEN])
+{
+	for (size_t i = 0; i < ARRAY_LEN(some_vids); i++) {
+		if (model_fid((int)some_vids[i]) == model_fid(vid) &&
+			model_owner((int)some_vids[i], mac) >= 0)
+			return true;
+	}
+	return false;
 }
 
 static int model_find(int vid, const uint8_t mac[ETH_ADDR_LEN])
@@ -379,7 +485,7 @@ static int model_find(int vid, const uint8_t mac[ETH_ADDR_LEN])
 	if (owner >= 0)
 		return owner;
 	for (unsigned i = 0; i < n_model; i++) {
-		if (model[i].vid == vid && memcmp(model[i].mac, mac, ETH_ADDR_LEN) == 0)
+		if (model[i].vid == model_fid(vid) && memcmp(model[i].mac, mac, ETH_ADDR_LEN) == 0)
 			return (int)model[i].port;
 	}
 	return -1;
@@ -389,6 +495,7 @@ static void model_learn(int vid, const uint8_t mac[ETH_ADDR_LEN], unsigned port)
 {
 	unsigned i = 0;
 
+	vid = model_fid(vid);
 	while (i < n_model && (model[i].vid != vid || memcmp(model[i].mac, mac, ETH_ADDR_LEN) != 0))
 		i++;
 	assert_true(i < ARRAY_LEN(model));
@@ -406,7 +513,7 @@ static bool model_sends(unsigned in, unsigned out, const struct fwd_key *key, in
 
 	if (out == in || port->muted || !vlan_carries(&port->vlan, (unsigned)vid))
 		return false;
-	if (key->inner_tag && vid == port->vlan.pvid)
+	if (key->inner_tag && (port->vlan.mode != VLAN_TRUNK || vid == port->vlan.pvid))
 		return false;
 	if (key->dst[0] & 1)
 		return true;
@@ -426,31 +533,44 @@ static void compare_with_model(unsigned in, const struct fwd_key *key)
 	assert_int_equal(result.n_out, n_expected);
 	for (unsigned i = 0; i < result.n_out; i++)
 		assert_true(model_sends(in, result.out[i].port, key, vid));
-	if (comes_in && model_owner(vid, key->src) < 0)
+	if (comes_in && !model_owns(vid, key->src))
 		model_learn(vid, key->src, in);
 }
-
-static const unsigned some_vids[] = {0, 1, 2, 3, 4, 100, 4094, 4095};
 
 static void random_port(uint64_t *seed, unsigned index)
 {
 	struct fwd_port *port = add_port(index);
 	uint64_t allowed[BITMAP_WORDS(VLAN_N_VIDS)] = {0};
+	unsigned vid, other;
 
-	switch (random_below(seed, 3)) {
+	for (unsigned i = 1; i < 7; i++) {
+		if (random_below(seed, 2))
+			bitmap_set(allowed, some_vids[i]);
+	}
+	switch (random_below(seed, 6)) {
 	case 0:
 		vlan_policy_untagged(&port->vlan);
 		break;
 	case 1:
 		vlan_policy_access(&port->vlan, some_vids[1 + random_below(seed, 6)]);
 		break;
+	case 2:
+		vlan_policy_isolated(&port->vlan, 100, 1 + random_below(seed, 2));
+		break;
+	case 3:
+		vlan_policy_community(&port->vlan, 100, 3 + random_below(seed, 2));
+		break;
+	case 4:
+		bitmap_clear(allowed, 100);
+		vlan_policy_promiscuous(&port->vlan, 100, allowed);
+		break;
 	default:
-		for (unsigned i = 1; i < 7; i++) {
-			if (random_below(seed, 2))
-				bitmap_set(allowed, some_vids[i]);
-		}
 		vlan_policy_trunk(&port->vlan, some_vids[random_below(seed, 7)], allowed);
 	}
+	/* Such a port would have been refused. */
+	if (pvlan_conflicts(&sw, index, &port->vlan, &vid, &other))
+		vlan_policy_untagged(&port->vlan);
+	pvlan_map(&sw);
 	port->spoofing = random_below(seed, 4) == 0;
 	port->muted = random_below(seed, 8) == 0;
 	if (!port->muted)
@@ -470,11 +590,15 @@ static void random_key(uint64_t *seed, unsigned in, struct fwd_key *key)
 				      some_vids[random_below(seed, ARRAY_LEN(some_vids))]);
 }
 
+/* A million frames in all. */
+#define N_ROUNDS 5000
+#define N_FRAMES 200
+
 static void test_random_switches(void **state)
 {
 	uint64_t seed = 20240601;
 
-	for (unsigned round = 0; round < 5000; round++) {
+	for (unsigned round = 0; round < N_ROUNDS; round++) {
 		unsigned n_ports = 2 + random_below(&seed, 10);
 
 		assert_int_equal(setup(state), 0);
@@ -483,7 +607,7 @@ static void test_random_switches(void **state)
 			random_port(&seed, i);
 		if (random_below(&seed, 2))
 			add_uplink(n_ports++);
-		for (unsigned i = 0; i < 60; i++) {
+		for (unsigned i = 0; i < N_FRAMES; i++) {
 			unsigned in = random_below(&seed, n_ports);
 			struct fwd_key key;
 
@@ -514,6 +638,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_priority_is_kept_in_tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trunks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nested_tags_do_not_hop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_private_vlans, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_private_vlans_agree, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_muted, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_bridge_addresses_are_not_forwarded, setup, teardown),

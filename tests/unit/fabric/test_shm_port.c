@@ -22,7 +22,7 @@ static uint8_t frame[ETH_FRAME_MAX_BYTES + 1], got[ETH_FRAME_MAX_BYTES];
 static struct io *io;
 static struct fabric_client *client;
 static const struct eth_ops *eth;
-static struct io_batch batch;
+static struct io_batch batch = {.max_bytes = IO_NO_LIMIT};
 static struct shm_port *shared; /* a third mapping, for mischief */
 
 static int setup_port(void **state)
@@ -195,6 +195,27 @@ static void test_batch_fits_the_arena(void **state)
 		}
 	}
 	assert_int_equal(total_bytes, 0);
+}
+
+static void test_turn_is_bounded(void **state)
+{
+	/* What may be taken, of frames of 1000 bytes and then one of 60000. */
+	static const struct {
+		uint32_t max_bytes;
+		unsigned n_frames;
+	} turns[] = {
+		{3000, 3}, {2999, 2}, {1, 1}, {0, 1}, {60000, 2}, {59999, 1}, {IO_NO_LIMIT, 0}};
+
+	(void)state;
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(client_send(1000), 0);
+	assert_int_equal(client_send(60000), 0);
+	eth->flush(client);
+	for (size_t i = 0; i < ARRAY_LEN(turns); i++) {
+		batch.max_bytes = turns[i].max_bytes;
+		assert_int_equal(recv_batch(), 0);
+		assert_int_equal(batch.n_frames, turns[i].n_frames);
+	}
 }
 
 static void test_rx_caps(void **state)
@@ -451,6 +472,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full_towards_vm, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(
 			test_batch_fits_the_arena, setup_port, teardown_port),
+		cmocka_unit_test_setup_teardown(test_turn_is_bounded, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(test_rx_caps, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(
 			test_runts_and_giants_from_vm, setup_port, teardown_port),

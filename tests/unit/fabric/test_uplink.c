@@ -7,6 +7,7 @@
  *   tap - switch A - [u0 = veth = w0] - switch C - tap       TCP over a VLAN
  */
 #include "fabric/ctl.h"
+#include "fabric/io.h"
 #include "fabric/offload.h"
 #include "fabric/open.h"
 #include "tests/unit/fabric/ctl_support.h"
@@ -221,6 +222,55 @@ static void test_tags_on_the_wire(void **state)
 	fabric_client_free(access);
 	fabric_client_free(untagged);
 	fabric_client_free(trunk);
+}
+
+static unsigned recv_at_most(struct io *io, struct io_batch *batch, uint32_t max_bytes)
+{
+	struct pollfd pollfd = {.fd = io->ops->poll_fd(io), .events = POLLIN};
+
+	assert_int_equal(poll(&pollfd, 1, WAIT_MS), 1);
+	batch->max_bytes = max_bytes;
+	batch->n_frames = 0;
+	assert_int_equal(io->ops->recv(io, batch), 0);
+	return batch->n_frames;
+}
+
+/* A turn is for so many bytes or a frame, and leaves the rest where it is. */
+static void test_turns_are_bounded(void **state)
+{
+	static const uint8_t mac[ETH_ADDR_LEN] = {2, 0, 0, 0, 0, 9};
+	struct io_batch batch = {.arena = malloc(IO_ARENA_BYTES)};
+	struct io *uplink, *tap;
+	int fd, from[2];
+
+	(void)state;
+	skip_if_needed();
+	assert_int_equal(fabric_open_uplink("w0", &fd), 0);
+	assert_int_equal(io_afpacket_new(fd, &uplink), 0);
+	assert_int_equal(fabric_open_tap("host9", mac, &fd), 0);
+	assert_int_equal(io_tap_new(fd, &tap), 0);
+	assert_int_equal(fabric_open_uplink("u0", &from[0]), 0);
+	assert_int_equal(fabric_open_uplink("host9", &from[1]), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		wire_send(from[0], 1, 2, -1, i);
+		wire_send(from[1], 1, 2, -1, i);
+	}
+	assert_int_equal(recv_at_most(uplink, &batch, 0), 1);
+	assert_int_equal(recv_at_most(uplink, &batch, 1000), 1);
+	assert_int_equal(recv_at_most(uplink, &batch, 2 * ETH_FRAME_MAX_BYTES), 2);
+	assert_int_equal(recv_at_most(uplink, &batch, IO_NO_LIMIT), 4);
+	assert_int_equal(recv_at_most(tap, &batch, 0), 1);
+	assert_int_equal(recv_at_most(tap, &batch, 1), 1);
+	/* What a frame is worth is known when it is there. */
+	assert_int_equal(batch.frames[0].size_bytes, 82);
+	assert_int_equal(recv_at_most(tap, &batch, 2 * 82), 2);
+	assert_int_equal(recv_at_most(tap, &batch, 2 * 82 + 1), 3);
+	assert_int_equal(recv_at_most(tap, &batch, IO_NO_LIMIT), 1);
+	close(from[0]);
+	close(from[1]);
+	io_free(uplink);
+	io_free(tap);
+	free(batch.arena);
 }
 
 /* A UDP datagram, and as one super-frame's worth a TCP segment, with the checksum still to finish.
@@ -559,6 +609,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tags_on_the_wire, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turns_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_checksum_is_finished_by_the_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(

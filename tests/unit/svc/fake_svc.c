@@ -211,11 +211,37 @@ size_t cluster_nets(
 
 /* ---- the rest of the service ---- */
 
-int switchd_call(struct switchd *switchd _unused_, const char *op _unused_, struct json *message,
-	chan_reply_fn fn _unused_, void *data _unused_)
+int switchd_call(struct switchd *switchd _unused_, const char *op, struct json *message,
+	chan_reply_fn fn, void *data)
 {
-	json_unref(message);
-	return -ENOTCONN;
+	_cleanup_json_ struct json *reply = json_object_new();
+
+	json_unref(fake.to_switch);
+	fake.to_switch = message ? message : json_object_new();
+	json_set_string(fake.to_switch, "op", op);
+	if (fake.switch_is_gone)
+		return -ENOTCONN;
+	if (fake.break_store)
+		fake.quorate = false;
+	if (fake.switch_refusal)
+		json_set_string(reply, "error", fake.switch_refusal);
+	else if (fake.switch_port)
+		json_set(reply, "port", json_ref(fake.switch_port));
+	fn(fake.switch_refusal ? -EINVAL : 0, reply, NULL, 0, data);
+	return 0;
+}
+
+bool switchd_knows(struct switchd *switchd _unused_, const char *name)
+{
+	return strcmp(fake.known_switch, name) == 0;
+}
+
+void switchd_list(
+	struct svc *svc _unused_, void (*fn)(const struct json *switches, void *data), void *data)
+{
+	_cleanup_json_ struct json *none = json_array_new();
+
+	fn(fake.switch_is_gone ? NULL : none, data);
 }
 
 const char *switchd_resolve(struct svc *svc _unused_, const char *node _unused_,
@@ -234,9 +260,9 @@ int vmproc_new(struct svc *svc _unused_, const char *name _unused_, struct json 
 	return -ENODEV;
 }
 
-struct vmproc *vmproc_find(struct svc *svc _unused_, const char *name _unused_)
+struct vmproc *vmproc_find(struct svc *svc _unused_, const char *name)
 {
-	return NULL;
+	return fake.vm && strcmp(fake.vm->name, name) == 0 ? fake.vm : NULL;
 }
 
 int vmproc_start(struct vmproc *vp _unused_, chan_reply_fn fn _unused_, void *data _unused_)
@@ -326,6 +352,7 @@ void fake_set_up(void)
 	memset(entries, 0, sizeof(entries));
 	last_version = next_mac = 0;
 	fake.quorate = true;
+	fake.switch_is_gone = true;
 	fake.svc.options.vm_memory_bytes = 256 << 20;
 	fake.svc.peer = (struct peer *)&fake; /* only ever handed back to peer_call() */
 	assert_int_equal(loop_new(&fake.svc.loop), 0);
@@ -345,7 +372,45 @@ void fake_tear_down(void)
 	for (size_t i = 0; i < MAX_KEYS; i++)
 		json_unref(entries[i].value);
 	json_unref(fake.answer);
+	json_unref(fake.to_switch);
+	json_unref(fake.switch_port);
+	if (fake.vm)
+		json_unref(fake.vm->config);
+	free(fake.vm);
 	loop_free(fake.svc.loop);
+}
+
+void fake_run(const char *vm)
+{
+	char key[80];
+	struct json *state = json_object_new();
+	struct cluster_owner owner = {0};
+
+	snprintf(key, sizeof(key), "vm/%s", vm);
+	cluster_owner_get(NULL, key, &owner);
+	fake.vm = calloc(1, sizeof(*fake.vm));
+	assert_non_null(fake.vm);
+	snprintf(fake.vm->name, sizeof(fake.vm->name), "%s", vm);
+	fake.vm->svc = &fake.svc;
+	fake.vm->epoch = owner.epoch;
+	fake.vm->state = VMPROC_RUNNING;
+	fake.vm->config = json_copy(fake_stored(key));
+	fake.vm->n_ports = (unsigned)json_length(json_get(fake.vm->config, "nics"));
+	list_init(&fake.vm->calls);
+	snprintf(key, sizeof(key), "vmstate/%s", vm);
+	json_set_int(state, "epoch", (int64_t)owner.epoch);
+	json_set_string(state, "state", "Running");
+	fake_store(key, state);
+}
+
+static void on_stored(int error, uint64_t version _unused_, void *data _unused_)
+{
+	assert_int_equal(error, 0);
+}
+
+void fake_store(const char *key, struct json *value)
+{
+	assert_int_equal(cluster_cas(NULL, key, CLUSTER_ANY_VERSION, value, on_stored, NULL), 0);
 }
 
 static const char *ask(struct json *request)
@@ -379,4 +444,9 @@ const char *fake_ask_with(const char *text, const char *key, struct json *value)
 	if (key)
 		json_set(request, key, value);
 	return ask(request);
+}
+
+void switchd_reference(struct svc *svc _unused_, const char *name, char *text, size_t size_bytes)
+{
+	snprintf(text, size_bytes, "%s", name);
 }

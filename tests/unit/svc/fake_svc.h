@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * fake_svc.h - everything around the service's requests, in memory: a store, two nodes (this one,
- * "host1", and "host2"), a switch process and VM processes that never are, and the last answer
- * given.
+ * "host1", and "host2"), a switch process, VM processes that never are but for one made by the
+ * test, and the last answer given.
  */
 #ifndef VIADUCT_TESTS_FAKE_SVC_H
 #define VIADUCT_TESTS_FAKE_SVC_H
@@ -15,6 +15,16 @@ struct fake {
 	struct json *answer; /* of the last request; NULL while it waits */
 	char forwarded[64];  /* the node that the last request was sent on to */
 	unsigned n_started;  /* VM processes asked for */
+
+	/* The switch process: gone, or it answers at once. */
+	bool switch_is_gone;
+	bool break_store;           /* no quorum from its next answer on */
+	char known_switch[64];      /* switchd_knows() */
+	const char *switch_refusal; /* NULL: it does what it is asked */
+	struct json *switch_port;   /* in its answers */
+	struct json *to_switch;     /* the last request, with its "op" */
+
+	struct vmproc *vm; /* the only one that runs here, or NULL */
 };
 
 extern struct fake fake;
@@ -26,5 +36,9 @@ const char *fake_ask(const char *text);
 /* The same, with a change in the request: key = value (takes over value). */
 const char *fake_ask_with(const char *text, const char *key, struct json *value);
 const struct json *fake_stored(const char *key);
+/* Whatever is there. Takes over `value`. */
+void fake_store(const char *key, struct json *value);
+/* A VM of the store runs here, with the configuration and the owner it has there. */
+void fake_run(const char *vm);
 
 #endif

@@ -309,13 +309,23 @@ static void switches_are_checked(void **state _unused_)
 		"usage");
 	assert_string_equal(
 		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
-			 "\"uplink\":\"eth0\",\"logical\":\"l\",\"node\":\"host2\"}"),
+			 "\"uplink\":\"no-such-nic\",\"logical\":\"l\",\"force\":true}"),
 		"ok");
-	assert_string_equal(json_get_string(fake_stored("switch/host2/s"), "logical", ""), "l");
+	assert_string_equal(json_get_string(fake_stored("switch/host1/s"), "logical", ""), "l");
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
+			 "\"uplink\":\"no-such-nic\",\"force\":true}"),
+		"conflict");
+	assert_string_equal(
+		fake_ask("{\"op\":\"switch.create\",\"name\":\"t\",\"type\":\"external\","
+			 "\"uplink\":\"no-such-nic\"}"),
+		"refused");
+	/* Another node knows its own adapters. */
 	assert_string_equal(
 		fake_ask("{\"op\":\"switch.create\",\"name\":\"s\",\"type\":\"external\","
 			 "\"uplink\":\"eth0\",\"node\":\"host2\"}"),
-		"conflict");
+		"ok");
+	assert_string_equal(fake.forwarded, "host2");
 }
 
 static void network_settings_are_checked(void **state _unused_)

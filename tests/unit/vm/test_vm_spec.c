@@ -39,6 +39,38 @@ static void good_requests_are_taken(void **state _unused_)
 	assert_false(spec.incoming);
 }
 
+#define NIC(offload)                                                                               \
+	"{\"name\":\"VM1\",\"memory_bytes\":67108864,\"nics\":[{\"mac\":\"00:15:5d:00:00:01\","    \
+	"\"offload\":" offload "}]}"
+
+static void offloads_are_withheld(void **state _unused_)
+{
+	static const struct {
+		const char *text;
+		uint32_t withheld;
+		bool one_queue;
+	} good[] = {
+		{NIC("{}"), 0, false},
+		{NIC("{\"csum\":\"both\",\"lso\":true,\"rsc\":true,\"rss\":true}"), 0, false},
+		{NIC("{\"csum\":\"off\"}"), NETVSP_CSUM_TX | NETVSP_CSUM_RX, false},
+		{NIC("{\"csum\":\"tx\",\"lso\":false}"), NETVSP_CSUM_RX | NETVSP_LSO, false},
+		{NIC("{\"csum\":\"rx\",\"rsc\":false}"), NETVSP_CSUM_TX | NETVSP_RSC, false},
+		{NIC("{\"rss\":false}"), 0, true},
+	};
+	static const char *const bad[] = {NIC("7"), NIC("[]"), NIC("null"), NIC("{\"csum\":7}"),
+		NIC("{\"csum\":\"\"}"), NIC("{\"csum\":\"all\"}"), NIC("{\"lso\":\"off\"}"),
+		NIC("{\"rsc\":0}"), NIC("{\"rss\":null}")};
+	struct vm_spec spec;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(parse(good[i].text, &spec), 0);
+		assert_int_equal(spec.nics[0].withheld, good[i].withheld);
+		assert_int_equal(spec.nics[0].one_queue, good[i].one_queue);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(parse(bad[i], &spec), -EINVAL);
+}
+
 static void bad_requests_are_refused(void **state _unused_)
 {
 	static const char *const bad[] = {
@@ -124,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_requests_are_taken),
+		cmocka_unit_test(offloads_are_withheld),
 		cmocka_unit_test(bad_requests_are_refused),
 		cmocka_unit_test(oversized_texts_are_refused),
 	};

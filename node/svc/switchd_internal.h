@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * switchd_internal.h - what the service knows of its switch process, for the files that keep it in
+ * line with the store:
+ *
+ *   switchd.c           the process, requests to it, what a reference means
+ *   switchd_sync.c      switches: made, changed, renamed, deleted
+ *   switchd_adapters.c  the host's adapters: taps with a leased address
+ *
+ * Requests are answered in their order. A known switch has an id of its own, because its name may
+ * change while an answer is awaited.
+ */
+#ifndef VIADUCT_NODE_SVC_SWITCHD_INTERNAL_H
+#define VIADUCT_NODE_SVC_SWITCHD_INTERNAL_H
+
+#include "node/svc/switch.h"
+#include "node/svc/svc.h"
+
+#define SWITCHD_CALL_TIMEOUT_NS (5 * NS_PER_SEC)
+
+/* A setting of the switch process that follows the store. */
+struct followed {
+	struct json *applied; /* what it has; NULL: nothing yet */
+	struct json *refused; /* what it would not take: not asked again */
+	bool asked;           /* the answer is awaited */
+};
+
+enum known_adapter_state {
+	ADAPTER_NONE,
+	ADAPTER_LEASING, /* waits for its address */
+	ADAPTER_COMING,  /* the switch process was asked for the port */
+	ADAPTER_THERE,
+};
+
+struct known_adapter {
+	struct list link;
+	char ifname[SWITCH_IFNAME_MAX_LEN + 1];
+	enum known_adapter_state state;
+	struct followed policy;
+	bool seen; /* in the store, during a sync */
+};
+
+/* A switch that the switch process has, as far as we know. */
+struct known_switch {
+	struct list link;
+	uint64_t id;
+	char name[SVC_NAME_MAX_LEN + 1];
+	bool seen;  /* in the store, during a sync */
+	bool ready; /* made */
+	struct followed uplinks, bandwidth;
+	struct list adapters; /* struct known_adapter.link */
+};
+
+struct switchd {
+	struct svc *svc;
+	struct proc *proc;
+	struct chan *chan;
+	struct list known; /* struct known_switch.link */
+	uint64_t next_id;
+	uint64_t restart_timer;
+	unsigned n_restarts;
+};
+
+/* What a request to the switch process was about, when its answer comes. */
+struct attempt {
+	struct switchd *sw;
+	uint64_t id; /* of the switch */
+	char name[SVC_NAME_MAX_LEN + 1];
+	char ifname[SWITCH_IFNAME_MAX_LEN + 1]; /* of an adapter, or "" */
+	const char *what;                       /* "making", "deleting", ... */
+	struct json *settings;                  /* what was asked for */
+};
+
+/* `ifname` and `settings` (taken over) may be NULL. NULL: out of memory. */
+struct attempt *attempt_new(struct switchd *sw, const struct known_switch *known,
+	const char *ifname, const char *what, struct json *settings);
+void attempt_free(struct attempt *attempt); /* NULL is fine */
+/* Log a failure. Returns the attempt's switch, if it is still known. */
+struct known_switch *attempt_answered(
+	const struct attempt *attempt, int error, const struct json *reply);
+/* Send `op` with `message` (taken over) and sockets; `fn` gets the attempt (taken over). */
+int attempt_send(struct attempt *attempt, const char *op, struct json *message, const int *fds,
+	size_t n_fds, chan_reply_fn fn);
+/* The answer of a request whose success changes nothing that is known. */
+void attempt_on_done(int error, const struct json *reply, int *fds, size_t n_fds, void *data);
+
+/* Is there something to ask for, and may it be asked for? */
+bool followed_wants(const struct followed *followed, const struct json *wanted);
+/* The answer to `settings`. */
+void followed_answer(struct followed *followed, int error, const struct json *settings);
+void followed_fini(struct followed *followed);
+
+void known_switches_forget(struct switchd *sw);
+
+/* The adapters of a switch that is ready, as `record` has them. */
+void known_adapters_sync(struct switchd *sw, struct known_switch *known, const struct json *record);
+/* Ask for the removal of all ports; nobody waits for the answers. */
+void known_adapters_remove(struct switchd *sw, struct known_switch *known);
+void known_adapters_free(struct known_switch *known);
+
+#endif
