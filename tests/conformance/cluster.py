@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+from tests.conformance import cluster_nic
 from tests.conformance.picture import read_png
 from tests.conformance.suite import wait
 from tests.support.harness import ROOT, bin_directory, check, need_kvm, need_namespaces, skip
@@ -274,8 +275,11 @@ def cluster(suite):
         c.up()
         if not _prepare_guest(suite, c):
             return
-        if not _twenty_moves(suite, c):
+        remembered = cluster_nic.prepare(suite, c, VM, ADDRESS, SERVER)
+        before = cluster_nic.rules(c, VM)
+        if not remembered or not _twenty_moves(suite, c):
             return
+        cluster_nic.moved(suite, c, VM, remembered, before)
         _other_ways(suite, c)
         _at_the_machine(suite, c)
         _memory(suite, c)

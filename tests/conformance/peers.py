@@ -1,30 +1,16 @@
 """The other ends of a guest's network: namespaces with a TAP on viaduct-vswitchd each."""
 import contextlib
-import fcntl
 import os
-import struct
 import subprocess
 import sys
 
 from tests.support.harness import ROOT, check, need_namespaces
+from tests.support.tap import open_tap
 
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
 from lablib.namespaces import Machine, wait_for  # noqa: E402
 
-# linux/if_tun.h
-TUNSETIFF, TUNSETVNETHDRSZ, TUNSETOFFLOAD = 0x400454CA, 0x400454D8, 0x400454D0
-IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
-TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN = 1, 2, 4, 8
-VNET_HEADER_BYTES = 10
 MTU = 9000
-
-
-def _open_tap(name):
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
-    fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
-    fcntl.ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
-    return fd
 
 
 class Peer:
@@ -35,7 +21,7 @@ class Peer:
         mac = f"02:00:00:00:00:{vid:02x}"
         self.machine = Machine.start(self.interface)
         try:
-            fd = _open_tap(self.interface)
+            fd = open_tap(self.interface)
             try:
                 subprocess.run(["ip", "link", "set", self.interface, "address", mac, "mtu", str(MTU), "netns",
                                 str(self.machine.pid)], check=True, capture_output=True, timeout=20)
