@@ -34,7 +34,8 @@ static void print_commands(FILE *to)
 
 static void print_command(FILE *to, const struct ctl_command *command)
 {
-	fprintf(to, "usage: viaduct %s %s [--json]%s\n\n%s\n", command->words, command->positional,
+	fprintf(to, "usage: viaduct %s%s%s [--json]%s\n\n%s\n", command->words,
+		*command->positional ? " " : "", command->positional,
 		command->options[0].name ? " [options]" : "", command->help);
 	if (command->options[0].name)
 		fputs("\n", to);
@@ -139,8 +140,8 @@ static int run_command(const struct ctl_command *command, int argc, char **argv)
 			r = parse_option(command, argc, argv, &i, &args);
 		else if (args.n_positional == command->n_positional)
 			r = ctl_fail(EXIT_USAGE,
-				"'%s' is one argument too many; usage: viaduct %s %s", argv[i],
-				command->words, command->positional);
+				"'%s' is one argument too many; see 'viaduct %s --help'", argv[i],
+				command->words);
 		else
 			args.positional[args.n_positional++] = argv[i];
 		if (r)

@@ -7,7 +7,9 @@
 
 #include "base/bitmap.h"
 #include "fabric/vlan.h"
+#include "node/svc/switch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,15 +46,18 @@ static void add_nic(const struct json *nic, vids_map map)
 	}
 }
 
-static bool is_external(struct svc *svc, const char *name)
+/* The record of this node's external switch of that name; NULL: there is none. */
+static const struct json *external_record(struct svc *svc, const char *name)
 {
 	char key[2 * SVC_NAME_MAX_LEN + 16];
 	const struct json *record;
 	uint64_t version;
 
 	snprintf(key, sizeof(key), "switch/%s/%s", cluster_local_name(svc->cluster), name);
-	return cluster_get(svc->cluster, key, &record, &version) == 0 &&
-	       strcmp(json_get_string(record, "type", ""), "external") == 0;
+	if (cluster_get(svc->cluster, key, &record, &version) < 0 ||
+		strcmp(json_get_string(record, "type", ""), "external") != 0)
+		return NULL;
+	return record;
 }
 
 struct in_use {
@@ -78,6 +83,17 @@ static int add_vm(
 			add_nic(nic, use->map);
 	}
 	return 0;
+}
+
+static void find_in_use(struct svc *svc, const struct json *record, const char *name, vids_map map)
+{
+	struct in_use use = {.svc = svc, .name = name, .map = map};
+	_cleanup_json_ struct json *adapters =
+		switch_adapters(record, cluster_local_name(svc->cluster), name);
+
+	for (size_t i = 0; i < json_length(adapters); i++)
+		add_nic(json_at(adapters, i), map);
+	cluster_for_each(svc->cluster, "vm/", add_vm, &use);
 }
 
 /* ---- on demand ---- */
@@ -137,6 +153,28 @@ static int start(struct svc *svc, const char *node, const char *name, const vids
 	return vids ? reach_start(svc, node, name, vids, bitmap_test(map, 0), fn, data) : -ENOMEM;
 }
 
+/* The VLANs that the request names, or else those in use. -EINVAL: the call got its answer. */
+static int find_wanted(struct api_call *call, const struct json *record, vids_map map)
+{
+	const char *vlans = json_get_string(call->message, "vlans", NULL);
+	const char *name = json_get_string(call->message, "switch", "");
+
+	if (vlans && vlan_list_parse(vlans, map) < 0) {
+		api_fail(call, API_USAGE, "'%.100s' is not a list of VLANs like 2-4,7", vlans);
+		return -EINVAL;
+	}
+	if (!vlans)
+		find_in_use(call->svc, record, name, map);
+	if (bitmap_count(map, BITMAP_WORDS(VLAN_N_VIDS)) == 0) {
+		api_fail(call, API_USAGE,
+			"nothing uses switch '%.63s' yet, so no VLAN needs a probe; name some with "
+			"--vlans",
+			name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* switch.probe {switch, to, [vlans], [node]} */
 void api_switch_probe(struct api_call *call)
 {
@@ -145,7 +183,7 @@ void api_switch_probe(struct api_call *call)
 	const char *node = json_get_string(call->message, "node", self);
 	const char *name = json_get_string(call->message, "switch", "");
 	const char *to = json_get_string(call->message, "to", "");
-	const char *vlans = json_get_string(call->message, "vlans", NULL);
+	const struct json *record;
 	struct cluster_node target;
 	struct probe *probe;
 	int r;
@@ -154,7 +192,8 @@ void api_switch_probe(struct api_call *call)
 		api_forward(call, node);
 		return;
 	}
-	if (!is_external(svc, name)) {
+	record = external_record(svc, name);
+	if (!record) {
 		api_fail(call, API_NOT_FOUND, "%s has no external switch '%.63s'", self, name);
 		return;
 	}
@@ -169,15 +208,8 @@ void api_switch_probe(struct api_call *call)
 		return;
 	}
 	probe->call = call;
-	r = 0;
-	if (vlans)
-		r = vlan_list_parse(vlans, probe->wanted);
-	else
-		cluster_for_each(svc->cluster, "vm/", add_vm,
-			&(struct in_use){.svc = svc, .name = name, .map = probe->wanted});
-	if (r < 0)
-		api_fail(call, API_USAGE, "'%.100s' is not a list of VLANs like 2-4,7", vlans);
-	else if ((r = start(svc, to, name, probe->wanted, on_probed, probe)) < 0)
+	r = find_wanted(call, record, probe->wanted);
+	if (r == 0 && (r = start(svc, to, name, probe->wanted, on_probed, probe)) < 0)
 		api_fail(call, API_FAILED, "the probe failed: %s", strerror(-r));
 	if (r < 0)
 		free(probe);
@@ -258,7 +290,7 @@ static bool collect(struct check *check)
 
 		if (!switchd_resolve(check->svc, self, json_get_string(nic, "switch", ""), text,
 			    sizeof(text)) ||
-			!is_external(check->svc, text))
+			!external_record(check->svc, text))
 			continue;
 		if (check->name[0] && strcmp(check->name, text) != 0)
 			break;

@@ -238,7 +238,9 @@ void reach_on_peer(struct svc *svc, struct peer_request *request, const struct j
 		return;
 	answer = json_object_new();
 	json_set_bool(answer, "ok", false);
-	json_set_stringf(answer, "error", "%s has no switch called '%.63s' that can be asked", node,
+	json_set_stringf(answer, "error",
+		"no switch has the name or the logical name '%.63s'; 'viaduct switch set SWITCH "
+		"--logical NAME' gives one",
 		reference);
 	peer_reply(request, answer);
 }

@@ -159,7 +159,9 @@ int switch_record_change(const struct json *old, const struct json *changes,
 	int r;
 
 	if (!is_one_of(type, types, ARRAY_LEN(types)))
-		return nic_refuse(error, "a switch needs a type: external, internal or private");
+		return nic_refuse(error,
+			"a switch's type is external, internal or private, not '%.20s'",
+			type ? type : "");
 	json_set_string(record, "type", type);
 	r = set_uplinks(record, changes, error);
 	if (r == 0 && is_external(record) && !json_get(record, "uplink") &&

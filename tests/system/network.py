@@ -95,6 +95,8 @@ def test_several_adapters(env):
 def test_probe(env):
     result = env.host1.ask("switch", "probe", "A", "--to", "host2", "--vlans", "2-4")
     check(result["vlans"] == [{"vlan": v, "there": True, "back": True} for v in (2, 3, 4)], f"{result}")
+    result = env.host1.ask("switch", "probe", "A", "--to", "host2")
+    check([v["vlan"] for v in result["vlans"]] == [2, 3], f"not what the host's adapters use: {result}")
     env.lab.switches.vsctl("set", "port", "pnic1-host2", "trunks=2,4")
     try:
         done = env.host1.viaduct("switch", "probe", "A", "--to", "host2", "--vlans", "2-4", check=False)
