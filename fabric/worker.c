@@ -86,10 +86,13 @@ static void port_was_shut(struct vport *port, void *data)
 	worker->on_event(WORKER_PORT_SHUT, port, worker->data);
 }
 
+static bool has_call(const struct worker *worker)
+{
+	return __atomic_load_n(&worker->has_call, __ATOMIC_ACQUIRE);
+}
+
 static void run_call(struct worker *worker)
 {
-	if (!__atomic_load_n(&worker->has_call, __ATOMIC_ACQUIRE))
-		return;
 	pthread_mutex_lock(&worker->lock);
 	worker->call_fn(worker, worker->call_data);
 	__atomic_store_n(&worker->has_call, false, __ATOMIC_RELEASE);
@@ -106,16 +109,19 @@ void worker_call(struct worker *worker, worker_fn fn, void *data)
 	worker->call_data = data;
 	__atomic_store_n(&worker->has_call, true, __ATOMIC_RELEASE);
 	eventfd_write(worker->wake_fd, 1);
-	while (__atomic_load_n(&worker->has_call, __ATOMIC_ACQUIRE))
+	while (has_call(worker))
 		pthread_cond_wait(&worker->called, &worker->lock);
 	pthread_mutex_unlock(&worker->lock);
 }
 
-static int wait_for_events(struct worker *worker, struct epoll_event events[N_EVENTS])
+static int wait_for_events(
+	struct worker *worker, struct epoll_event events[N_EVENTS], bool call_waits)
 {
 	uint64_t next_ns = turns_next_ns(&worker->turns), now_ns, wait_ns;
 	struct timespec timeout;
 
+	if (call_waits)
+		return epoll_wait(worker->epoll_fd, events, N_EVENTS, 0);
 	if (next_ns == TURNS_NEVER)
 		return epoll_wait(worker->epoll_fd, events, N_EVENTS, -1);
 	now_ns = next_ns == TURNS_WORK_AT_HAND ? 0 : clock_mono_ns();
@@ -134,11 +140,11 @@ static int wait_for_events(struct worker *worker, struct epoll_event events[N_EV
 	return epoll_pwait2(worker->epoll_fd, events, N_EVENTS, &timeout, NULL);
 }
 
-static void collect_events(struct worker *worker)
+static void collect_events(struct worker *worker, bool call_waits)
 {
 	struct epoll_event events[N_EVENTS];
 	eventfd_t ignored;
-	int n = wait_for_events(worker, events);
+	int n = wait_for_events(worker, events, call_waits);
 
 	for (int i = 0; i < n; i++) {
 		struct vport *port = events[i].data.ptr;
@@ -198,11 +204,14 @@ static void worker_main(void *data)
 {
 	struct worker *worker = data;
 
-	run_call(worker);
 	while (!worker->stopping) {
-		collect_events(worker);
+		/* What was sent before a call was made has had its turn when the call runs. */
+		bool call_waits = has_call(worker);
+
+		collect_events(worker, call_waits);
 		serve_round(worker, clock_mono_ns());
-		run_call(worker);
+		if (call_waits)
+			run_call(worker);
 	}
 }
 

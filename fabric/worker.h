@@ -30,7 +30,8 @@ int worker_new(worker_event_fn on_event, void *data, struct worker **ret_worker)
 /* Ends the thread and frees all switches. NULL is fine. */
 void worker_free(struct worker *worker);
 
-/* Run `fn` on the worker's thread, while no frame is under way, and return when it is done. */
+/* Run `fn` on the worker's thread, while no frame is under way, and return when it is done. Ports
+ * that had something to do before have had a turn. */
 typedef void (*worker_fn)(struct worker *worker, void *data);
 void worker_call(struct worker *worker, worker_fn fn, void *data);
 
