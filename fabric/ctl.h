@@ -27,6 +27,9 @@
  *   capture.read {port}                 -> {data, lost}: pcapng; one nobody reads for 30 s ends
  *   capture.stop {port}
  *   fdb.show {switch, [from]}           -> {entries, [next]}
+ *   fdb.set {switch, static: [{mac, [vlan]}]}
+ *                                       the addresses that are behind the uplink in any case, in
+ *                                       place of those before; own ports' go first
  *   groups.show {switch, [from]}        -> {entries, [next]}
  *   reach.begin {switch, token}         expect VLAN probes of this trial (reach.h)
  *   reach.send {switch, token, [vids], [untagged]}

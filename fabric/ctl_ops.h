@@ -52,6 +52,9 @@ int ctl_get_int(struct ctl_call *call, const char *key, int64_t min, int64_t max
 int ctl_get_bool(struct ctl_call *call, const char *key, bool fallback, bool *ret_value);
 /* "00:15:5d:01:02:03", also with '-'; unicast and not zero. */
 int ctl_need_mac(struct ctl_call *call, const char *key, uint8_t ret_mac[ETH_ADDR_LEN]);
+/* A list of {mac, [vlan]}. */
+int ctl_need_statics(struct ctl_call *call, const char *key,
+	struct fdb_static ret_statics[FDB_MAX_STATIC], unsigned *ret_n);
 int ctl_get_vlan(struct ctl_call *call, struct vlan_policy *ret_policy);
 bool ctl_has_vlan(const struct ctl_call *call);
 /* A list of strings; absent or null is empty. `ret_texts` has room for `max`. */

@@ -84,6 +84,35 @@ static bool parse_mac(const char *text, uint8_t ret_mac[ETH_ADDR_LEN])
 	return true;
 }
 
+/* [{vlan, mac}] */
+int ctl_need_statics(struct ctl_call *call, const char *key,
+	struct fdb_static ret_statics[FDB_MAX_STATIC], unsigned *ret_n)
+{
+	const struct json *list = ctl_get(call, key);
+	size_t n = json_length(list);
+
+	if (!json_is_array(list) || n > FDB_MAX_STATIC)
+		return refuse(&call->why, -EINVAL,
+			"%s: \"%s\" must be a list of at most %u addresses", call->op, key,
+			FDB_MAX_STATIC);
+	for (size_t i = 0; i < n; i++) {
+		struct ctl_call entry = *call;
+		int64_t vlan;
+		int r;
+
+		entry.message = json_at(list, i);
+		r = ctl_need_mac(&entry, "mac", ret_statics[i].mac);
+		r = r ?: ctl_get_int(&entry, "vlan", 0, VLAN_VID_MAX, 0, &vlan);
+		if (r < 0) {
+			call->why = entry.why;
+			return r;
+		}
+		ret_statics[i].vid = (uint16_t)vlan;
+	}
+	*ret_n = (unsigned)n;
+	return 0;
+}
+
 int ctl_need_mac(struct ctl_call *call, const char *key, uint8_t ret_mac[ETH_ADDR_LEN])
 {
 	static const uint8_t zero[ETH_ADDR_LEN];

@@ -282,6 +282,19 @@ static int fdb_show(struct ctl_call *call)
 	return r ?: ctl_report_fdb(sw, (uint64_t)from, clock_mono_ns(), call->reply);
 }
 
+static int fdb_set(struct ctl_call *call)
+{
+	struct fdb_static statics[FDB_MAX_STATIC];
+	struct vswitch *sw;
+	unsigned n;
+	int r = ctl_need_switch(call, "switch", &sw);
+
+	r = r ?: ctl_need_statics(call, "static", statics, &n);
+	if (r == 0)
+		vswitch_set_statics(sw, statics, n);
+	return r;
+}
+
 static int groups_show(struct ctl_call *call)
 {
 	struct vswitch *sw;
@@ -300,6 +313,7 @@ const struct ctl_op ctl_switch_ops[] = {
 	{"switch.rebind", switch_rebind},
 	{"switch.list", switch_list},
 	{"fdb.show", fdb_show},
+	{"fdb.set", fdb_set},
 	{"groups.show", groups_show},
 	{NULL, NULL},
 };

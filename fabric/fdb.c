@@ -27,6 +27,8 @@ struct fdb {
 	struct list unused;
 	uint64_t seed;
 	unsigned n_learned, max_learned;
+	struct node statics[FDB_MAX_STATIC]; /* in use when pinned */
+	unsigned n_statics;                  /* the last one in use, and those before it */
 	struct node nodes[];
 };
 
@@ -60,6 +62,11 @@ static struct node *find(const struct fdb *fdb, uint64_t key)
 			return node;
 	}
 	return NULL;
+}
+
+static bool is_static(const struct fdb *fdb, const struct node *node)
+{
+	return node >= fdb->statics && node < fdb->statics + FDB_MAX_STATIC;
 }
 
 static bool is_old(const struct node *node, uint64_t now_ns)
@@ -149,18 +156,30 @@ void fdb_learn(struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], u
 	fdb->ports[port].n_learned++;
 }
 
+static bool is_same(uint64_t key, uint64_t other, bool any_vlan)
+{
+	const uint64_t address = (1ULL << 48) - 1;
+
+	return any_vlan ? (key & address) == (other & address) : key == other;
+}
+
 /* Forget what was learned under `key`, or under its address in any VLAN. */
 static void forget_learned(struct fdb *fdb, uint64_t key, bool any_vlan)
 {
-	const uint64_t address = (1ULL << 48) - 1;
 	struct node *node, *after;
 
 	for (unsigned port = 0; port < FDB_MAX_PORTS; port++) {
 		list_for_each_safe(node, after, &fdb->ports[port].learned, in_port) {
-			if (any_vlan ? (node->key & address) == (key & address) : node->key == key)
+			if (is_same(node->key, key, any_vlan))
 				forget(fdb, node);
 		}
 	}
+}
+
+static void drop_static(struct node *node)
+{
+	list_remove(&node->in_bucket);
+	node->pinned = false;
 }
 
 int fdb_pin(struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], unsigned port)
@@ -171,12 +190,39 @@ int fdb_pin(struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], unsi
 
 	if (pin->pinned)
 		return -EBUSY;
-	if (other && other->pinned)
+	if (other && other->pinned && !is_static(fdb, other))
 		return -EADDRINUSE;
 	forget_learned(fdb, key, vid == FDB_ANY_VLAN);
+	for (unsigned i = 0; i < fdb->n_statics; i++) {
+		if (fdb->statics[i].pinned &&
+			is_same(fdb->statics[i].key, key, vid == FDB_ANY_VLAN))
+			drop_static(&fdb->statics[i]);
+	}
 	*pin = (struct node){.key = key, .port = (uint16_t)port, .pinned = true};
 	list_append(bucket_of(fdb, key), &pin->in_bucket);
 	return 0;
+}
+
+void fdb_set_static(
+	struct fdb *fdb, const struct fdb_static *entries, unsigned n_entries, unsigned port)
+{
+	for (unsigned i = 0; i < fdb->n_statics; i++) {
+		if (fdb->statics[i].pinned)
+			drop_static(&fdb->statics[i]);
+	}
+	fdb->n_statics = MIN(n_entries, FDB_MAX_STATIC);
+	for (unsigned i = 0; i < fdb->n_statics; i++) {
+		struct node *node = &fdb->statics[i];
+		uint64_t key = make_key(entries[i].vid, entries[i].mac);
+		struct node *other = find(fdb, key);
+
+		if ((other && other->pinned) || find(fdb, make_key(FDB_ANY_VLAN, entries[i].mac)))
+			continue;
+		if (other)
+			forget(fdb, other);
+		*node = (struct node){.key = key, .port = (uint16_t)port, .pinned = true};
+		list_append(bucket_of(fdb, key), &node->in_bucket);
+	}
 }
 
 void fdb_forget_port(struct fdb *fdb, unsigned port)
@@ -188,6 +234,10 @@ void fdb_forget_port(struct fdb *fdb, unsigned port)
 	if (entries->pin.pinned) {
 		list_remove(&entries->pin.in_bucket);
 		entries->pin.pinned = false;
+	}
+	for (unsigned i = 0; i < fdb->n_statics; i++) {
+		if (fdb->statics[i].pinned && fdb->statics[i].port == port)
+			drop_static(&fdb->statics[i]);
 	}
 }
 
@@ -236,5 +286,9 @@ void fdb_for_each(const struct fdb *fdb, uint64_t now_ns, fdb_visit_fn fn, void 
 			if (!is_old(node, now_ns) && !visit(node, now_ns, fn, data))
 				return;
 		}
+	}
+	for (unsigned i = 0; i < fdb->n_statics; i++) {
+		if (fdb->statics[i].pinned && !visit(&fdb->statics[i], now_ns, fn, data))
+			return;
 	}
 }

@@ -2,8 +2,9 @@
  *
  * fdb.h - the forwarding database: behind which port of a switch an address of a VLAN lives.
  *
- * Two kinds of entries. *Pinned* ones say where the switch's own ports are: the administrator gave
- * a port its address, so nothing has to be learned, nobody can steal it and it does not age.
+ * Three kinds of entries. *Pinned* ones say where the switch's own ports are: the administrator
+ * gave a port its address, so nothing has to be learned, nobody can steal it and it does not age.
+ * *Static* ones say what is behind a port; they are like pinned ones, and give way to them.
  * *Learned* ones come from the source addresses of frames; they move with their address, age, and
  * the table of them is bounded.
  *
@@ -27,6 +28,7 @@
 #define FDB_AGE_NS          (300 * NS_PER_SEC)
 #define FDB_DEFAULT_ENTRIES 8192
 #define FDB_ANY_VLAN        4095
+#define FDB_MAX_STATIC      256U
 
 struct fdb;
 
@@ -34,8 +36,13 @@ struct fdb_entry {
 	uint16_t vid;
 	uint8_t mac[ETH_ADDR_LEN];
 	uint16_t port;
-	bool pinned;
+	bool pinned;     /* or static */
 	uint64_t age_ns; /* 0 for pinned ones */
+};
+
+struct fdb_static {
+	uint16_t vid;
+	uint8_t mac[ETH_ADDR_LEN];
 };
 
 /* Room for `max_learned` learned entries, and one pin a port. */
@@ -52,6 +59,10 @@ void fdb_learn(struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], u
  * FDB_ANY_VLAN), is forgotten. -EADDRINUSE: pinned to another port; -EBUSY: the port has a pin
  * already. */
 int fdb_pin(struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], unsigned port);
+/* What is static behind `port`, in place of all that was static before. An address that a port has
+ * pinned is left out, and one that is pinned later is no longer static. At most FDB_MAX_STATIC. */
+void fdb_set_static(
+	struct fdb *fdb, const struct fdb_static *entries, unsigned n_entries, unsigned port);
 /* Forget everything behind `port`, its pin included. */
 void fdb_forget_port(struct fdb *fdb, unsigned port);
 /* Free the entries that have aged out. Nothing else sees them in any case, and a full table does it
@@ -59,7 +70,7 @@ void fdb_forget_port(struct fdb *fdb, unsigned port);
 void fdb_age(struct fdb *fdb, uint64_t now_ns);
 
 unsigned fdb_n_learned(const struct fdb *fdb);
-/* Port by port; `fn` returns false to end it. */
+/* Port by port, then what is static; `fn` returns false to end it. */
 typedef bool (*fdb_visit_fn)(const struct fdb_entry *entry, void *data);
 void fdb_for_each(const struct fdb *fdb, uint64_t now_ns, fdb_visit_fn fn, void *data);
 

@@ -75,6 +75,18 @@ static int find_slot(const struct vswitch *sw, unsigned *ret_slot)
 	return -ENOSPC;
 }
 
+void vport_place_statics(struct vswitch *sw)
+{
+	struct fdb_static placed[FDB_MAX_STATIC];
+	unsigned n = sw->uplink_port ? sw->n_statics : 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		placed[i] = sw->statics[i];
+		placed[i].vid = (uint16_t)fwd_fid(&sw->fwd, sw->statics[i].vid);
+	}
+	fdb_set_static(sw->fwd.fdb, placed, n, n ? sw->uplink_port->slot : 0);
+}
+
 /* A port in its slot, without traffic until it is pinned. */
 static int attach(struct vswitch *sw, const struct vport_config *config, struct io *io,
 	struct vport **ret_port, struct why *why)
@@ -169,7 +181,10 @@ static void detach(struct vport *port)
 	list_remove(&port->in_flush);
 	if (sw->duplicate == port)
 		sw->duplicate = NULL;
+	if (sw->uplink_port == port)
+		sw->uplink_port = NULL;
 	pvlan_map(&sw->fwd);
+	vport_place_statics(sw);
 }
 
 static int check_new_port(
@@ -215,6 +230,7 @@ int vport_new_uplink(const struct fabric *fabric, struct vswitch *sw, const char
 		io_team_on_change(io, uplink_moved, port);
 	snprintf(sw->uplink, sizeof(sw->uplink), "%s", uplink);
 	sw->uplink_port = port;
+	vport_place_statics(sw);
 	return 0;
 }
 
@@ -242,6 +258,7 @@ int vport_new(const struct fabric *fabric, struct vswitch *sw, struct vport_conf
 		return r;
 	}
 	take_policy(port, config, clock_mono_ns());
+	vport_place_statics(sw);
 	sw->n_ports++;
 	*ret_port = port;
 	return 0;
@@ -283,6 +300,7 @@ int vport_reconfigure(
 		(void)pin(port, &ignored); /* it was there a moment ago */
 		return r;
 	}
+	vport_place_statics(port->sw);
 	take_policy(port, config, now_ns);
 	return 0;
 }
@@ -297,6 +315,7 @@ void vport_mute(struct vport *port)
 	vport_fwd(port)->muted = true;
 	port->announcing.rounds_left = 0;
 	fdb_forget_port(port->sw->fwd.fdb, port->slot);
+	vport_place_statics(port->sw);
 }
 
 int vport_open(struct vport *port, struct why *why)

@@ -213,6 +213,13 @@ int vswitch_rename(
 	return r;
 }
 
+void vswitch_set_statics(struct vswitch *sw, const struct fdb_static *statics, unsigned n_statics)
+{
+	sw->n_statics = MIN(n_statics, FDB_MAX_STATIC);
+	memcpy(sw->statics, statics, sw->n_statics * sizeof(statics[0]));
+	vport_place_statics(sw);
+}
+
 int vswitch_rebind(struct fabric *fabric, struct vswitch *sw, const char *uplink,
 	struct io *uplink_io, struct why *why)
 {

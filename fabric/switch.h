@@ -54,6 +54,8 @@ struct vswitch {
 	unsigned n_mirrors;                      /* ports that are mirrors' destinations */
 	struct vport *ports[FWD_MAX_PORTS];      /* by slot, as in fwd */
 	struct fwd_switch fwd;
+	struct fdb_static statics[FDB_MAX_STATIC]; /* behind the uplink */
+	unsigned n_statics;
 	struct vport *duplicate; /* its address was seen behind the uplink, not yet told; or NULL */
 	struct reach *reach;     /* VLAN probes that are expected (reach.h), or NULL */
 	struct qos_link qos;     /* zero until somebody sets it: no minimums */
@@ -125,6 +127,9 @@ int vswitch_rename(
  * over on success. -EINVAL, -EBUSY, -ENOSPC, -ENOMEM: all is as it was. */
 int vswitch_rebind(struct fabric *fabric, struct vswitch *sw, const char *uplink,
 	struct io *uplink_io, struct why *why);
+/* The addresses that are behind the uplink, whether they have been heard or not; at most
+ * FDB_MAX_STATIC, VLAN 0 for frames without a tag. Own ports with such an address go first. */
+void vswitch_set_statics(struct vswitch *sw, const struct fdb_static *statics, unsigned n_statics);
 struct vswitch *vswitch_find(const struct fabric *fabric, const char *name);
 /* The uplink's port, or NULL. */
 struct vport *vswitch_uplink(const struct vswitch *sw);
@@ -141,6 +146,8 @@ int vport_new(const struct fabric *fabric, struct vswitch *sw, struct vport_conf
 /* The uplink's port; of the switch, which then has it. */
 int vport_new_uplink(const struct fabric *fabric, struct vswitch *sw, const char *uplink,
 	struct io *io, struct why *why);
+/* The switch's own ports, its uplink, or what its VLANs mean has changed: where statics are. */
+void vport_place_statics(struct vswitch *sw);
 /* Give the uplink's port the name that goes with the switch's uplink. */
 void vport_name_uplink(struct vport *port);
 void vport_free(struct vport *port);

@@ -224,6 +224,33 @@ int cmd_switch_set(const struct ctl_args *args)
 	return ask(args, request, set_settings(args, request));
 }
 
+static int change_static(const struct ctl_args *args, const char *key)
+{
+	struct json *request = ctl_request("switch.set");
+	struct json *entry = json_object_new();
+	const char *vlan = ctl_option(args, "vlan");
+	int64_t vid = 0;
+	int r = EXIT_OK;
+
+	json_set_string(request, "name", args->positional[0]);
+	json_set(request, key, entry);
+	json_set_string(entry, "mac", args->positional[1]);
+	if (vlan && ctl_parse_int(vlan, &vid) < 0)
+		r = ctl_fail(EXIT_USAGE, "--vlan %s is no VLAN", vlan);
+	json_set_int(entry, "vlan", vid);
+	return ask(args, request, r);
+}
+
+int cmd_switch_address_add(const struct ctl_args *args)
+{
+	return change_static(args, "add_static");
+}
+
+int cmd_switch_address_remove(const struct ctl_args *args)
+{
+	return change_static(args, "remove_static");
+}
+
 int cmd_switch_rename(const struct ctl_args *args)
 {
 	struct json *request = ctl_request("switch.rename");

@@ -59,7 +59,7 @@ static const struct ctl_option switch_create_options[] = {
 };
 static const struct ctl_option probe_options[] = {
 	{"to", "NODE", "the node whose switch is probed"},
-	{"vlans", "LIST", "VLANs like 2-4,7 (those that VMs on the switch use)"},
+	{"vlans", "LIST", "VLANs like 2-4,7 (those in use on the switch)"},
 	{"node", "NODE", "the node the switch is on (this one)"},
 	OPTION_END,
 };
@@ -88,6 +88,11 @@ static const struct ctl_option switch_set_options[] = {
 	{"logical", "NAME", "what the switch is called on all nodes, for VMs that move"},
 	{"force", NULL, "also an adapter that is needed otherwise, or is not there (yet)"},
 	{"node", "NODE", "the node it is on (this one)"},
+	OPTION_END,
+};
+static const struct ctl_option address_options[] = {
+	{"vlan", "N", "its VLAN (none: frames without a tag)"},
+	{"node", "NODE", "the node the switch is on (this one)"},
 	OPTION_END,
 };
 static const struct ctl_option adapter_options[] = {
@@ -278,6 +283,10 @@ const struct ctl_command ctl_commands[] = {
 		node_option},
 	{"switch addresses", "SWITCH", 1, "which addresses are behind which port",
 		cmd_switch_addresses, node_option},
+	{"switch address add", "SWITCH MAC", 2, "an address is behind the uplink: a static entry",
+		cmd_switch_address_add, address_options},
+	{"switch address remove", "SWITCH MAC", 2, "forget a static entry",
+		cmd_switch_address_remove, address_options},
 	{"switch groups", "SWITCH", 1, "which multicast groups are wanted at which port",
 		cmd_switch_groups, node_option},
 	{"switch probe", "SWITCH", 1, "do its VLANs reach another node's switch, and back?",

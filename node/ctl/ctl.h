@@ -152,6 +152,8 @@ int cmd_switch_trace(const struct ctl_args *args);
 int cmd_switch_capture(const struct ctl_args *args);
 int cmd_switch_set(const struct ctl_args *args);
 int cmd_switch_rename(const struct ctl_args *args);
+int cmd_switch_address_add(const struct ctl_args *args);
+int cmd_switch_address_remove(const struct ctl_args *args);
 int cmd_switch_adapter_add(const struct ctl_args *args);
 int cmd_switch_adapter_remove(const struct ctl_args *args);
 int cmd_switch_adapter_set(const struct ctl_args *args);

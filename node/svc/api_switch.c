@@ -225,7 +225,8 @@ void api_switch_create(struct api_call *call)
 
 /* ---- set ---- */
 
-/* {name, [node], [uplink | uplinks], [team], [bandwidth_mode], [link_bps], [logical]} */
+/* {name, [node], [uplink | uplinks], [team], [bandwidth_mode], [link_bps], [logical],
+ * [add_static | remove_static]} */
 void api_switch_set(struct api_call *call)
 {
 	_cleanup_json_ struct json *changed = NULL;
@@ -233,6 +234,7 @@ void api_switch_set(struct api_call *call)
 	struct nic_error error;
 	char key[KEY_BYTES];
 	uint64_t version;
+	bool binds;
 
 	if (!need_switch(call, &record, &version, key) || is_elsewhere(call) ||
 		!api_needs_quorum(call))
@@ -247,7 +249,8 @@ void api_switch_set(struct api_call *call)
 			json_get_string(call->message, "name", ""), error.text);
 		return;
 	}
-	if (may_bind(call, changed))
+	binds = json_get(call->message, "uplink") || json_get(call->message, "uplinks");
+	if (!binds || may_bind(call, changed))
 		write_record(call, key, version, take_ptr(changed));
 }
 

@@ -71,6 +71,8 @@ int nic_rule_make(const struct json *wanted, struct json **ret_rule, struct nic_
 /* "1-4,7" of VLANs from 1 to 4094; `without` is not among them (0: nothing). NULL, or what is wrong
  * with it, a static text that completes "... is". */
 const char *nic_vlan_list_error(const char *text, int64_t without);
+/* "00:15:5d:00:00:01", of one machine: neither a group's nor zero. */
+bool nic_mac_parse(const char *text, unsigned char ret_mac[6]);
 /* -EINVAL with the sentence. */
 int nic_refuse(struct nic_error *error, const char *format, ...) _printf_(2, 3);
 

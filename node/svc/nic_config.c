@@ -427,14 +427,14 @@ static int make_rules(struct json *config, struct nic_error *error)
 }
 
 /* A group address is nobody's own. */
-static bool mac_is_valid(const char *text)
+bool nic_mac_parse(const char *text, unsigned char ret_mac[6])
 {
-	unsigned b[6];
+	static const unsigned char zero[6];
 	int n = -1;
 
-	return sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		       &n) == 6 &&
-	       n == 17 && !text[17] && !(b[0] & 1);
+	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret_mac[0], &ret_mac[1],
+		       &ret_mac[2], &ret_mac[3], &ret_mac[4], &ret_mac[5], &n) == 6 &&
+	       n == 17 && !text[17] && !(ret_mac[0] & 1) && memcmp(ret_mac, zero, 6) != 0;
 }
 
 static bool switch_is_valid(const char *name)
@@ -450,6 +450,7 @@ static int check_of_vm(const struct json *config, struct nic_error *error)
 {
 	const struct json *mtu = json_get(config, "mtu"), *mac = json_get(config, "mac");
 	int64_t bytes = json_int(mtu, mtu ? 0 : DEFAULT_MTU);
+	unsigned char bytes_of_mac[6];
 
 	if (!switch_is_valid(json_get_string(config, "switch", "")))
 		return nic_refuse(
@@ -457,7 +458,7 @@ static int check_of_vm(const struct json *config, struct nic_error *error)
 	if (bytes < MIN_MTU_BYTES || bytes > MAX_MTU_BYTES)
 		return nic_refuse(
 			error, "its MTU must be %d to %d bytes", MIN_MTU_BYTES, MAX_MTU_BYTES);
-	if (mac && !mac_is_valid(json_string(mac, "")))
+	if (mac && !nic_mac_parse(json_string(mac, ""), bytes_of_mac))
 		return nic_refuse(error,
 			"its MAC must be a unicast address like 00:15:5d:01:02:03; without one it "
 			"gets a lease");

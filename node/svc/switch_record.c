@@ -149,6 +149,59 @@ static int set_management(struct json *record, const struct json *changes, struc
 	return json_set_int(record, "management", vlan);
 }
 
+/* {mac, [vlan]} in the way the record has it. */
+static int make_static(const struct json *wanted, struct json **ret_entry, struct nic_error *error)
+{
+	const char *text = json_get_string(wanted, "mac", "");
+	int64_t vlan = json_get_int(wanted, "vlan", 0);
+	unsigned char mac[6];
+
+	if (!nic_mac_parse(text, mac))
+		return nic_refuse(error,
+			"'%.20s' is not the MAC address of one machine, like 00:15:5d:00:00:01",
+			text);
+	if (vlan < 0 || vlan > 4094)
+		return nic_refuse(
+			error, "an address is in VLAN 1 to 4094, or 0 for frames without a tag");
+	*ret_entry = json_object_new();
+	json_set_stringf(*ret_entry, "mac", "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		mac[3], mac[4], mac[5]);
+	return json_set_int(*ret_entry, "vlan", vlan);
+}
+
+static int set_statics(struct json *record, const struct json *changes, struct nic_error *error)
+{
+	const struct json *add = json_get(changes, "add_static");
+	const struct json *remove = json_get(changes, "remove_static");
+	const struct json *before = json_get(record, "static");
+	_cleanup_json_ struct json *entry = NULL, *after = NULL;
+	bool found = false;
+
+	if (!add && !remove)
+		return 0;
+	if (!is_external(record))
+		return nic_refuse(error, "only an external switch has addresses behind an uplink");
+	if (make_static(add ? add : remove, &entry, error) < 0)
+		return -EINVAL;
+	after = json_array_new();
+	for (size_t i = 0; i < json_length(before); i++) {
+		if (json_is_equal(json_at(before, i), entry))
+			found = true;
+		else
+			json_append(after, json_ref(json_at(before, i)));
+	}
+	if (remove && !found)
+		return nic_refuse(error,
+			"%s is no static address in VLAN %d; 'viaduct switch addresses' lists them",
+			json_get_string(entry, "mac", ""), (int)json_get_int(entry, "vlan", 0));
+	if (add && json_length(after) >= SWITCH_MAX_STATICS)
+		return nic_refuse(error, "there are %d static addresses, the most there can be",
+			SWITCH_MAX_STATICS);
+	if (add)
+		json_append(after, json_ref(entry));
+	return json_set(record, "static", take_ptr(after));
+}
+
 int switch_record_change(const struct json *old, const struct json *changes,
 	struct json **ret_record, struct nic_error *error)
 {
@@ -174,6 +227,8 @@ int switch_record_change(const struct json *old, const struct json *changes,
 		r = set_bandwidth(record, changes, error);
 	if (r == 0)
 		r = set_management(record, changes, error);
+	if (r == 0)
+		r = set_statics(record, changes, error);
 	if (r == 0 && logical && !svc_name_is_valid(json_string(logical, "")))
 		r = nic_refuse(error,
 			"a logical name has at most %d characters: letters, digits, - _ .",
@@ -224,6 +279,15 @@ struct json *switch_bandwidth(const struct json *record)
 		bandwidth, "bandwidth_mode", json_get_string(record, "bandwidth_mode", "none"));
 	json_set_int(bandwidth, "link_bps", json_get_int(record, "link_bps", 0));
 	return bandwidth;
+}
+
+struct json *switch_statics(const struct json *record)
+{
+	struct json *statics = json_object_new();
+	const struct json *list = json_get(record, "static");
+
+	json_set(statics, "static", list ? json_copy(list) : json_array_new());
+	return statics;
 }
 
 /* ---- the host's adapters ---- */

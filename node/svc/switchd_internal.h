@@ -47,7 +47,7 @@ struct known_switch {
 	char name[SVC_NAME_MAX_LEN + 1];
 	bool seen;  /* in the store, during a sync */
 	bool ready; /* made */
-	struct followed uplinks, bandwidth;
+	struct followed uplinks, bandwidth, statics;
 	struct list adapters; /* struct known_adapter.link */
 };
 

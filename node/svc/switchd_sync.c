@@ -121,6 +121,7 @@ static void known_free(struct known_switch *known)
 	known_adapters_free(known);
 	followed_fini(&known->uplinks);
 	followed_fini(&known->bandwidth);
+	followed_fini(&known->statics);
 	free(known);
 }
 
@@ -257,6 +258,7 @@ static int create_switch(struct switchd *sw, const char *name, const struct json
 	known->seen = true;
 	known->uplinks.applied = switch_link(record);
 	known->bandwidth.applied = switch_bandwidth(record);
+	known->statics.applied = switch_statics(NULL);
 	list_init(&known->adapters);
 	list_append(&sw->known, &known->link);
 	r = open_sockets(sw->svc, name, known->uplinks.applied, &sockets);
@@ -297,6 +299,34 @@ static void want_bandwidth(
 	known->bandwidth.asked =
 		attempt_send(attempt_new(sw, known, NULL, "changing the bandwidth of", wanted),
 			"switch.set", message, NULL, 0, on_bandwidth) == 0;
+}
+
+static void on_statics(
+	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
+{
+	struct attempt *attempt = data;
+	struct switchd *sw = attempt->sw;
+	struct known_switch *known = attempt_answered(attempt, error, reply);
+
+	if (known)
+		followed_answer(&known->statics, error, attempt->settings);
+	attempt_free(attempt);
+	switchd_sync(sw);
+}
+
+static void want_statics(struct switchd *sw, struct known_switch *known, const struct json *record)
+{
+	struct json *wanted = switch_statics(record), *message;
+
+	if (!followed_wants(&known->statics, wanted)) {
+		json_unref(wanted);
+		return;
+	}
+	message = json_copy(wanted);
+	json_set_string(message, "switch", known->name);
+	known->statics.asked = attempt_send(attempt_new(sw, known, NULL,
+						    "setting the static addresses of", wanted),
+				       "fdb.set", message, NULL, 0, on_statics) == 0;
 }
 
 static void on_bound(
@@ -416,6 +446,7 @@ static int sync_one(
 		return 0;
 	want_bandwidth(sw, known, record);
 	want_uplinks(sw, known, record);
+	want_statics(sw, known, record);
 	known_adapters_sync(sw, known, record);
 	return 0;
 }

@@ -122,6 +122,27 @@ def test_addresses_are_known(env):
           ["VLAN", "MAC", "Port", "Age", "Kind"], "the table's head")
 
 
+def test_static_addresses(env):
+    """Known to be behind the uplink without having been heard; an adapter of the host goes first."""
+    mac, port = "00:15:5d:fe:00:01", "management/vs-A"
+    env.host1.viaduct("switch", "address", "add", "A", mac, "--vlan", "2")
+
+    def entry():
+        return next((e for e in env.host1.ask("switch", "addresses", "A") if e["mac"] == mac), None)
+
+    wait_for(entry, 10, "the entry")
+    check(entry()["static"] and entry()["port"] == "uplink:pnic1" and entry()["vlan"] == 2, f"{entry()}")
+    check("to all ports" not in env.host1.viaduct("switch", "trace", port, "--dst", mac).stdout, "it is flooded")
+    own = env.port("A", port)["mac"]
+    env.host1.viaduct("switch", "address", "add", "A", own, "--vlan", "2")
+    check(env.pings(env.host1, "10.30.2.2"), "an own address went to the uplink")
+    env.host1.viaduct("switch", "address", "remove", "A", own, "--vlan", "2")
+    env.host1.viaduct("switch", "address", "remove", "A", mac, "--vlan", "2")
+    wait_for(lambda: not entry(), 10, "the entry's end")
+    env.fail(USAGE, "switch", "address", "remove", "A", mac, "--vlan", "2")
+    env.fail(USAGE, "switch", "address", "add", "A", "ff:ff:ff:ff:ff:ff", "--vlan", "2")
+
+
 def test_trace(env):
     port = "management/vs-A"
     trace = env.host1.ask("switch", "trace", port, "--from", "10.30.2.1", "--to", "10.30.2.2", "--protocol", "tcp",

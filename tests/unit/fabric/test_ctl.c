@@ -132,6 +132,14 @@ static const struct {
 	{"port.mute", "{\"port\":[]}", -EINVAL, "port.mute: \"port\" must be a string"},
 	{"port.open", "{}", -EINVAL, "port.open needs \"port\", a string"},
 	{"fdb.show", "{\"switch\":\"X\"}", -ENOENT, "there is no switch X"},
+	{"fdb.set", "{\"switch\":\"B\"}", -EINVAL,
+		"fdb.set: \"static\" must be a list of at most 256 addresses"},
+	{"fdb.set", "{\"switch\":\"B\",\"static\":[7]}", -EINVAL,
+		"fdb.set needs \"mac\", a string"},
+	{"fdb.set", "{\"switch\":\"B\",\"static\":[{\"mac\":\"01:00:00:00:00:01\"}]}", -EINVAL,
+		"fdb.set: a port cannot have the MAC address 01:00:00:00:00:01"},
+	{"fdb.set", "{\"switch\":\"B\",\"static\":[{\"mac\":\"00:15:5d:00:00:01\",\"vlan\":4095}]}",
+		-EINVAL, "fdb.set: \"vlan\" must be a whole number from 0 to 4094"},
 	{"switch.explode", "{}", -EOPNOTSUPP, "the switch knows no request switch.explode"},
 };
 

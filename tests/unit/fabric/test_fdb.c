@@ -203,6 +203,81 @@ static void test_for_each(void **state)
 	assert_int_equal(seen.n, 3);
 }
 
+static void set_static(unsigned n, const unsigned *vids, const unsigned *numbers, unsigned port)
+{
+	struct fdb_static entries[FDB_MAX_STATIC + 1] = {0};
+
+	for (unsigned i = 0; i < n; i++) {
+		entries[i].vid = (uint16_t)vids[i];
+		make_mac(entries[i].mac, numbers[i]);
+	}
+	fdb_set_static(fdb, entries, n, port);
+}
+
+static void test_static(void **state)
+{
+	static const unsigned vids[] = {1, 2, 1}, numbers[] = {1, 1, 2};
+
+	(void)state;
+	learn(1, 1, 9, T0);
+	set_static(3, vids, numbers, 7);
+	assert_int_equal(fdb_n_learned(fdb), 0);
+	/* They do not move, and do not age. */
+	learn(1, 1, 9, T0);
+	assert_int_equal(lookup(1, 1, T0 + 10 * FDB_AGE_NS), 7);
+	assert_int_equal(lookup(2, 1, T0), 7);
+	assert_int_equal(lookup(1, 2, T0), 7);
+	assert_int_equal(lookup(2, 2, T0), -ENOENT);
+	/* The next list replaces them. */
+	set_static(1, vids, numbers, 8);
+	assert_int_equal(lookup(1, 1, T0), 8);
+	assert_int_equal(lookup(2, 1, T0), -ENOENT);
+	assert_int_equal(lookup(1, 2, T0), -ENOENT);
+	fdb_forget_port(fdb, 7);
+	assert_int_equal(lookup(1, 1, T0), 8);
+	fdb_forget_port(fdb, 8);
+	assert_int_equal(lookup(1, 1, T0), -ENOENT);
+	set_static(0, NULL, NULL, 0);
+}
+
+static void test_own_ports_go_before_static(void **state)
+{
+	static const unsigned vids[] = {1, 2, 3, 3}, numbers[] = {1, 1, 2, 2};
+
+	(void)state;
+	set_static(4, vids, numbers, 7); /* the last one is there twice */
+	assert_int_equal(pin(1, 1, 3), 0);
+	assert_int_equal(lookup(1, 1, T0), 3);
+	assert_int_equal(lookup(2, 1, T0), 7);
+	set_static(4, vids, numbers, 7);
+	assert_int_equal(lookup(1, 1, T0), 3);
+	/* A trunk has its address in all VLANs. */
+	assert_int_equal(pin(FDB_ANY_VLAN, 2, 4), 0);
+	assert_int_equal(lookup(3, 2, T0), -ENOENT);
+	set_static(4, vids, numbers, 7);
+	assert_int_equal(lookup(3, 2, T0), -ENOENT);
+	fdb_forget_port(fdb, 4);
+	set_static(4, vids, numbers, 7);
+	assert_int_equal(lookup(3, 2, T0), 7);
+}
+
+static void test_static_ones_take_no_room(void **state)
+{
+	unsigned vids[FDB_MAX_STATIC], numbers[FDB_MAX_STATIC];
+
+	(void)state;
+	for (unsigned i = 0; i < FDB_MAX_STATIC; i++) {
+		vids[i] = 5;
+		numbers[i] = 1000 + i;
+	}
+	for (unsigned i = 0; i < 64; i++)
+		learn(1, i, 3, T0);
+	set_static(FDB_MAX_STATIC, vids, numbers, 7);
+	assert_int_equal(fdb_n_learned(fdb), 64);
+	assert_int_equal(lookup(1, 63, T0), 3);
+	assert_int_equal(lookup(5, 1000 + FDB_MAX_STATIC - 1, T0), 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +292,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pin_for_any_vlan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_for_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_static, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_ports_go_before_static, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_static_ones_take_no_room, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

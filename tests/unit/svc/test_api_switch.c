@@ -69,6 +69,10 @@ static void wrong_settings_are_refused(void **state _unused_)
 		"\"logical\":\"a/b\"",
 		"\"logical\":7",
 		"\"management\":4095",
+		"\"add_static\":7",
+		"\"add_static\":{\"mac\":\"01:00:5e:00:00:01\"}",
+		"\"add_static\":{\"mac\":\"00:15:5d:00:00:01\",\"vlan\":4095}",
+		"\"remove_static\":{\"mac\":\"00:15:5d:00:00:01\"}",
 	};
 	_cleanup_free_ char *before = json_dump(fake_stored("switch/host1/A"), 0);
 	_cleanup_free_ char *after = NULL;
@@ -86,10 +90,36 @@ static void wrong_settings_are_refused(void **state _unused_)
 		assert_null(fake_stored("switch/host1/B"));
 	}
 	assert_string_equal(ask("switch.set", "\"name\":\"P\",\"uplinks\":[\"lo\"]"), "usage");
+	assert_string_equal(
+		ask("switch.set", "\"name\":\"P\",\"add_static\":{\"mac\":\"00:15:5d:00:00:01\"}"),
+		"usage");
 	assert_string_equal(ask("switch.set", "\"name\":\"X\""), "not-found");
 	assert_string_equal(ask("switch.set", "\"name\":\"A\",\"uplinks\":[\"none0\"]"), "refused");
 	after = json_dump(fake_stored("switch/host1/A"), 0);
 	assert_string_equal(before, after);
+}
+
+static void static_addresses_come_and_go(void **state _unused_)
+{
+	const char *upper =
+		"\"name\":\"A\",\"add_static\":{\"mac\":\"00:15:5D:00:00:0A\",\"vlan\":7}";
+	const struct json *list;
+
+	assert_string_equal(ask("switch.set", upper), "ok");
+	assert_string_equal(ask("switch.set", upper), "ok"); /* once more is not twice */
+	assert_string_equal(ask("switch.set", "\"name\":\"A\",\"add_static\":{\"mac\":"
+					      "\"00:15:5d:00:00:0a\"}"),
+		"ok");
+	list = json_get(fake_stored("switch/host1/A"), "static");
+	assert_int_equal(json_length(list), 2);
+	assert_string_equal(json_get_string(json_at(list, 0), "mac", ""), "00:15:5d:00:00:0a");
+	assert_int_equal(json_get_int(json_at(list, 0), "vlan", 0), 7);
+	assert_string_equal(ask("switch.set", "\"name\":\"A\",\"remove_static\":{\"mac\":"
+					      "\"00:15:5d:00:00:0a\",\"vlan\":7}"),
+		"ok");
+	list = json_get(fake_stored("switch/host1/A"), "static");
+	assert_int_equal(json_length(list), 1);
+	assert_int_equal(json_get_int(json_at(list, 0), "vlan", 7), 0);
 }
 
 static void settings_are_kept(void **state _unused_)
@@ -305,6 +335,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(wrong_settings_are_refused),
+		T(static_addresses_come_and_go),
 		T(settings_are_kept),
 		T(adapters_come_and_go),
 		T(wrong_adapters_are_refused),

@@ -139,6 +139,23 @@ static void changes_are_asked_for_once(void **state _unused_)
 	expect_nothing();
 }
 
+static void static_addresses_follow(void **state _unused_)
+{
+	const struct json *message;
+
+	store("switch/host1/A", "{\"type\":\"external\",\"uplink\":\"e1\",\"management\":7,"
+				"\"static\":[{\"mac\":\"00:15:5d:00:00:01\",\"vlan\":7}]}");
+	switchd_sync(&sw);
+	message = answer("fdb.set", "switch", "A", 0);
+	assert_int_equal(json_length(json_get(message, "static")), 1);
+	expect_nothing();
+	store("switch/host1/A", "{\"type\":\"external\",\"uplink\":\"e1\",\"management\":7}");
+	switchd_sync(&sw);
+	message = answer("fdb.set", "switch", "A", 0);
+	assert_int_equal(json_length(json_get(message, "static")), 0);
+	expect_nothing();
+}
+
 static void what_was_refused_is_not_asked_again(void **state _unused_)
 {
 	store("switch/host1/A", "{\"type\":\"external\",\"uplink\":\"e1\",\"management\":7,"
@@ -239,6 +256,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(changes_are_asked_for_once),
+		T(static_addresses_follow),
 		T(what_was_refused_is_not_asked_again),
 		T(a_new_name_keeps_the_switch),
 		T(a_refused_name_goes_back),
