@@ -136,19 +136,6 @@ static int set_nic(const struct ctl_args *args, struct json *request)
 	return EXIT_OK;
 }
 
-/* Takes over `request`; `r` is what became of it so far. */
-static int ask(const struct ctl_args *args, struct json *request, int r)
-{
-	_cleanup_json_ struct json *reply = NULL;
-
-	if (r != EXIT_OK) {
-		json_unref(request);
-		return r;
-	}
-	r = ctl_call(args, request, TIMEOUT_MS, &reply);
-	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
-}
-
 int cmd_nic_set(const struct ctl_args *args)
 {
 	struct json *request = ctl_request("vm.nic.set");
@@ -161,7 +148,7 @@ int cmd_nic_set(const struct ctl_args *args)
 					 "lists what there is");
 	if (r == EXIT_OK)
 		r = ctl_nic_options(args, settings);
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_nic_add(const struct ctl_args *args)
@@ -173,14 +160,14 @@ int cmd_nic_add(const struct ctl_args *args)
 	json_set_string(request, "vm", args->positional[0]);
 	if (r == EXIT_OK)
 		json_set(request, "nic", json_ref(json_at(nics, 0)));
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_nic_remove(const struct ctl_args *args)
 {
 	struct json *request = ctl_request("vm.nic.remove");
 
-	return ask(args, request, set_nic(args, request));
+	return ctl_ask(args, request, set_nic(args, request), TIMEOUT_MS);
 }
 
 /* ---- access lists ---- */
@@ -249,7 +236,7 @@ int cmd_nic_acl_add(const struct ctl_args *args)
 		json_set_string(rule, "direction", direction(ctl_option(args, "direction")));
 	if (r == EXIT_OK)
 		r = set_rule_numbers(args, rule);
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_nic_acl_remove(const struct ctl_args *args)
@@ -262,7 +249,7 @@ int cmd_nic_acl_remove(const struct ctl_args *args)
 		r = ctl_fail(EXIT_USAGE, "'%s' is no number of a rule", args->positional[2]);
 	if (r == EXIT_OK)
 		json_set_int(request, "rule", rule);
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 static void rule_row(struct table *table, const struct json *rule)

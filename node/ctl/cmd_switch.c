@@ -141,21 +141,6 @@ int cmd_switch_list(const struct ctl_args *args)
 	return EXIT_OK;
 }
 
-/* Takes over `request`; `r` is what became of it so far. */
-static int ask(const struct ctl_args *args, struct json *request, int r)
-{
-	_cleanup_json_ struct json *reply = NULL;
-
-	if (r != EXIT_OK) {
-		json_unref(request);
-		return r;
-	}
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
-	r = ctl_call(args, request, TIMEOUT_MS, &reply);
-	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
-}
-
 /* "eth0,eth1", and the option may be repeated. */
 static void set_uplinks(const struct ctl_args *args, struct json *request)
 {
@@ -214,14 +199,14 @@ int cmd_switch_create(const struct ctl_args *args)
 		r = ctl_fail(EXIT_USAGE, "--management %s is no VLAN", management);
 	if (r == EXIT_OK && management)
 		json_set_int(request, "management", vlan);
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_switch_set(const struct ctl_args *args)
 {
 	struct json *request = ctl_request("switch.set");
 
-	return ask(args, request, set_settings(args, request));
+	return ctl_ask(args, request, set_settings(args, request), TIMEOUT_MS);
 }
 
 static int change_static(const struct ctl_args *args, const char *key)
@@ -238,7 +223,7 @@ static int change_static(const struct ctl_args *args, const char *key)
 	if (vlan && ctl_parse_int(vlan, &vid) < 0)
 		r = ctl_fail(EXIT_USAGE, "--vlan %s is no VLAN", vlan);
 	json_set_int(entry, "vlan", vid);
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_switch_address_add(const struct ctl_args *args)
@@ -257,7 +242,7 @@ int cmd_switch_rename(const struct ctl_args *args)
 
 	json_set_string(request, "name", args->positional[0]);
 	json_set_string(request, "to", args->positional[1]);
-	return ask(args, request, EXIT_OK);
+	return ctl_ask(args, request, EXIT_OK, TIMEOUT_MS);
 }
 
 int cmd_switch_delete(const struct ctl_args *args)
@@ -265,7 +250,7 @@ int cmd_switch_delete(const struct ctl_args *args)
 	struct json *request = ctl_request("switch.delete");
 
 	json_set_string(request, "name", args->positional[0]);
-	return ask(args, request, EXIT_OK);
+	return ctl_ask(args, request, EXIT_OK, TIMEOUT_MS);
 }
 
 /* ---- the host's adapters ---- */
@@ -280,7 +265,7 @@ int cmd_switch_adapter_add(const struct ctl_args *args)
 	json_set(request, "adapter", adapter);
 	json_set_string(adapter, "name", args->positional[1]);
 	r = ctl_nic_options(args, adapter);
-	return ask(args, request, r);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_switch_adapter_set(const struct ctl_args *args)
@@ -291,7 +276,7 @@ int cmd_switch_adapter_set(const struct ctl_args *args)
 	json_set_string(request, "name", args->positional[0]);
 	json_set_string(request, "adapter", args->positional[1]);
 	json_set(request, "set", settings);
-	return ask(args, request, ctl_nic_options(args, settings));
+	return ctl_ask(args, request, ctl_nic_options(args, settings), TIMEOUT_MS);
 }
 
 int cmd_switch_adapter_remove(const struct ctl_args *args)
@@ -300,7 +285,7 @@ int cmd_switch_adapter_remove(const struct ctl_args *args)
 
 	json_set_string(request, "name", args->positional[0]);
 	json_set_string(request, "adapter", args->positional[1]);
-	return ask(args, request, EXIT_OK);
+	return ctl_ask(args, request, EXIT_OK, TIMEOUT_MS);
 }
 
 int cmd_switch_adapter_list(const struct ctl_args *args)

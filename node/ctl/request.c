@@ -96,6 +96,20 @@ int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout
 	return r;
 }
 
+int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned timeout_ms)
+{
+	_cleanup_json_ struct json *reply = NULL;
+
+	if (r != EXIT_OK) {
+		json_unref(request);
+		return r;
+	}
+	if (ctl_option(args, "node"))
+		json_set_string(request, "node", ctl_option(args, "node"));
+	r = ctl_call(args, request, timeout_ms, &reply);
+	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
+}
+
 int ctl_parse_size(const char *text, uint64_t *ret_bytes)
 {
 	char *end;

@@ -69,6 +69,7 @@ struct attempt {
 	char ifname[SWITCH_IFNAME_MAX_LEN + 1]; /* of an adapter, or "" */
 	const char *what;                       /* "making", "deleting", ... */
 	struct json *settings;                  /* what was asked for */
+	size_t followed_at;                     /* switchd_sync.c's */
 };
 
 /* `ifname` and `settings` (taken over) may be NULL. NULL: out of memory. */

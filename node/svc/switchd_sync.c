@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "fabric/open.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -272,7 +273,25 @@ static int create_switch(struct switchd *sw, const char *name, const struct json
 
 /* ---- changing ---- */
 
-static void on_bandwidth(
+/* Settings that are told as they are in the record. */
+static const struct setting {
+	const char *what, *op;
+	const char *switch_key; /* of the request */
+	size_t followed_at;     /* in struct known_switch */
+	struct json *(*read)(const struct json *record);
+} told[] = {
+	{"changing the bandwidth of", "switch.set", "name",
+		offsetof(struct known_switch, bandwidth), switch_bandwidth},
+	{"setting the static addresses of", "fdb.set", "switch",
+		offsetof(struct known_switch, statics), switch_statics},
+};
+
+static struct followed *followed_of(struct known_switch *known, size_t at)
+{
+	return (struct followed *)((char *)known + at);
+}
+
+static void on_told(
 	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct attempt *attempt = data;
@@ -280,53 +299,28 @@ static void on_bandwidth(
 	struct known_switch *known = attempt_answered(attempt, error, reply);
 
 	if (known)
-		followed_answer(&known->bandwidth, error, attempt->settings);
+		followed_answer(followed_of(known, attempt->followed_at), error, attempt->settings);
 	attempt_free(attempt);
 	switchd_sync(sw);
 }
 
-static void want_bandwidth(
-	struct switchd *sw, struct known_switch *known, const struct json *record)
+static void want_setting(struct switchd *sw, struct known_switch *known,
+	const struct setting *setting, const struct json *record)
 {
-	struct json *wanted = switch_bandwidth(record), *message;
+	struct followed *followed = followed_of(known, setting->followed_at);
+	struct json *wanted = setting->read(record), *message;
+	struct attempt *attempt;
 
-	if (!followed_wants(&known->bandwidth, wanted)) {
+	if (!followed_wants(followed, wanted)) {
 		json_unref(wanted);
 		return;
 	}
 	message = json_copy(wanted);
-	json_set_string(message, "name", known->name);
-	known->bandwidth.asked =
-		attempt_send(attempt_new(sw, known, NULL, "changing the bandwidth of", wanted),
-			"switch.set", message, NULL, 0, on_bandwidth) == 0;
-}
-
-static void on_statics(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct attempt *attempt = data;
-	struct switchd *sw = attempt->sw;
-	struct known_switch *known = attempt_answered(attempt, error, reply);
-
-	if (known)
-		followed_answer(&known->statics, error, attempt->settings);
-	attempt_free(attempt);
-	switchd_sync(sw);
-}
-
-static void want_statics(struct switchd *sw, struct known_switch *known, const struct json *record)
-{
-	struct json *wanted = switch_statics(record), *message;
-
-	if (!followed_wants(&known->statics, wanted)) {
-		json_unref(wanted);
-		return;
-	}
-	message = json_copy(wanted);
-	json_set_string(message, "switch", known->name);
-	known->statics.asked = attempt_send(attempt_new(sw, known, NULL,
-						    "setting the static addresses of", wanted),
-				       "fdb.set", message, NULL, 0, on_statics) == 0;
+	json_set_string(message, setting->switch_key, known->name);
+	attempt = attempt_new(sw, known, NULL, setting->what, wanted);
+	if (attempt)
+		attempt->followed_at = setting->followed_at;
+	followed->asked = attempt_send(attempt, setting->op, message, NULL, 0, on_told) == 0;
 }
 
 static void on_bound(
@@ -444,9 +438,9 @@ static int sync_one(
 	known->seen = true;
 	if (!known->ready)
 		return 0;
-	want_bandwidth(sw, known, record);
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		want_setting(sw, known, &told[i], record);
 	want_uplinks(sw, known, record);
-	want_statics(sw, known, record);
 	known_adapters_sync(sw, known, record);
 	return 0;
 }

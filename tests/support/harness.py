@@ -31,6 +31,20 @@ def check(condition, text):
         raise AssertionError(text)
 
 
+def with_lab(make):
+    """make(), which sets its `lab`; if it fails, the lab it has brought up so far is taken down."""
+    env = make.__new__(make)
+    try:
+        env.__init__()
+    except BaseException as e:
+        if hasattr(env, "lab"):
+            env.lab.down()
+        if isinstance(e, FileNotFoundError):
+            skip(f"a program is missing: {e.filename}")
+        raise
+    return env
+
+
 def bin_directory():
     return os.environ.get("VIADUCT_BIN", os.path.join(ROOT, "build", "dev", "bin"))
 

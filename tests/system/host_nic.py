@@ -10,7 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import Lab  # noqa: E402
 from lablib.namespaces import cable, wait_for  # noqa: E402
-from tests.support.harness import bin_directory, check, main, need_namespaces, skip  # noqa: E402
+from tests.support.harness import bin_directory, check, main, need_namespaces, with_lab  # noqa: E402
 
 DIRECTORY = os.environ.get("VIADUCT_NIC_LAB", "/var/lib/viaduct-test-host-nic")
 ADAPTERS = {"eth0": "10.77.0.1/24", "eth1": "10.77.1.1/24"}
@@ -62,16 +62,7 @@ class Env:
 
 
 def setup():
-    env = Env.__new__(Env)
-    try:
-        env.__init__()
-    except FileNotFoundError as e:
-        skip(f"a program is missing: {e.filename}")
-    except BaseException:
-        if hasattr(env, "lab"):
-            env.lab.down()
-        raise
-    return env
+    return with_lab(Env)
 
 
 def teardown(env):

@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import Lab  # noqa: E402
 from lablib.namespaces import SLOW, cable, end_inside, wait_for  # noqa: E402
-from tests.support.harness import bin_directory, check, main, need_namespaces, skip  # noqa: E402
+from tests.support.harness import bin_directory, check, main, need_namespaces, with_lab  # noqa: E402
 
 DIRECTORY = os.environ.get("VIADUCT_NETWORK_LAB", "/var/lib/viaduct-test-network")
 REFUSED, USAGE, NOT_FOUND = 8, 2, 3
@@ -50,16 +50,7 @@ class Env:
 
 
 def setup():
-    env = Env.__new__(Env)
-    try:
-        env.__init__()
-    except FileNotFoundError as e:
-        skip(f"a program is missing: {e.filename}")
-    except BaseException:
-        if hasattr(env, "lab"):
-            env.lab.down()
-        raise
-    return env
+    return with_lab(Env)
 
 
 def teardown(env):

@@ -120,6 +120,14 @@ static void static_addresses_come_and_go(void **state _unused_)
 	list = json_get(fake_stored("switch/host1/A"), "static");
 	assert_int_equal(json_length(list), 1);
 	assert_int_equal(json_get_int(json_at(list, 0), "vlan", 7), 0);
+	for (unsigned i = 1; i <= 256; i++) {
+		char rest[100];
+
+		snprintf(rest, sizeof(rest),
+			"\"name\":\"A\",\"add_static\":{\"mac\":\"00:15:5d:00:%02x:%02x\"}",
+			i >> 8 | 2, i & 255);
+		assert_string_equal(ask("switch.set", rest), i < 256 ? "ok" : "usage");
+	}
 }
 
 static void settings_are_kept(void **state _unused_)
