@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * ctl.h - the control interface of the switch process: JSON requests over a base/chan channel,
- * served between two rounds of the worker. [keys] may be left out.
+ * served between two rounds of the workers. [keys] may be left out.
  *
  *   switch.create {name, type, [UPLINK], [bandwidth_mode], [link_bps]} + UPLINK's descriptors
  *   switch.delete {name}                -EBUSY while it has ports
@@ -92,7 +92,7 @@ struct fabric_ctl;
 /* The channel is gone, `error` says why; the switches still work. Called once, from the loop. */
 typedef void (*fabric_ctl_close_fn)(int error, void *data);
 
-/* Serve `chan_fd`, which is taken over, also on failure. Starts the worker. */
+/* Serve `chan_fd`, which is taken over, also on failure. Starts the crew. */
 int fabric_ctl_new(struct loop *loop, int chan_fd, fabric_ctl_close_fn on_close, void *data,
 	struct fabric_ctl **ret_ctl);
 /* Frees all switches and ports. NULL is fine. */

@@ -162,8 +162,8 @@ static int reach_send_op(struct ctl_call *call)
 		if (!bitmap_test(vids, vid))
 			continue;
 		reach_build(trial.token, (uint16_t)vid, bytes);
-		datapath_emit(worker_datapath(call->worker), vswitch_uplink(trial.sw), &frame,
-			vid != 0, (uint16_t)vid);
+		datapath_emit(crew_datapath(call->crew), vswitch_uplink(trial.sw), &frame, vid != 0,
+			(uint16_t)vid);
 	}
 	return 0;
 }

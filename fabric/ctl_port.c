@@ -30,7 +30,7 @@ static int add_port(
 		io_free(io);
 		return r;
 	}
-	if (worker_add_port(call->worker, port) < 0) {
+	if (crew_add_port(call->crew, port) < 0) {
 		vport_free(port);
 		return refuse(&call->why, -EIO, "port %s cannot be polled", config->id);
 	}
@@ -143,7 +143,7 @@ static int port_remove(struct ctl_call *call)
 
 	if (r < 0)
 		return r;
-	worker_remove_port(call->worker, port);
+	crew_remove_port(call->crew, port);
 	vport_free(port);
 	return 0;
 }
@@ -156,7 +156,7 @@ static int port_mute(struct ctl_call *call)
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < MUTE_MAX_TURNS; i++) {
-		if (!datapath_serve(worker_datapath(call->worker), port, clock_mono_ns()))
+		if (!datapath_serve(crew_datapath(call->crew), port, clock_mono_ns()))
 			break;
 	}
 	vport_mute(port);
@@ -173,7 +173,7 @@ static int port_open(struct ctl_call *call)
 	if (r < 0)
 		return r;
 	announce_start(port, now_ns);
-	call->announce_at_ns = announce_step(call->fabric, worker_datapath(call->worker), now_ns);
+	call->announce_at_ns = announce_step(call->fabric, crew_datapath(call->crew), now_ns);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static uint32_t shm_caps(const struct io *io)
 
 static int shm_broken(struct io_shm *shm, const char *why)
 {
-	shm->io.reason = why;
+	io_set_reason(&shm->io, why);
 	__atomic_store_n(&shm->port->switch_state, SHM_PORT_SHUT, __ATOMIC_RELAXED);
 	kick_vm(shm);
 	return -EBADMSG;
@@ -141,6 +141,7 @@ static void shm_free(struct io *io)
 
 static const struct io_ops io_shm_ops = {
 	.kind = "vm",
+	.duplex = true,
 	.poll_events = EPOLLIN | EPOLLET,
 	.poll_fd = shm_poll_fd,
 	.caps = shm_caps,

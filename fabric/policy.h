@@ -4,7 +4,7 @@
  * (guard.h), an access list (acl.h), and whether his traffic is mirrored. The forwarding decision
  * comes first; only frames that it lets pass are looked at here.
  *
- * Threads: the worker's.
+ * Threads: one at a time, under the lock of the port.
  */
 #ifndef VIADUCT_FABRIC_POLICY_H
 #define VIADUCT_FABRIC_POLICY_H

@@ -16,9 +16,11 @@ static struct why why;
 static unsigned n_shut;
 static struct vport *last_shut;
 
-static void on_shut(struct vport *port, void *data)
+static void on_event(enum vport_event event, struct vport *port, void *data)
 {
 	(void)data;
+	if (event != VPORT_WAS_SHUT)
+		return;
 	n_shut++;
 	last_shut = port;
 }
@@ -28,7 +30,7 @@ static int setup(void **state)
 	(void)state;
 	n_dummies = n_shut = 0;
 	fabric_init(&fabric);
-	return datapath_new(on_shut, NULL, &dp);
+	return datapath_new(on_event, NULL, &dp);
 }
 
 static int teardown(void **state)
