@@ -235,7 +235,8 @@ static void look_back(struct worker *worker, uint64_t now_ns)
 {
 	uint64_t window_ns = now_ns - worker->window_ns;
 	uint64_t busy_ns = window_ns - MIN(worker->slept_ns, window_ns);
-	unsigned busy = (unsigned)(busy_ns * 1000 / window_ns);
+	/* Being stopped and looking around is no work. */
+	unsigned busy = worker->n_ports ? (unsigned)(busy_ns * 1000 / window_ns) : 0;
 
 	__atomic_store_n(&worker->busy_permille, busy, __ATOMIC_RELAXED);
 	__atomic_store_n(&worker->busy_at_ns, now_ns, __ATOMIC_RELAXED);
@@ -355,7 +356,9 @@ static void worker_main(void *data)
 		serve_round(worker, now_ns);
 		if (closing) {
 			worker->gate_seen = closing;
+			now_ns = clock_mono_ns();
 			gate_stop(&worker->team->gate, closing);
+			worker->slept_ns += clock_mono_ns() - now_ns;
 		} else if (now_ns - worker->window_ns >= SHARE_WINDOW_NS) {
 			look_back(worker, now_ns);
 		}
