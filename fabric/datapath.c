@@ -82,8 +82,7 @@ static enum drop check_policies(
 
 	if (policy_inspects(&port->policy)) {
 		egress_hold(&dp->egress, port);
-		drop = policy_check_sent(
-			&port->policy, &dp->headers, frame->data, frame->size_bytes, now_ns);
+		drop = policy_check_sent(&port->policy, &dp->headers, frame, now_ns);
 	}
 	if (drop)
 		return drop;
@@ -93,7 +92,7 @@ static enum drop check_policies(
 		if (policy_inspects(&to->policy)) {
 			egress_hold(&dp->egress, to);
 			drop = policy_check_received(
-				&to->policy, &dp->headers, frame->size_bytes, now_ns);
+				&to->policy, &dp->headers, frame_bytes(frame), now_ns);
 		}
 		if (drop)
 			vport_count_drop(to, drop, 1);
@@ -266,6 +265,11 @@ static void port_was_shut(struct vport *port, void *data)
 	dp->on_event(VPORT_WAS_SHUT, port, dp->data);
 }
 
+void datapath_kick(struct datapath *dp)
+{
+	egress_kick(&dp->egress);
+}
+
 static void end_turn(struct datapath *dp)
 {
 	struct vport *uplink = dp->egress.sw->uplink_port;
@@ -282,6 +286,7 @@ void datapath_emit(
 	egress_begin(&dp->egress, to->sw);
 	egress_send(&dp->egress, to, frame, tagged, tci);
 	end_turn(dp);
+	datapath_kick(dp);
 }
 
 void datapath_inject(struct datapath *dp, struct vport *port, struct frame *frame, uint64_t now_ns)
@@ -289,6 +294,7 @@ void datapath_inject(struct datapath *dp, struct vport *port, struct frame *fram
 	egress_begin(&dp->egress, port->sw);
 	handle(dp, port, frame, now_ns);
 	end_turn(dp);
+	datapath_kick(dp);
 }
 
 static void count_received(struct vport *port, const struct io_batch *batch)
@@ -300,7 +306,7 @@ static void count_received(struct vport *port, const struct io_batch *batch)
 	}
 	port->rx_frames += batch->n_frames;
 	for (unsigned i = 0; i < batch->n_frames; i++)
-		port->rx_bytes += batch->frames[i].size_bytes;
+		port->rx_bytes += frame_bytes(&batch->frames[i]);
 }
 
 /* As they came, before anything is decided about them. */
@@ -313,7 +319,7 @@ static void record_received(struct datapath *dp, struct vport *port, uint64_t no
 	}
 	for (unsigned i = 0; i < dp->batch.n_frames; i++) {
 		struct frame *frame = &dp->batch.frames[i];
-		struct iovec iov[3];
+		struct iovec iov[FRAME_MAX_PIECES];
 		struct eth_hdr hdr;
 		unsigned n_iov;
 
@@ -362,6 +368,8 @@ bool datapath_turn(struct datapath *dp, struct vport *port, uint32_t max_bytes, 
 			handle(dp, port, frame, now_ns);
 	}
 	end_turn(dp);
+	if (port->io->ops->release)
+		port->io->ops->release(port->io);
 	ret_turn->taken_bytes = port->rx_bytes - rx_bytes;
 	ret_turn->link_bytes = dp->egress.link_bytes;
 	return !vport_is_shut(port) && dp->batch.n_frames > 0;

@@ -30,16 +30,22 @@ struct turn {
 			       * room: that is no reason to send more */
 };
 
+/* VMs that were sent something in turns are woken by datapath_kick(), which is worth while after
+ * several turns: waking is dearer than a frame. */
+void datapath_kick(struct datapath *dp);
+
 /* A port's turn, for `max_bytes` or one frame. Returns whether it took anything: then there may be
  * more. */
 bool datapath_turn(struct datapath *dp, struct vport *port, uint32_t max_bytes, uint64_t now_ns,
 	struct turn *ret_turn);
-/* The same, whatever the port's bandwidth. */
+/* The same, whatever the port's bandwidth, and everybody is woken. So it is with the next two. */
 static inline bool datapath_serve(struct datapath *dp, struct vport *port, uint64_t now_ns)
 {
 	struct turn turn;
+	bool took = datapath_turn(dp, port, IO_NO_LIMIT, now_ns, &turn);
 
-	return datapath_turn(dp, port, IO_NO_LIMIT, now_ns, &turn);
+	datapath_kick(dp);
+	return took;
 }
 /* Send `frame`, in normal form, as if it had come in by `port`. Its bytes are free after return. */
 void datapath_inject(struct datapath *dp, struct vport *port, struct frame *frame, uint64_t now_ns);

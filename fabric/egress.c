@@ -8,13 +8,17 @@
 
 int egress_init(struct egress *egress)
 {
-	*egress = (struct egress){.scratch = malloc(SCRATCH_BYTES)};
-	return egress->scratch ? 0 : -ENOMEM;
+	*egress = (struct egress){
+		.scratch = malloc(SCRATCH_BYTES),
+		.whole = malloc(ETH_FRAME_MAX_BYTES),
+	};
+	return egress->scratch && egress->whole ? 0 : -ENOMEM;
 }
 
 void egress_fini(struct egress *egress)
 {
 	free(egress->scratch);
+	free(egress->whole);
 }
 
 /* ---- locks ---- */
@@ -77,6 +81,28 @@ static struct vport *pop(const struct vswitch *sw, uint64_t map[BITMAP_WORDS(FWD
 	return NULL;
 }
 
+void egress_kick(struct egress *egress)
+{
+	while (egress->n_unkicked > 0) {
+		struct io *io = egress->unkicked[--egress->n_unkicked];
+
+		io->ops->kick(io);
+	}
+}
+
+static void note_unkicked(struct egress *egress, struct io *io)
+{
+	if (!io->ops->kick)
+		return;
+	for (unsigned i = 0; i < egress->n_unkicked; i++) {
+		if (egress->unkicked[i] == io)
+			return;
+	}
+	if (egress->n_unkicked == EGRESS_MAX_UNKICKED)
+		egress_kick(egress);
+	egress->unkicked[egress->n_unkicked++] = io;
+}
+
 static void flush_one(struct egress *egress, struct vport *port)
 {
 	if (vport_is_shut(port) || bitmap_test(egress->failed, port->slot))
@@ -84,6 +110,8 @@ static void flush_one(struct egress *egress, struct vport *port)
 	egress_hold(egress, port);
 	if (port->io->ops->flush(port->io) < 0)
 		egress_fail(egress, port);
+	else
+		note_unkicked(egress, port->io);
 }
 
 static void flush(struct egress *egress)
@@ -136,6 +164,22 @@ static void send_one(struct egress *egress, struct vport *to, const struct eth_h
 		egress_fail(egress, to);
 }
 
+/* The frame's bytes; they last until this is called again. */
+static const uint8_t *in_one_piece(struct egress *egress, const struct frame *frame)
+{
+	uint8_t *at = egress->whole;
+
+	if (frame->n_tail == 0)
+		return frame->data;
+	memcpy(at, frame->data, frame->size_bytes);
+	at += frame->size_bytes;
+	for (unsigned i = 0; i < frame->n_tail; i++) {
+		memcpy(at, frame->tail[i].iov_base, frame->tail[i].iov_len);
+		at += frame->tail[i].iov_len;
+	}
+	return egress->whole;
+}
+
 /* Cut a super-frame; every segment becomes a frame of its own and gets the super-frame's tag. */
 static void send_segments(struct egress *egress, struct vport *to, const struct frame *frame,
 	bool tagged, uint16_t tci)
@@ -143,11 +187,11 @@ static void send_segments(struct egress *egress, struct vport *to, const struct 
 	uint32_t caps = to->io->ops->caps(to->io);
 	struct gso gso;
 
-	gso_begin(&gso, &frame->hdr, frame->data, frame->size_bytes);
+	gso_begin(&gso, &frame->hdr, in_one_piece(egress, frame), frame_bytes(frame));
 	while (!bitmap_test(egress->failed, to->slot)) {
 		/* The tag of a segment is kept behind it, as it must last as long. */
 		const size_t room_bytes = gso_segment_max_bytes(&gso) + sizeof(struct frame);
-		struct iovec iov[3];
+		struct iovec iov[FRAME_MAX_PIECES];
 		struct eth_hdr hdr;
 		struct frame *segment;
 		size_t size_bytes;
@@ -175,7 +219,7 @@ static void send_segments(struct egress *egress, struct vport *to, const struct 
 void egress_send(
 	struct egress *egress, struct vport *to, struct frame *frame, bool tagged, uint16_t tci)
 {
-	struct iovec iov[3];
+	struct iovec iov[FRAME_MAX_PIECES];
 	struct eth_hdr hdr;
 	unsigned n_iov;
 

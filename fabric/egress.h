@@ -16,6 +16,8 @@
 #include "base/bitmap.h"
 #include "fabric/switch.h"
 
+#define EGRESS_MAX_UNKICKED 32
+
 typedef void (*egress_shut_fn)(struct vport *port, void *data);
 
 struct egress {
@@ -23,9 +25,12 @@ struct egress {
 	struct vport *held; /* whose lock we have, or NULL */
 	uint64_t unflushed[BITMAP_WORDS(FWD_MAX_PORTS)];
 	uint64_t failed[BITMAP_WORDS(FWD_MAX_PORTS)];
+	unsigned n_unkicked;
+	struct io *unkicked[EGRESS_MAX_UNKICKED];
 	uint64_t link_bytes; /* sent to the uplink in this turn, taken by it or not */
 	uint32_t scratch_used_bytes;
 	uint8_t *scratch; /* segments wait here until they are flushed */
+	uint8_t *whole;   /* a super-frame, while it is cut */
 };
 
 int egress_init(struct egress *egress); /* -ENOMEM */
@@ -35,6 +40,9 @@ void egress_fini(struct egress *egress);
 void egress_begin(struct egress *egress, struct vswitch *sw);
 /* ... until here; everything is flushed, and ports that failed are shut and told. */
 void egress_end(struct egress *egress, egress_shut_fn on_shut, void *data);
+
+/* Wake those that were sent something in the turns since the last time. */
+void egress_kick(struct egress *egress);
 
 /* Within a turn: hold the lock of `port` and of no other; let go of the one that is held. */
 void egress_hold(struct egress *egress, struct vport *port);

@@ -10,9 +10,9 @@
  * A backend never waits. It counts what it sends in `tx`. When it is beyond use it says so with an
  * error, and `reason` names the cause; the data path then shuts the port.
  *
- * Threads: poll_fd() and caps() are for all. recv() and arm() are called by the one that serves the
- * port, send() and flush() by any one at a time. The first two and the last two may overlap if
- * `duplex` says so, else they do not.
+ * Threads: poll_fd() and caps() are for all. recv(), release() and arm() are called by the one that
+ * serves the port, send() and flush() by any one at a time. The former and the latter may overlap
+ * if `duplex` says so, else they do not.
  */
 #ifndef VIADUCT_FABRIC_IO_H
 #define VIADUCT_FABRIC_IO_H
@@ -43,13 +43,18 @@ struct io_ops {
 	/* enum eth_cap bits: what may be sent as it is. */
 	uint32_t (*caps)(const struct io *io);
 	/* Fill an empty batch, as far as there is something to take. The frames' bytes last until
-	 * the next call. 0, or -errno: the port is beyond use. */
+	 * release(), or without that until the next call. 0, or -errno: the port is beyond use. */
 	int (*recv)(struct io *io, struct io_batch *batch);
+	/* After each recv(), when nobody looks at the frames any more. May be NULL. */
+	void (*release)(struct io *io);
 	/* Queue a frame. The bytes last until flush(). 0, or -errno: the port is beyond use. */
 	int (*send)(
 		struct io *io, const struct eth_hdr *hdr, const struct iovec *iov, unsigned n_iov);
 	/* The same. */
 	int (*flush)(struct io *io);
+	/* After flush(), and not much later: wake whoever was sent something, if he sleeps. Any
+	 * thread. May be NULL. */
+	void (*kick)(struct io *io);
 	/* Before the worker sleeps. True: there is something to take already. */
 	bool (*arm)(struct io *io);
 	void (*free)(struct io *io);

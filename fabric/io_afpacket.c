@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #define N_SLOTS 32
-#define MAX_IOV 4 /* header, and what frame_pieces() gives */
+#define MAX_IOV (1 + FRAME_MAX_PIECES)
 
 struct rx_slot {
 	struct eth_hdr hdr;

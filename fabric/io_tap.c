@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
-#define MAX_IOV 4 /* header, and what frame_pieces() gives */
+#define MAX_IOV (1 + FRAME_MAX_PIECES)
 
 struct io_tap {
 	struct io io;

@@ -10,6 +10,9 @@
 
 #define N_EVENTS      64
 #define ROUNDS_A_LOOK 8
+/* While there is work at hand, VMs that sleep are woken so late: waking one is as dear as ten
+ * frames, and it would only find the first of them. */
+#define KICK_DELAY_NS (20 * NS_PER_US)
 /* A window's end may be late by one turn, and by one sleep. */
 #define REPORT_LASTS_NS (3 * SHARE_WINDOW_NS)
 
@@ -25,7 +28,8 @@ struct worker {
 	struct turns turns;
 	struct list ports; /* struct vport.in_worker */
 	unsigned n_ports;
-	unsigned n_rounds;  /* with work at hand */
+	unsigned n_rounds; /* with work at hand */
+	uint64_t kicked_ns;
 	uint64_t gate_seen; /* the last time that it stopped for */
 	uint64_t window_ns; /* when this window began */
 	uint64_t slept_ns;  /* in this window */
@@ -336,6 +340,16 @@ static void serve_round(struct worker *worker, uint64_t now_ns)
 		serve(worker, port, now_ns);
 }
 
+/* Wake VMs at the latest before this thread may sleep or be stopped. */
+static void kick(struct worker *worker, bool now, uint64_t now_ns)
+{
+	if (!now && turns_next_ns(&worker->turns) == TURNS_WORK_AT_HAND &&
+		now_ns - worker->kicked_ns < KICK_DELAY_NS)
+		return;
+	datapath_kick(worker->dp);
+	worker->kicked_ns = now_ns;
+}
+
 static void worker_main(void *data)
 {
 	struct worker *worker = data;
@@ -354,6 +368,7 @@ static void worker_main(void *data)
 			take_event(worker, events[i].data.ptr);
 		now_ns = clock_mono_ns();
 		serve_round(worker, now_ns);
+		kick(worker, closing != 0, now_ns);
 		if (closing) {
 			worker->gate_seen = closing;
 			now_ns = clock_mono_ns();
@@ -369,6 +384,7 @@ void worker_settle(struct worker *worker)
 {
 	if (empty_inbox(worker))
 		serve_round(worker, clock_mono_ns());
+	datapath_kick(worker->dp);
 }
 
 void worker_look_again(struct worker *worker)

@@ -109,6 +109,8 @@ class Soak:
         return int(fields["RssAnon"].split()[0])
 
     def n_fds(self):
+        # What it passed with a reply it closes afterwards, and before it looks at the next request.
+        self.switch.call("port.stats", port=self.pair[0][0])
         return len(os.listdir(f"/proc/{self.switch.process.pid}/fd"))
 
 
