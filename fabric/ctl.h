@@ -31,10 +31,10 @@
  *                                       the addresses that are behind the uplink in any case, in
  *                                       place of those before; own ports' go first
  *   groups.show {switch, [from]}        -> {entries, [next]}
- *   reach.begin {switch, token}         expect VLAN probes of this trial (reach.h)
- *   reach.send {switch, token, [vids], [untagged]}
- *   reach.result {switch, token}        -> {vids, untagged}: what has arrived
- *   reach.end {switch, token}
+ *   workers.show {}                     -> {workers: [{ports, busy_permille}]}: the threads that
+ * move frames; busy in the last tenth of a second reach.begin {switch, token}         expect VLAN
+ * probes of this trial (reach.h) reach.send {switch, token, [vids], [untagged]} reach.result
+ * {switch, token}        -> {vids, untagged}: what has arrived reach.end {switch, token}
  *
  *   event port.shut {port, reason}      the port is beyond use until it is removed
  *   event address.duplicate {port, switch, uplink}

@@ -289,6 +289,8 @@ const struct ctl_command ctl_commands[] = {
 		cmd_switch_address_remove, address_options},
 	{"switch groups", "SWITCH", 1, "which multicast groups are wanted at which port",
 		cmd_switch_groups, node_option},
+	{"switch workers", "", 0, "the threads that move frames, and how busy they are",
+		cmd_switch_workers, node_option},
 	{"switch probe", "SWITCH", 1, "do its VLANs reach another node's switch, and back?",
 		cmd_switch_probe, probe_options},
 	{"switch trace", "PORT", 1, "what would happen to a frame from this port, and why",

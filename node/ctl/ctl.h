@@ -150,6 +150,7 @@ int cmd_switch_delete(const struct ctl_args *args);
 int cmd_switch_list(const struct ctl_args *args);
 int cmd_switch_addresses(const struct ctl_args *args);
 int cmd_switch_groups(const struct ctl_args *args);
+int cmd_switch_workers(const struct ctl_args *args);
 int cmd_switch_probe(const struct ctl_args *args);
 int cmd_switch_trace(const struct ctl_args *args);
 int cmd_switch_capture(const struct ctl_args *args);

@@ -113,6 +113,13 @@ def test_addresses_are_known(env):
           ["VLAN", "MAC", "Port", "Age", "Kind"], "the table's head")
 
 
+def test_workers_are_shown(env):
+    workers = env.host1.ask("switch", "workers")
+    # Switch A's uplink and the host's adapter on it, at least.
+    check(sum(worker["ports"] for worker in workers) >= 2, f"{workers}")
+    check("Busy" in env.host1.viaduct("switch", "workers").stdout, "a table")
+
+
 def test_static_addresses(env):
     """Known to be behind the uplink without having been heard; an adapter of the host goes first."""
     mac, port = "00:15:5d:fe:00:01", "management/vs-A"
