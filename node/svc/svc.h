@@ -13,9 +13,9 @@
  *   vmstate/NAME       what the owner last said of it {node, epoch, state, reason, heartbeat};
  *                      of a saved one also where its state is {volume, file} and what its
  *                      guest's adapters were started with {offloads}
- *   switch/NODE/NAME   a virtual switch of a node {type, uplink, logical}
  *   offload/NODE       {chimney}: a setting that Linux has no use for, kept for people
  *   switch/NODE/NAME   a virtual switch of a node: switch.h
+ *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
@@ -258,8 +258,13 @@ int switchd_new(struct svc *svc, struct switchd **ret_switchd);
 void switchd_free(struct switchd *switchd);
 /* Bring its switches in line with the store; called when the name is known and on every change. */
 void switchd_sync(struct switchd *switchd);
-/* Does the switch process have it, by all answers that have come? */
+/* Does the switch process have it, or will it once it can, by all answers that have come? */
 bool switchd_knows(struct switchd *switchd, const char *name);
+/* Is a switch of this node as its record has it? "up", "coming", "not bound" (of an external one to
+ * its uplink) or "not made"; into `why` goes a sentence or "". */
+#define SWITCHD_WHY_BYTES 512
+const char *switchd_state(struct switchd *switchd, const char *name, const struct json *record,
+	char *why, size_t size_bytes);
 /* Ask for all switches and ports: `fn` exactly once, with {switches} of switch.list as one list, or
  * NULL when the switch process does not answer. */
 void switchd_list(struct svc *svc, void (*fn)(const struct json *switches, void *data), void *data);

@@ -237,6 +237,13 @@ bool switchd_knows(struct switchd *switchd _unused_, const char *name)
 	return strcmp(fake.known_switch, name) == 0;
 }
 
+const char *switchd_state(struct switchd *switchd _unused_, const char *name _unused_,
+	const struct json *record _unused_, char *why, size_t size_bytes)
+{
+	snprintf(why, size_bytes, "%s", fake.switch_is_gone ? "it is gone" : "");
+	return fake.switch_is_gone ? "not made" : "up";
+}
+
 void switchd_list(
 	struct svc *svc _unused_, void (*fn)(const struct json *switches, void *data), void *data)
 {
