@@ -172,10 +172,10 @@ static const struct ctl_option freeze_options[] = {
 };
 static const struct ctl_option nic_set_options[] = {
 	POLICY_OPTIONS,
-	{"csum", "WHAT", "checksums the guest may leave to us: off, tx, rx or both (while off)"},
-	{"lso", "on|off", "large sends (while off)"},
-	{"rsc", "on|off", "coalesced packets (while off)"},
-	{"rss", "on|off", "more than one queue (while off)"},
+	{"csum", "WHAT", "checksums the guest may leave to us: off, tx, rx or both (next start)"},
+	{"lso", "on|off", "large sends (next start)"},
+	{"rsc", "on|off", "coalesced packets (next start)"},
+	{"rss", "on|off", "more than one queue (next start)"},
 	{"switch", "NAME", "another switch (while off)"},
 	{"mtu", "N", "576 to 9000 (while off)"},
 	OPTION_END,
