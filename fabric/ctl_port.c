@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-#define DEFAULT_RING_BYTES (1U << 20)
+/* As much as a TCP stream may have under way: with less, both ends of it sleep more than they work.
+ */
+#define DEFAULT_RING_BYTES (2U << 20)
 /* More turns than it takes to empty the largest ring of the smallest frames. */
 #define MUTE_MAX_TURNS 16384
 /* In base64 it still fits into a message. */
