@@ -90,6 +90,28 @@ void ctl_print_aliases(FILE *to)
 		fprintf(to, " %s", aliases[i].name);
 }
 
+void ctl_complete_alias(const char *typed)
+{
+	/* They come into question when somebody types a capital letter. */
+	for (size_t i = 0; i < ARRAY_LEN(aliases) && *typed; i++) {
+		if (strncasecmp(aliases[i].name, typed, strlen(typed)) == 0 && typed[0] < 'a')
+			printf("%s\tviaduct %s\n", aliases[i].name, aliases[i].words);
+	}
+}
+
+void ctl_complete_parameter(const char *name, const char *typed)
+{
+	for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+		if (strcasecmp(aliases[i].name, name) != 0)
+			continue;
+		for (size_t k = 0; k < MAX_PARAMETERS && aliases[i].parameters[k].parameter; k++) {
+			if (strncasecmp(aliases[i].parameters[k].parameter, typed, strlen(typed)) ==
+				0)
+				puts(aliases[i].parameters[k].parameter);
+		}
+	}
+}
+
 /* NULL: the alias has no such parameter. */
 static const char *target_of(const struct alias *alias, const char *parameter)
 {

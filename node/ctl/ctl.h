@@ -65,12 +65,22 @@ struct ctl_command {
 extern const struct ctl_command ctl_commands[];
 extern const size_t ctl_n_commands;
 
+/* The command whose words are the first ones; the longest one wins, NULL: none does. */
+const struct ctl_command *ctl_find(int argc, char **argv, int *ret_n_words);
 /* The command of that name, with its arguments; an exit code. */
 int ctl_run(const char *words, int argc, char **argv);
 
 /* aliases.c: run `name` if it is an alias. */
 bool ctl_run_alias(const char *name, int argc, char **argv, int *ret_code);
 void ctl_print_aliases(FILE *to);
+/* Print those that begin with `typed`. */
+void ctl_complete_alias(const char *typed);
+void ctl_complete_parameter(const char *name, const char *typed);
+
+/* complete.c: what could stand in place of the last word. */
+int ctl_complete(int argc, char **argv);
+/* manual.c: print the manual page. */
+int ctl_manual(void);
 
 const char *ctl_option(const struct ctl_args *args, const char *name); /* NULL: not given */
 /* The n-th use of an option that may be repeated. */

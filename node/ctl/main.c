@@ -153,8 +153,7 @@ static int run_command(const struct ctl_command *command, int argc, char **argv)
 	return command->run(&args);
 }
 
-/* The command whose words are the first arguments; the longest one wins. */
-static const struct ctl_command *find_command(int argc, char **argv, int *ret_n_words)
+const struct ctl_command *ctl_find(int argc, char **argv, int *ret_n_words)
 {
 	const struct ctl_command *found = NULL;
 	char text[128] = "";
@@ -221,7 +220,11 @@ int main(int argc, char **argv)
 		if (strcmp(tools[i].name, argv[1]) == 0)
 			return run_tool(&tools[i], argc - 2, argv + 2);
 	}
-	command = find_command(argc - 1, argv + 1, &n_words);
+	if (strcmp(argv[1], "complete") == 0)
+		return ctl_complete(argc - 2, argv + 2);
+	if (strcmp(argv[1], "manual") == 0)
+		return ctl_manual();
+	command = ctl_find(argc - 1, argv + 1, &n_words);
 	if (!command)
 		return ctl_fail(EXIT_USAGE,
 			"there is no command '%s%s%s'; 'viaduct --help' lists them", argv[1],
