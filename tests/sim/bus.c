@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/bus.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "tests/sim/bus_impl.h"
+
+#define SETTLE_MAX_STEPS 4000000
+/* What a node sends when it has the token, as corosync's max_messages. */
+#define TOKEN_MESSAGES 17
+
+const char *bus_mutation_name(enum bus_mutation mutation)
+{
+	static const char *const names[BUS_N_MUTATIONS] = {
+		[BUS_AS_IT_IS] = "none",
+		[BUS_FORGETS_WRITES] = "forgets-writes",
+		[BUS_FORGETS_PROMISES] = "forgets-promises",
+		[BUS_CONFIRMS_EARLY] = "confirms-early",
+		[BUS_SWAPS_MESSAGES] = "swaps-messages",
+		[BUS_LOSES_MESSAGES] = "loses-messages",
+		[BUS_COUNTS_NO_VOTES] = "counts-no-votes",
+	};
+
+	return mutation < BUS_N_MUTATIONS ? names[mutation] : NULL;
+}
+
+uint64_t bus_random(struct bus *bus, uint64_t n)
+{
+	bus->random = seen_mix(bus->random);
+	return bus->random % n;
+}
+
+bool bus_chance(struct bus *bus, uint64_t n)
+{
+	return bus->pace == BUS_PACE_RANDOM && bus_random(bus, n) == 0;
+}
+
+void bus_log(struct bus *bus, uint32_t id, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (!bus->watch.log)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	bus->watch.log(id, text, bus->watch_data);
+}
+
+void bus_violated(struct bus *bus, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (bus->watch.violated) {
+		bus->watch.violated(text, bus->watch_data);
+		return;
+	}
+	fprintf(stderr, "what the replicated store promises does not hold: %s\n", text);
+	abort();
+}
+
+static void *must_have(void *memory)
+{
+	if (!memory) {
+		fprintf(stderr, "no memory\n");
+		abort();
+	}
+	return memory;
+}
+
+struct item *item_new(enum item_type type, uint32_t sender, const void *bytes, size_t size_bytes)
+{
+	struct item *item = must_have(calloc(1, sizeof(*item) + size_bytes));
+
+	item->type = type;
+	item->sender = sender;
+	item->size_bytes = size_bytes;
+	if (size_bytes)
+		memcpy(item->bytes, bytes, size_bytes);
+	return item;
+}
+
+void items_drop(struct list *items)
+{
+	struct item *item;
+
+	while ((item = list_pop(items, struct item, siblings)))
+		free(item);
+}
+
+static struct ring *ring_new(struct bus *bus, uint64_t nodes)
+{
+	struct ring *ring = must_have(calloc(1, sizeof(*ring)));
+
+	ring->serial = ++bus->last_ring;
+	ring->nodes = nodes;
+	ring->token_id = (uint32_t)__builtin_ctzll(nodes) + 1;
+	ring->token_ns = bus->now_ns;
+	return ring;
+}
+
+static void ring_unref(struct ring *ring)
+{
+	if (--ring->n_refs > 0)
+		return;
+	for (size_t i = 0; i < ring->n_items; i++)
+		free(ring->items[i]);
+	free(ring->items);
+	free(ring);
+}
+
+static void ring_add(struct ring *ring, struct item *item, uint64_t at_ns)
+{
+	item->at_ns = at_ns;
+	if (ring->n_items == ring->capacity) {
+		ring->capacity = ring->capacity ? ring->capacity * 2 : 64;
+		ring->items =
+			must_have(realloc(ring->items, ring->capacity * sizeof(struct item *)));
+	}
+	if (item->type == ITEM_JOIN)
+		item->view = ring->last_view | bit(item->sender);
+	else if (item->type == ITEM_LEAVE)
+		item->view = ring->last_view & ~(bit(item->sender));
+	if (item->type != ITEM_MESSAGE)
+		ring->last_view = item->view;
+	ring->items[ring->n_items++] = item;
+}
+
+/* The node's side. */
+
+static void tell_view(struct node *node, uint64_t view)
+{
+	struct item *item;
+
+	if (view == node->view)
+		return;
+	node->view = view;
+	item = item_new(ITEM_ACTIVATE, 0, NULL, 0);
+	item->view = view;
+	item->ring = node->ring->serial;
+	item->at_ns = node->bus->now_ns;
+	list_append(&node->inbox, &item->siblings);
+}
+
+/* Those who left in one change, those who came one by one, as CPG does. Who was in another ring
+ * meanwhile has left, even if it is back. */
+static void tell_changes(struct node *node, uint64_t view)
+{
+	uint64_t stayed = node->view & view & node->together;
+
+	node->together = UINT64_MAX;
+	if (!(view & bit(node->id)) || !node->joined) {
+		node->view = 0;
+		return;
+	}
+	tell_view(node, stayed);
+	for (uint32_t id = 1; id <= node->bus->n_nodes; id++) {
+		if (view & bit(id))
+			tell_view(node, node->view | bit(id));
+	}
+}
+
+static void node_take_message(struct node *node, const struct item *item)
+{
+	enum bus_mutation mutation = node->bus->mutation;
+	struct item *copy, *last;
+
+	if (mutation == BUS_LOSES_MESSAGES && bus_random(node->bus, 256) == 0)
+		return;
+	copy = item_new(ITEM_MESSAGE, item->sender, item->bytes, item->size_bytes);
+	copy->at_ns = node->bus->now_ns;
+	list_append(&node->inbox, &copy->siblings);
+	last = list_entry(copy->siblings.prev, struct item, siblings);
+	if (mutation == BUS_SWAPS_MESSAGES && node->inbox.next != &copy->siblings &&
+		last->type == ITEM_MESSAGE && bus_random(node->bus, 64) == 0) {
+		list_remove(&last->siblings);
+		list_append(&node->inbox, &last->siblings);
+	}
+}
+
+static void node_take(struct node *node, const struct item *item)
+{
+
+	switch (item->type) {
+	case ITEM_JOIN:
+		if (item->sender == node->id) {
+			if (!node->connected || item->life != node->life)
+				return; /* of a process that is gone */
+			node->joined = true;
+			tell_view(node, item->view);
+			return;
+		}
+		/* fall through */
+	case ITEM_LEAVE:
+		if (node->joined)
+			tell_view(node, item->view);
+		return;
+	case ITEM_ACTIVATE:
+		tell_changes(node, item->view);
+		return;
+	case ITEM_MESSAGE:
+		if (!node->joined || !(node->view & bit(item->sender)))
+			return;
+		node_take_message(node, item);
+		return;
+	}
+}
+
+static void node_take_next(struct node *node)
+{
+	node_take(node, node->ring->items[node->taken++]);
+}
+
+/* What the process gave it gets its place in the order; the sender has it first. */
+static void node_send(struct node *node)
+{
+	unsigned n = node->bus->pace == BUS_PACE_LAN ? TOKEN_MESSAGES : 1;
+	struct item *item;
+
+	for (; n > 0 && (item = list_pop(&node->outbox, struct item, siblings)); n--) {
+		pace_sent(node, item->size_bytes);
+		ring_add(node->ring, item, MAX(node->bus->now_ns, node->ring->token_ns));
+	}
+	while (node->taken < node->ring->n_items && bus_chance(node->bus, 2))
+		node_take_next(node);
+}
+
+/* What was given to corosync and not sent when something ends is sent in part. */
+static void send_some(struct node *node, struct ring *ring, uint64_t n)
+{
+	while (!list_empty(&node->outbox) && node->bus->pace == BUS_PACE_RANDOM &&
+		bus_random(node->bus, n))
+		ring_add(ring, list_pop(&node->outbox, struct item, siblings), node->bus->now_ns);
+}
+
+/* `nodes` leave their ring together: agree on what they have got from it. */
+static void ring_leave(struct bus *bus, struct ring *ring, uint64_t nodes)
+{
+	size_t cut = 0;
+
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		if (nodes & bit(id))
+			cut = MAX(cut, bus->nodes[id].taken);
+	}
+	if (bus->pace == BUS_PACE_RANDOM)
+		cut += bus_random(bus, ring->n_items - cut + 1);
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		struct node *node = &bus->nodes[id];
+
+		if (!(nodes & bit(id)))
+			continue;
+		for (; node->taken < ring->n_items; node->taken++) {
+			const struct item *item = ring->items[node->taken];
+
+			if (node->taken < cut ||
+				(item->type != ITEM_ACTIVATE && nodes & bit(item->sender)))
+				node_take(node, item);
+		}
+		node->taken = 0;
+		node->together &= nodes;
+		node->ring = NULL;
+		ring_unref(ring);
+	}
+}
+
+static void join(struct node *node)
+{
+	struct item *item = item_new(ITEM_JOIN, node->id, NULL, 0);
+
+	item->life = node->life;
+	ring_add(node->ring, item, node->bus->now_ns);
+}
+
+static void ring_form(struct bus *bus, uint64_t nodes)
+{
+	struct ring *ring = ring_new(bus, nodes), *old;
+	struct item *activate;
+	uint64_t view = 0;
+
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		old = bus->nodes[id].ring;
+		if (nodes & bit(id) && old)
+			ring_leave(bus, old, old->nodes & nodes);
+	}
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		struct node *node = &bus->nodes[id];
+
+		if (!(nodes & bit(id)))
+			continue;
+		node->ring = ring;
+		ring->n_refs++;
+		node->votes_are_news = true;
+		if (node->connected && node->joined)
+			view |= bit(id);
+	}
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		if (nodes & bit(id))
+			send_some(&bus->nodes[id], ring, 3);
+	}
+	activate = item_new(ITEM_ACTIVATE, 0, NULL, 0);
+	activate->view = view;
+	ring_add(ring, activate, bus->now_ns);
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		if (nodes & bit(id) && bus->nodes[id].connected && !bus->nodes[id].joined)
+			join(&bus->nodes[id]);
+	}
+}
+
+void bus_split(struct bus *bus, const unsigned sides[BUS_MAX_NODES + 1])
+{
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		uint64_t nodes = 0;
+		unsigned lower = 0;
+
+		for (uint32_t other = 1; other <= bus->n_nodes; other++) {
+			if (sides[other] != sides[id])
+				continue;
+			nodes |= bit(other);
+			lower += other < id;
+		}
+		if (lower == 0 && (!bus->nodes[id].ring || bus->nodes[id].ring->nodes != nodes))
+			ring_form(bus, nodes);
+	}
+}
+
+void bus_heal(struct bus *bus)
+{
+	const unsigned together[BUS_MAX_NODES + 1] = {};
+
+	bus_split(bus, together);
+}
+
+void bus_set_device_votes(struct bus *bus, uint32_t votes)
+{
+	bus->device_votes = votes;
+	for (uint32_t id = 1; id <= bus->n_nodes; id++)
+		bus->nodes[id].votes_are_news = true;
+}
+
+void bus_set_max_position(struct bus *bus, uint64_t max_position)
+{
+	bus->max_position = max_position;
+}
+
+struct bus *bus_new(unsigned n_nodes, uint64_t seed)
+{
+	struct bus *bus = must_have(calloc(1, sizeof(*bus)));
+
+	if (n_nodes > BUS_MAX_NODES)
+		abort();
+	bus->random = seen_mix(seed);
+	bus->n_nodes = n_nodes;
+	bus->now_ns = 1;
+	bus->silence_ns = BUS_SILENCE_NS;
+	pace_init(bus);
+	for (uint32_t id = 1; id <= n_nodes; id++) {
+		struct node *node = &bus->nodes[id];
+
+		node->bus = bus;
+		node->id = id;
+		node->together = UINT64_MAX;
+		node->slowness = 1;
+		list_init(&node->outbox);
+		list_init(&node->inbox);
+		process_init(node);
+	}
+	bus_heal(bus);
+	return bus;
+}
+
+void bus_free(struct bus *bus)
+{
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		struct node *node = &bus->nodes[id];
+
+		process_fini(node);
+		ring_unref(node->ring);
+	}
+	seen_fini(&bus->versions);
+	seen_fini(&bus->digests);
+	seen_fini(&bus->epochs);
+	seen_fini(&bus->promises);
+	free(bus);
+}
+
+void bus_set_watch(struct bus *bus, const struct bus_watch *watch, void *data)
+{
+	bus->watch = *watch;
+	bus->watch_data = data;
+}
+
+void bus_set_pace(struct bus *bus, enum bus_pace pace)
+{
+	bus->pace = pace;
+}
+
+void bus_set_mutation(struct bus *bus, enum bus_mutation mutation)
+{
+	bus->mutation = mutation;
+}
+
+void bus_set_silence(struct bus *bus, uint64_t silence_ns)
+{
+	bus->silence_ns = silence_ns;
+}
+
+void bus_set_lean(struct bus *bus)
+{
+	bus->is_lean = true;
+}
+
+unsigned bus_n_nodes(const struct bus *bus)
+{
+	return bus->n_nodes;
+}
+
+void bus_connect(struct bus *bus, uint32_t id)
+{
+	struct node *node = &bus->nodes[id];
+
+	if (!process_connect(node))
+		return;
+	node->connected = true;
+	node->votes_are_news = true;
+	node->life++;
+	join(node);
+}
+
+/* The node's side of the end of a connection. */
+void bus_lose_process(struct node *node)
+{
+	if (!node->connected)
+		return;
+	send_some(node, node->ring, 2);
+	items_drop(&node->outbox);
+	items_drop(&node->inbox);
+	node->connected = false;
+	node->joined = false;
+	node->view = 0;
+	ring_add(node->ring, item_new(ITEM_LEAVE, node->id, NULL, 0), node->bus->now_ns);
+}
+
+void bus_disconnect(struct bus *bus, uint32_t id)
+{
+	bus_log(bus, id, "loses its connection to corosync");
+	process_disconnect(&bus->nodes[id]);
+}
+
+bool bus_is_connected(const struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].connected;
+}
+
+void bus_start(struct bus *bus, uint32_t id)
+{
+	bus_log(bus, id, "starts");
+	process_start(&bus->nodes[id]);
+	bus_connect(bus, id);
+}
+
+void bus_kill(struct bus *bus, uint32_t id)
+{
+	bus_log(bus, id, "crashes");
+	bus_lose_process(&bus->nodes[id]);
+	process_kill(&bus->nodes[id]);
+}
+
+bool bus_kill_torn(struct bus *bus, uint32_t id)
+{
+	struct node *node = &bus->nodes[id];
+
+	if (!process_confirm(node))
+		return false;
+	bus_log(bus, id, "crashes between confirming and its disk");
+	while (!list_empty(&node->outbox))
+		ring_add(node->ring, list_pop(&node->outbox, struct item, siblings), bus->now_ns);
+	bus_lose_process(node);
+	process_kill(node);
+	return true;
+}
+
+bool bus_is_running(const struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].rs;
+}
+
+void bus_hang(struct bus *bus, uint32_t id, bool hung)
+{
+	if (bus->nodes[id].hung != hung)
+		bus_log(bus, id, hung ? "hangs" : "wakes up");
+	bus->nodes[id].hung = hung;
+}
+
+bool bus_is_hung(const struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].hung;
+}
+
+void bus_slow(struct bus *bus, uint32_t id, unsigned factor)
+{
+	bus->nodes[id].slowness = factor;
+}
+
+void bus_fail_disk(struct bus *bus, uint32_t id, bool fails)
+{
+	bus->nodes[id].disk.fails = fails;
+}
+
+bool bus_has_disk_error(const struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].disk_error || bus->nodes[id].disk.fails;
+}
+
+bool bus_are_in_one_ring(const struct bus *bus, uint32_t a, uint32_t b)
+{
+	return bus->nodes[a].ring == bus->nodes[b].ring;
+}
+
+bool bus_is_busy(const struct bus *bus)
+{
+	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
+		const struct node *node = &bus->nodes[id];
+
+		if (!list_empty(&node->outbox) || node->taken < node->ring->n_items ||
+			(!node->hung && !list_empty(&node->inbox)))
+			return true;
+	}
+	return false;
+}
+
+static void do_action(struct node *node, enum action action)
+{
+	switch (action) {
+	case ACTION_TAKE:
+		node_take_next(node);
+		break;
+	case ACTION_SEND:
+		node_send(node);
+		break;
+	case ACTION_HAND:
+		process_take(node);
+		break;
+	case ACTION_VOTES:
+		process_hear_votes(node);
+		break;
+	case ACTION_TURN_END:
+		process_turn_end(node);
+		break;
+	case ACTION_TICK:
+		process_tick(node);
+		break;
+	case N_ACTIONS:
+		break;
+	}
+	check_step(node);
+}
+
+static bool step_until(struct bus *bus, uint64_t at_ns)
+{
+	enum action action;
+	struct node *node;
+	uint64_t due_ns;
+
+	if (!pace_next(bus, &node, &action))
+		return false;
+	due_ns = node->due_ns[action];
+	if (due_ns > at_ns)
+		return false;
+	bus->now_ns = MAX(bus->now_ns, due_ns);
+	node->due_ns[action] = 0;
+	do_action(node, action);
+	return true;
+}
+
+bool bus_step(struct bus *bus)
+{
+	return step_until(bus, UINT64_MAX);
+}
+
+void bus_run_until(struct bus *bus, uint64_t at_ns)
+{
+	while (step_until(bus, at_ns))
+		continue;
+	bus->now_ns = MAX(bus->now_ns, at_ns);
+}
+
+void bus_settle(struct bus *bus)
+{
+	for (unsigned i = 0; i < SETTLE_MAX_STEPS; i++) {
+		if (!bus_step(bus))
+			return;
+	}
+	bus_violated(bus, "the cluster does not come to rest");
+}
