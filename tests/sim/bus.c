@@ -343,6 +343,11 @@ void bus_set_device_votes(struct bus *bus, uint32_t votes)
 		bus->nodes[id].votes_are_news = true;
 }
 
+void bus_set_device_side(struct bus *bus, uint32_t id)
+{
+	bus->device_side = id;
+}
+
 void bus_set_max_position(struct bus *bus, uint64_t max_position)
 {
 	bus->max_position = max_position;
@@ -426,7 +431,6 @@ void bus_connect(struct bus *bus, uint32_t id)
 
 	if (!process_connect(node))
 		return;
-	node->connected = true;
 	node->votes_are_news = true;
 	node->life++;
 	join(node);
@@ -505,6 +509,11 @@ bool bus_is_hung(const struct bus *bus, uint32_t id)
 void bus_slow(struct bus *bus, uint32_t id, unsigned factor)
 {
 	bus->nodes[id].slowness = factor;
+}
+
+void bus_lag(struct bus *bus, uint32_t id, uint64_t lag_ns)
+{
+	bus->nodes[id].lag_ns = lag_ns;
 }
 
 void bus_fail_disk(struct bus *bus, uint32_t id, bool fails)

@@ -97,6 +97,8 @@ bool bus_is_hung(const struct bus *bus, uint32_t id);
 void bus_set_calm(struct bus *bus);
 /* That many times slower than others; 1 for as fast. */
 void bus_slow(struct bus *bus, uint32_t id, unsigned factor);
+/* BUS_PACE_LAN: what others send gets to that node so much later. */
+void bus_lag(struct bus *bus, uint32_t id, uint64_t lag_ns);
 /* From now on transactions of that node fail, or are done again. */
 void bus_fail_disk(struct bus *bus, uint32_t id, bool fails);
 /* The running process has met that, and has not yet connected again. */
@@ -108,6 +110,7 @@ bool bus_are_in_one_ring(const struct bus *bus, uint32_t a, uint32_t b);
 /* What corosync counts at each node; the default is one vote each and a majority. */
 void bus_set_device_votes(struct bus *bus, uint32_t votes);
 /* The device votes for the side with that node only; 0, the default: for everybody. */
+#define BUS_NO_SIDE UINT32_MAX
 void bus_set_device_side(struct bus *bus, uint32_t id);
 void bus_set_max_position(struct bus *bus, uint64_t max_position); /* for processes started later */
 

@@ -70,6 +70,7 @@ struct node {
 	struct list inbox;  /* for the process */
 
 	unsigned slowness;
+	uint64_t lag_ns;
 	uint64_t due_ns[N_ACTIONS]; /* 0: not decided */
 	uint64_t deadline_ns;       /* that due_ns[ACTION_TICK] is for */
 	uint64_t busy_until_ns;     /* the process; BUS_PACE_LAN */

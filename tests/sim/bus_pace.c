@@ -108,7 +108,8 @@ static uint64_t lan_due(const struct node *node, enum action action)
 	switch (action) {
 	case ACTION_TAKE:
 		item = node->ring->items[node->taken];
-		return MAX(now_ns, item->at_ns + (item->sender == node->id ? 0 : HOP_NS));
+		return MAX(now_ns,
+			item->at_ns + (item->sender == node->id ? 0 : HOP_NS + node->lag_ns));
 	case ACTION_SEND:
 		return MAX(now_ns, token_at(node));
 	case ACTION_HAND:

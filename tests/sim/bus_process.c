@@ -221,7 +221,9 @@ bool process_confirm(struct node *node)
 static struct rs_votes votes_of(const struct node *node)
 {
 	const struct bus *bus = node->bus;
-	bool has_device = bus->device_side == 0 || node->ring->nodes & bit(bus->device_side);
+	bool has_device =
+		bus->device_side == 0 ||
+		(bus->device_side != BUS_NO_SIDE && node->ring->nodes & bit(bus->device_side));
 	uint32_t device_votes = has_device ? bus->device_votes : 0;
 	uint32_t present = (uint32_t)__builtin_popcountll(node->ring->nodes) + device_votes;
 	uint32_t needed = (bus->n_nodes + bus->device_votes) / 2 + 1;
@@ -340,6 +342,10 @@ bool process_connect(struct node *node)
 		on_save_store(rs_store(node->rs), rs_meta(node->rs), node);
 	}
 	rs_connect(node->rs, node->id);
+	node->connected = true;
+	/* As cluster.c does; that this is old news before long is corosync's business. */
+	if (!bus_chance(node->bus, 4))
+		process_hear_votes(node);
 	return true;
 }
 

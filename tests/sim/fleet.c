@@ -170,7 +170,8 @@ static bool is_takeover(const struct place *place, const struct cluster_owner *w
 	return was->node_id && was->node_id != place->id;
 }
 
-/* We had asked to take it over and were not told that we have; now the record says so. */
+/* We had asked to take it over and were not told that we have; now the record says so. What follows
+ * from such a record is no different. */
 static bool was_taken_over(const struct place *place, uint64_t epoch)
 {
 	uint64_t id;
@@ -204,7 +205,7 @@ static void start(struct place *place, const struct cluster_owner *owner)
 {
 	struct op *op = begin(place, HERE_STARTING, owner, place->id);
 
-	if (is_takeover(place, owner))
+	if (is_takeover(place, owner) || was_taken_over(place, owner->epoch))
 		seen_agrees(&place->object->takeovers, seen_mix(owner->epoch + 1) + place->id,
 			place->id);
 	if (cluster_owner_cas(
@@ -378,4 +379,12 @@ void fleet_move(struct fleet *fleet, uint32_t id, const char *object, uint32_t t
 
 	if (place && cluster_owner_get(cluster_of(place), object, &owner) == 0)
 		leave(place, &owner, to);
+}
+
+void fleet_look(struct fleet *fleet, uint32_t id, const char *object)
+{
+	struct place *place = find_place(fleet, id, object);
+
+	if (place && place->what == HERE_UNSURE)
+		read_record(place);
 }

@@ -24,5 +24,7 @@ void fleet_died(struct fleet *fleet, uint32_t id);
 /* For scripts: make `object` run at `id`, whoever has it; move it from there to `to`, 0 to stop. */
 void fleet_claim(struct fleet *fleet, uint32_t id, const char *object);
 void fleet_move(struct fleet *fleet, uint32_t id, const char *object, uint32_t to);
+/* If the node was not told what became of its move: look at the record. */
+void fleet_look(struct fleet *fleet, uint32_t id, const char *object);
 
 #endif

@@ -176,6 +176,27 @@ static const char *result_name(int error)
 	}
 }
 
+static void log_result(const struct write *write)
+{
+	uint64_t version = write->version;
+
+	if (sim_is_quiet(write->key->name) && write->error == 0)
+		return;
+	sim_log(write->history->sim, write->id, "%s %s: %s%s%s",
+		write->is_delete ? "delete" : "write", write->key->name, result_name(write->error),
+		version ? ", version " : "", version ? journal_version(version) : "");
+}
+
+static void log_request(
+	struct sim *sim, uint32_t id, const char *key, uint64_t expected, const char *value)
+{
+	if (sim_is_quiet(key))
+		return;
+	sim_log(sim, id, "%s %s%s%s, where version %s is", value ? "writes" : "deletes", key,
+		value ? " = " : "", value ? value : "",
+		expected == RS_ANY_VERSION ? "any" : journal_version(expected));
+}
+
 static void on_done(int error, uint64_t version, void *data)
 {
 	struct write *write = data;
@@ -186,9 +207,7 @@ static void on_done(int error, uint64_t version, void *data)
 	write->n_done++;
 	write->error = error;
 	write->version = version;
-	sim_log(sim, write->id, "%s %s: %s%s%s", write->is_delete ? "delete" : "write", key->name,
-		result_name(error), version ? ", version " : "",
-		version ? journal_version(version) : "");
+	log_result(write);
 	if (write->n_done > 1)
 		sim_violated(sim, "a write of %s was reported twice", key->name);
 	if (error == 0) {
@@ -241,9 +260,7 @@ int history_write(struct history *history, uint32_t id, const char *key, uint64_
 		free(write);
 		return r;
 	}
-	sim_log(sim, id, "%s %s%s%s, where version %s is", value ? "writes" : "deletes", key,
-		value ? " = " : "", value ? value : "",
-		expected == RS_ANY_VERSION ? "any" : journal_version(expected));
+	log_request(sim, id, key, expected, value);
 	sim->stats.n_writes++;
 	list_append(&history->writes, &write->siblings);
 	return 0;

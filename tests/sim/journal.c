@@ -35,6 +35,11 @@ void sim_log(struct sim *sim, uint32_t id, const char *format, ...)
 	buf_bytes(&sim->log, text, (size_t)len + 1);
 }
 
+bool sim_is_quiet(const char *key)
+{
+	return strncmp(key, SIM_QUIET_PREFIX, strlen(SIM_QUIET_PREFIX)) == 0;
+}
+
 const char *journal_version(uint64_t version)
 {
 	static char texts[4][48];
@@ -132,9 +137,24 @@ void journal_changed(struct sim *sim, uint32_t id)
 	sim->complete[id] = complete;
 }
 
+/* A write that came back too late for the epoch it was sent in. */
+void journal_sent(struct sim *sim, uint32_t id, const void *bytes, size_t size_bytes)
+{
+	struct rs_msg msg;
+	uint16_t version;
+
+	if (!sim->is_logged || rs_wire_parse(bytes, size_bytes, &msg, &version) < 0 ||
+		msg.type != RS_WIRE_WRITE)
+		return;
+	if (msg.write.ticket <= sim->tickets[id])
+		sim_log(sim, id, "sends the write of %.*s again", (int)msg.write.key_len,
+			msg.write.key);
+	sim->tickets[id] = MAX(sim->tickets[id], msg.write.ticket);
+}
+
 void journal_applied(struct sim *sim, uint32_t id, const char *key, const struct store_entry *entry)
 {
-	if (!sim->is_logged)
+	if (!sim->is_logged || sim_is_quiet(key))
 		return;
 	if (entry)
 		sim_log(sim, id, "has %s = %.*s, version %s", key,

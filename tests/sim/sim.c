@@ -18,12 +18,12 @@ static void on_log(uint32_t id, const char *what, void *data)
 	sim_log(data, id, "%s", what);
 }
 
-static void on_sent(
-	uint32_t id _unused_, const void *bytes _unused_, size_t size_bytes _unused_, void *data)
+static void on_sent(uint32_t id, const void *bytes, size_t size_bytes, void *data)
 {
 	struct sim *sim = data;
 
 	sim->stats.n_messages++;
+	journal_sent(sim, id, bytes, size_bytes);
 }
 
 static void on_membership(uint32_t id _unused_, size_t n_members _unused_, void *data)
@@ -104,6 +104,7 @@ void sim_start(struct sim *sim, uint32_t id)
 	sim->stats.n_starts++;
 	sim->modes[id] = RS_DOWN;
 	sim->complete[id] = false;
+	sim->tickets[id] = 0;
 	bus_start(sim->bus, id);
 }
 

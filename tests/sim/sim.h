@@ -45,7 +45,7 @@ struct sim {
 	struct buf log;
 	enum rs_mode modes[BUS_MAX_NODES + 1]; /* as logged last */
 	bool complete[BUS_MAX_NODES + 1];
-	uint64_t silent[BUS_MAX_NODES + 1];
+	uint64_t tickets[BUS_MAX_NODES + 1]; /* the highest sent */
 };
 
 struct sim *sim_new(unsigned n_nodes, uint64_t seed, bool is_logged);
@@ -62,9 +62,14 @@ bool sim_lives(const struct sim *sim, uint32_t id, uint64_t life);
 /* The sums over all processes, before they go. */
 void sim_count(struct sim *sim, uint32_t id);
 
+/* Keys of which the log says nothing. */
+#define SIM_QUIET_PREFIX "fill/"
+bool sim_is_quiet(const char *key);
+
 /* journal.c: a line of what node `id` (0: nobody) did, at this time. */
 void sim_log(struct sim *sim, uint32_t id, const char *format, ...) _printf_(3, 4);
 void journal_changed(struct sim *sim, uint32_t id);
+void journal_sent(struct sim *sim, uint32_t id, const void *bytes, size_t size_bytes);
 void journal_applied(
 	struct sim *sim, uint32_t id, const char *key, const struct store_entry *entry);
 /* "generation.position.writer", as people read it. Of the last four calls. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/sim/schedule.h"
+#include "tests/sim/script.h"
 
 #define N_SCHEDULES 10000
 
@@ -15,7 +16,9 @@ struct options {
 	struct schedule_config schedule;
 	uint64_t first_seed, n_schedules;
 	bool one_seed;
-	bool must_find; /* --mutation: a violation is what is wanted */
+	bool must_find;     /* --mutation: a violation is what is wanted */
+	const char *folder; /* --case */
+	bool update;
 };
 
 static void print_log(const struct sim *sim)
@@ -119,8 +122,9 @@ static int usage(const char *program)
 		"usage: %s [--schedules N] [--first N]   random schedules\n"
 		"       %s --seed N                      one of them, with its log\n"
 		"       %s --mutation NAME               with something wrong, which must be "
-		"found\n",
-		program, program, program);
+		"found\n"
+		"       %s --case FOLDER [--update]      a scripted one, against its log\n",
+		program, program, program, program);
 	return 2;
 }
 
@@ -144,6 +148,8 @@ int main(int argc, char **argv)
 		{"first", required_argument, NULL, 'f'},
 		{"seed", required_argument, NULL, 's'},
 		{"mutation", required_argument, NULL, 'm'},
+		{"case", required_argument, NULL, 'c'},
+		{"update", no_argument, NULL, 'u'},
 		{},
 	};
 	struct options options = {.first_seed = 1, .n_schedules = N_SCHEDULES};
@@ -154,12 +160,18 @@ int main(int argc, char **argv)
 			options.n_schedules = strtoull(optarg, NULL, 10);
 		else if (c == 'f' || c == 's')
 			options.first_seed = strtoull(optarg, NULL, 10);
+		else if (c == 'c')
+			options.folder = optarg;
+		else if (c == 'u')
+			options.update = true;
 		else if (c != 'm' || !parse_mutation(&options, optarg))
 			return usage(argv[0]);
 		options.one_seed = options.one_seed || c == 's';
 	}
 	if (optind < argc)
 		return usage(argv[0]);
+	if (options.folder)
+		return script_run_case(options.folder, options.update) ? 0 : 1;
 	if (options.one_seed) {
 		explain(&options, options.first_seed);
 		return 0;
