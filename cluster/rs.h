@@ -99,6 +99,11 @@
  *     everywhere (the promise never is: it is synced to the disk).
  *   - A disk that is lost takes its promises along. Such a node may come back with an empty store
  * while a quorum of the others lives; not when it is needed for one.
+ *   - A quorum device has votes and no copy of the store. Between a quorum that it was needed for
+ * and the next one there may be no member in common: a node that went on alone with the device,
+ *     then died, and was replaced by another one with the device, takes its last writes along. And
+ *     what the device votes is believed until corosync says otherwise: it must have taken its vote
+ *     back from one side before it gives it to another, and before that side can sync.
  *   - Two quorums must overlap. They do unless corosync is told otherwise while there is a split:
  *     lowered expected votes, last_man_standing, two_node without wait_for_all.
  *   - Members are trusted to follow the protocol (corosync authenticates them). Their bytes are not

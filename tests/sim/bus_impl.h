@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * bus_impl.h - the model of corosync as its own files see it: bus.c is corosync (rings, nodes),
- * bus_pace.c is time, bus_process.c the processes on it and their disks, bus_check.c what is
- * checked about them.
+ * bus_impl.h - the model of corosync as its own files see it: bus.c is what callers do with it,
+ * bus_ring.c is corosync, bus_pace.c is time, bus_process.c the processes on it and their disks,
+ * bus_check.c what is checked about them.
  */
 #ifndef VIADUCT_TESTS_SIM_BUS_IMPL_H
 #define VIADUCT_TESTS_SIM_BUS_IMPL_H
@@ -71,6 +71,7 @@ struct node {
 
 	unsigned slowness;
 	uint64_t lag_ns;
+	uint64_t hashed_version;    /* of the store, when its digest was last needed */
 	uint64_t due_ns[N_ACTIONS]; /* 0: not decided */
 	uint64_t deadline_ns;       /* that due_ns[ACTION_TICK] is for */
 	uint64_t busy_until_ns;     /* the process; BUS_PACE_LAN */
@@ -118,13 +119,23 @@ static inline uint64_t bit(uint32_t id)
 
 /* What corosync is free to do, one time in n; never where runs are to be read. */
 bool bus_chance(struct bus *bus, uint64_t n);
-struct item *item_new(enum item_type type, uint32_t sender, const void *bytes, size_t size_bytes);
-void items_drop(struct list *items);
 void bus_log(struct bus *bus, uint32_t id, const char *format, ...) _printf_(3, 4);
 void bus_violated(struct bus *bus, const char *format, ...) _printf_(2, 3);
-
 /* The process has no connection to its node any more. */
 void bus_lose_process(struct node *node);
+
+/* bus_ring.c */
+struct item *item_new(enum item_type type, uint32_t sender, const void *bytes, size_t size_bytes);
+void items_drop(struct list *items);
+void ring_unref(struct ring *ring);
+void ring_add(struct ring *ring, struct item *item, uint64_t at_ns);
+/* The process asks to be in the group. */
+void node_join(struct node *node);
+/* The next of the ring; what the process gave it gets its place in the order; when something ends,
+ * only some of that, each with one chance in n to be the first that does not. */
+void node_take_next(struct node *node);
+void node_send(struct node *node);
+void node_send_some(struct node *node, struct ring *ring, uint64_t n);
 
 /* bus_pace.c */
 void pace_init(struct bus *bus);
@@ -135,6 +146,7 @@ void pace_sent(struct node *node, size_t size_bytes);
 /* The process was busy with something. */
 void pace_handled(struct node *node, size_t size_bytes);
 void pace_committed(struct node *node);
+void pace_hashed(struct node *node, size_t size_bytes);
 void pace_synced_to_disk(struct node *node, size_t size_bytes);
 
 /* bus_process.c */

@@ -19,6 +19,7 @@
 #define HANDLE_BYTE_NS 5U
 #define COMMIT_NS      50000U   /* a transaction that is not waited for */
 #define DISK_SYNC_NS   1000000U /* one that is */
+#define HASH_BYTE_NS   1U       /* SHA-256 of the store, when it has changed */
 #define DISK_BYTE_NS   10U      /* of a store taken over: parsed, hashed, written */
 #define QUORUM_NEWS_NS 1000000U
 
@@ -93,6 +94,11 @@ void pace_handled(struct node *node, size_t size_bytes)
 void pace_committed(struct node *node)
 {
 	be_busy(node, COMMIT_NS);
+}
+
+void pace_hashed(struct node *node, size_t size_bytes)
+{
+	be_busy(node, size_bytes * HASH_BYTE_NS);
 }
 
 void pace_synced_to_disk(struct node *node, size_t size_bytes)

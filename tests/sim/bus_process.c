@@ -83,6 +83,18 @@ static int disk_commit(struct node *node, const struct rs_meta *meta)
 
 /* What the core puts out. */
 
+/* A STATE has the digest of the whole store in it. */
+static void pay_for_digest(struct node *node, const void *bytes)
+{
+	const struct rs_wire_header *header = bytes;
+	uint64_t version = rs_meta(node->rs)->version;
+
+	if (le16toh(header->type) != RS_WIRE_STATE || node->hashed_version == version)
+		return;
+	node->hashed_version = version;
+	pace_hashed(node, store_snapshot_bytes(rs_store(node->rs)));
+}
+
 static void on_multicast(const void *bytes, size_t size_bytes, void *data)
 {
 	struct node *node = data;
@@ -91,6 +103,7 @@ static void on_multicast(const void *bytes, size_t size_bytes, void *data)
 	if (!node->connected)
 		return;
 	check_sent(node, bytes, size_bytes);
+	pay_for_digest(node, bytes);
 	if (node->bus->watch.sent)
 		node->bus->watch.sent(node->id, bytes, size_bytes, node->bus->watch_data);
 	item = item_new(ITEM_MESSAGE, node->id, bytes, size_bytes);
@@ -330,6 +343,7 @@ void process_start(struct node *node)
 	node->checked = 0;
 	node->disk_error = 0;
 	node->busy_until_ns = 0;
+	node->hashed_version = 0;
 }
 
 bool process_connect(struct node *node)

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/scale.h"
 #include "tests/sim/schedule.h"
 #include "tests/sim/script.h"
 
 #define N_SCHEDULES 10000
+#define N_VMS       10000
 
 struct options {
 	struct schedule_config schedule;
@@ -19,6 +21,8 @@ struct options {
 	bool must_find;     /* --mutation: a violation is what is wanted */
 	const char *folder; /* --case */
 	bool update;
+	bool scale;
+	unsigned n_vms;
 };
 
 static void print_log(const struct sim *sim)
@@ -123,8 +127,9 @@ static int usage(const char *program)
 		"       %s --seed N                      one of them, with its log\n"
 		"       %s --mutation NAME               with something wrong, which must be "
 		"found\n"
-		"       %s --case FOLDER [--update]      a scripted one, against its log\n",
-		program, program, program, program);
+		"       %s --case FOLDER [--update]      a scripted one, against its log\n"
+		"       %s --scale [--vms N]             what large clusters cost\n",
+		program, program, program, program, program);
 	return 2;
 }
 
@@ -150,9 +155,11 @@ int main(int argc, char **argv)
 		{"mutation", required_argument, NULL, 'm'},
 		{"case", required_argument, NULL, 'c'},
 		{"update", no_argument, NULL, 'u'},
+		{"scale", no_argument, NULL, 'S'},
+		{"vms", required_argument, NULL, 'v'},
 		{},
 	};
-	struct options options = {.first_seed = 1, .n_schedules = N_SCHEDULES};
+	struct options options = {.first_seed = 1, .n_schedules = N_SCHEDULES, .n_vms = N_VMS};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
@@ -162,6 +169,10 @@ int main(int argc, char **argv)
 			options.first_seed = strtoull(optarg, NULL, 10);
 		else if (c == 'c')
 			options.folder = optarg;
+		else if (c == 'S')
+			options.scale = true;
+		else if (c == 'v')
+			options.n_vms = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'u')
 			options.update = true;
 		else if (c != 'm' || !parse_mutation(&options, optarg))
@@ -170,6 +181,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage(argv[0]);
+	if (options.scale)
+		return scale_print(options.n_vms) ? 0 : 1;
 	if (options.folder)
 		return script_run_case(options.folder, options.update) ? 0 : 1;
 	if (options.one_seed) {
