@@ -249,10 +249,6 @@ static void read_record(struct place *place)
 		return;
 	if (cluster_owner_get(cluster_of(place), place->object->name, &owner) < 0)
 		return;
-	if (sim->mutation == SIM_TRUSTS_READS) {
-		decide(place, &owner);
-		return;
-	}
 	snprintf(key, sizeof(key), "confirm/%u", place->id);
 	op = begin(place, HERE_READING, &owner, 0);
 	if (history_write(sim->history, place->id, key, RS_ANY_VERSION, CONFIRM_VALUE, on_confirmed,

@@ -279,8 +279,7 @@ struct sim *schedule_run(const struct schedule_config *config)
 	struct sim *sim = sim_new(n_nodes, config->seed, config->is_logged);
 	struct schedule schedule = {.sim = sim, .bus = sim->bus, .n_nodes = n_nodes};
 
-	sim->mutation = config->sim_mutation;
-	bus_set_mutation(sim->bus, config->bus_mutation);
+	bus_set_mutation(sim->bus, config->mutation);
 	schedule.n_steps = 500ULL << bus_random(sim->bus, 4);
 	schedule.calm = 20ULL << bus_random(sim->bus, 6);
 	schedule.quiet = 2ULL << bus_random(sim->bus, 4);

@@ -12,8 +12,7 @@
 struct schedule_config {
 	uint64_t seed;
 	bool is_logged;
-	enum bus_mutation bus_mutation;
-	enum sim_mutation sim_mutation;
+	enum bus_mutation mutation;
 };
 
 /* The simulation as it ended, for its violation, log and numbers; sim_free() it. */

@@ -13,13 +13,6 @@
 struct history;
 struct fleet;
 
-/* What the processes of the simulation do wrong, on purpose, beside enum bus_mutation. */
-enum sim_mutation {
-	SIM_AS_IT_IS,
-	SIM_TRUSTS_READS, /* act on a record that was read, with no write of their own after it */
-	SIM_N_MUTATIONS,
-};
-
 struct sim_stats {
 	uint64_t n_writes, n_done, n_stale, n_unknown, n_refused;
 	uint64_t n_memberships, n_epochs, n_handovers, n_resent, n_silent;
@@ -34,7 +27,6 @@ struct sim {
 	struct history *history;
 	struct fleet *fleet;
 	struct sim_stats stats;
-	enum sim_mutation mutation;
 	uint64_t lives[BUS_MAX_NODES + 1]; /* of the processes; with them, answers die */
 
 	char violation[256]; /* the first one; "" for none */

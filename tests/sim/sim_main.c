@@ -138,12 +138,11 @@ static bool parse_mutation(struct options *options, const char *name)
 	options->must_find = true;
 	for (enum bus_mutation i = BUS_AS_IT_IS + 1; i < BUS_N_MUTATIONS; i++) {
 		if (strcmp(name, bus_mutation_name(i)) == 0) {
-			options->schedule.bus_mutation = i;
+			options->schedule.mutation = i;
 			return true;
 		}
 	}
-	options->schedule.sim_mutation = SIM_TRUSTS_READS;
-	return strcmp(name, "trusts-reads") == 0;
+	return false;
 }
 
 int main(int argc, char **argv)
