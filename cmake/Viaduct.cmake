@@ -65,3 +65,10 @@ function(viaduct_test name)
     endif()
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
+
+# viaduct_threaded(TESTS...): unit tests with threads; they also run under ThreadSanitizer.
+add_custom_target(threaded_tests)
+function(viaduct_threaded)
+    add_dependencies(threaded_tests ${ARGN})
+    set_property(TEST ${ARGN} APPEND PROPERTY LABELS threaded)
+endfunction()

@@ -81,7 +81,8 @@ static void client_flush(void *port)
 {
 	struct fabric_client *client = port;
 
-	if (shm_producer_publish(&client->to_switch))
+	shm_producer_publish(&client->to_switch);
+	if (shm_producer_must_kick(&client->to_switch))
 		kick_switch(client);
 }
 

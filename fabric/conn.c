@@ -217,7 +217,7 @@ static void note(struct conn_table *table, struct conn_entry *entry, bool outbou
 
 static void make_room(struct conn_table *table, uint64_t now_ns)
 {
-	if (now_ns - table->aged_ns >= NS_PER_SEC)
+	if (now_ns >= table->aged_ns + NS_PER_SEC)
 		conn_age(table, now_ns);
 	if (table->n_entries < table->max_entries)
 		return;

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-/* Something happened to a port; on its way from the worker to the channel. */
+/* Something happened to a port; on its way from a worker to the channel. */
 struct port_event {
 	struct list siblings;
-	enum worker_event event;
+	enum vport_event event;
 	const char *reason;
 	char port[VPORT_ID_MAX_LEN + 1];
 	char sw[VSWITCH_NAME_MAX_LEN + 1], uplink[VSWITCH_UPLINK_MAX_LEN + 1];
@@ -21,7 +21,7 @@ struct port_event {
 struct fabric_ctl {
 	/* Constant after start. */
 	struct loop *loop;
-	struct worker *worker;
+	struct crew *crew;
 	fabric_ctl_close_fn on_close;
 	void *data;
 	int events_fd;
@@ -51,11 +51,11 @@ static void set_announce_timer(struct fabric_ctl *ctl, uint64_t at_ns)
 			on_announce_timer, ctl, &ctl->announce_timer);
 }
 
-static void step_announcements(struct worker *worker, void *data)
+static void step_announcements(struct crew *crew, void *data)
 {
 	uint64_t *ret_at_ns = data;
 
-	*ret_at_ns = announce_step(worker_fabric(worker), worker_datapath(worker), clock_mono_ns());
+	*ret_at_ns = announce_step(crew_fabric(crew), crew_datapath(crew), clock_mono_ns());
 }
 
 static void on_announce_timer(void *data)
@@ -64,13 +64,13 @@ static void on_announce_timer(void *data)
 	uint64_t at_ns;
 
 	ctl->announce_timer = 0;
-	worker_call(ctl->worker, step_announcements, &at_ns);
+	crew_call(ctl->crew, step_announcements, &at_ns);
 	set_announce_timer(ctl, at_ns);
 }
 
-/* ---- events, from the worker ---- */
+/* ---- events, from the workers ---- */
 
-static void on_worker_event(enum worker_event what, struct vport *port, void *data)
+static void on_vport_event(enum vport_event what, struct vport *port, void *data)
 {
 	struct fabric_ctl *ctl = data;
 	struct port_event *event = malloc(sizeof(*event));
@@ -79,7 +79,7 @@ static void on_worker_event(enum worker_event what, struct vport *port, void *da
 	if (!event)
 		return;
 	event->event = what;
-	event->reason = port->io->reason;
+	event->reason = io_reason(port->io);
 	snprintf(event->port, sizeof(event->port), "%s", port->id);
 	snprintf(event->sw, sizeof(event->sw), "%s", port->sw->name);
 	snprintf(event->uplink, sizeof(event->uplink), "%s", port->sw->uplink);
@@ -102,9 +102,9 @@ static struct port_event *next_event(struct fabric_ctl *ctl)
 static void send_event(struct fabric_ctl *ctl, const struct port_event *event)
 {
 	static const char *const names[] = {
-		[WORKER_PORT_SHUT] = "port.shut",
-		[WORKER_UPLINK_MOVED] = "uplink.moved",
-		[WORKER_DUPLICATE] = "address.duplicate",
+		[VPORT_WAS_SHUT] = "port.shut",
+		[VPORT_UPLINK_MOVED] = "uplink.moved",
+		[VPORT_DUPLICATE] = "address.duplicate",
 	};
 	struct json *message = json_object_new();
 	int r;
@@ -126,21 +126,21 @@ struct move {
 	uint64_t at_ns;
 };
 
-static void announce_move(struct worker *worker, void *data)
+static void announce_move(struct crew *crew, void *data)
 {
 	struct move *move = data;
-	struct vport *port = vport_find(worker_fabric(worker), move->uplink);
+	struct vport *port = vport_find(crew_fabric(crew), move->uplink);
 
 	if (port)
 		announce_switch(port->sw, clock_mono_ns());
-	step_announcements(worker, &move->at_ns);
+	step_announcements(crew, &move->at_ns);
 }
 
 static void on_uplink_moved(struct fabric_ctl *ctl, const char *uplink)
 {
 	struct move move = {.uplink = uplink};
 
-	worker_call(ctl->worker, announce_move, &move);
+	crew_call(ctl->crew, announce_move, &move);
 	set_announce_timer(ctl, move.at_ns);
 }
 
@@ -152,7 +152,7 @@ static void on_events(int fd, short revents _unused_, void *data)
 
 	eventfd_read(fd, &ignored);
 	while ((event = next_event(ctl))) {
-		if (event->event == WORKER_UPLINK_MOVED)
+		if (event->event == VPORT_UPLINK_MOVED)
 			on_uplink_moved(ctl, event->port);
 		send_event(ctl, event);
 		free(event);
@@ -161,12 +161,12 @@ static void on_events(int fd, short revents _unused_, void *data)
 
 /* ---- requests ---- */
 
-static void run(struct worker *worker, void *data)
+static void run(struct crew *crew, void *data)
 {
 	struct ctl_call *call = data;
 
-	call->worker = worker;
-	call->fabric = worker_fabric(worker);
+	call->crew = crew;
+	call->fabric = crew_fabric(crew);
 	ctl_run(call);
 }
 
@@ -178,7 +178,7 @@ static void on_message(struct chan *chan, uint64_t id, const char *op, const str
 
 	if (id == 0)
 		return; /* there are no events for us */
-	worker_call(ctl->worker, run, &call);
+	crew_call(ctl->crew, run, &call);
 	if (call.announce_at_ns)
 		set_announce_timer(ctl, call.announce_at_ns);
 	if (call.error < 0)
@@ -215,7 +215,8 @@ int fabric_ctl_new(struct loop *loop, int chan_fd, fabric_ctl_close_fn close_fn,
 	list_init(&ctl->events);
 	pthread_mutex_init(&ctl->lock, NULL);
 	ctl->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = ctl->events_fd < 0 ? -errno : worker_new(on_worker_event, ctl, &ctl->worker);
+	r = ctl->events_fd < 0 ? -errno
+			       : crew_new(crew_n_workers(), on_vport_event, ctl, &ctl->crew);
 	r = r ?: loop_fd_add(loop, ctl->events_fd, POLLIN, on_events, ctl);
 	if (r < 0)
 		close(chan_fd);
@@ -237,7 +238,7 @@ void fabric_ctl_free(struct fabric_ctl *ctl)
 		return;
 	chan_free(ctl->chan);
 	loop_timer_remove(ctl->loop, ctl->announce_timer);
-	worker_free(ctl->worker);
+	crew_free(ctl->crew);
 	if (ctl->events_fd >= 0) {
 		loop_fd_remove(ctl->loop, ctl->events_fd);
 		close(ctl->events_fd);

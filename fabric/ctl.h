@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * ctl.h - the control interface of the switch process: JSON requests over a base/chan channel,
- * served between two rounds of the worker. [keys] may be left out.
+ * served between two rounds of the workers. [keys] may be left out.
  *
  *   switch.create {name, type, [UPLINK], [bandwidth_mode], [link_bps]} + UPLINK's descriptors
  *   switch.delete {name}                -EBUSY while it has ports
@@ -31,10 +31,10 @@
  *                                       the addresses that are behind the uplink in any case, in
  *                                       place of those before; own ports' go first
  *   groups.show {switch, [from]}        -> {entries, [next]}
- *   reach.begin {switch, token}         expect VLAN probes of this trial (reach.h)
- *   reach.send {switch, token, [vids], [untagged]}
- *   reach.result {switch, token}        -> {vids, untagged}: what has arrived
- *   reach.end {switch, token}
+ *   workers.show {}                     -> {workers: [{ports, busy_permille}]}: the threads that
+ * move frames; busy in the last tenth of a second reach.begin {switch, token}         expect VLAN
+ * probes of this trial (reach.h) reach.send {switch, token, [vids], [untagged]} reach.result
+ * {switch, token}        -> {vids, untagged}: what has arrived reach.end {switch, token}
  *
  *   event port.shut {port, reason}      the port is beyond use until it is removed
  *   event address.duplicate {port, switch, uplink}
@@ -92,7 +92,7 @@ struct fabric_ctl;
 /* The channel is gone, `error` says why; the switches still work. Called once, from the loop. */
 typedef void (*fabric_ctl_close_fn)(int error, void *data);
 
-/* Serve `chan_fd`, which is taken over, also on failure. Starts the worker. */
+/* Serve `chan_fd`, which is taken over, also on failure. Starts the crew. */
 int fabric_ctl_new(struct loop *loop, int chan_fd, fabric_ctl_close_fn on_close, void *data,
 	struct fabric_ctl **ret_ctl);
 /* Frees all switches and ports. NULL is fine. */

@@ -162,8 +162,8 @@ static int reach_send_op(struct ctl_call *call)
 		if (!bitmap_test(vids, vid))
 			continue;
 		reach_build(trial.token, (uint16_t)vid, bytes);
-		datapath_emit(worker_datapath(call->worker), vswitch_uplink(trial.sw), &frame,
-			vid != 0, (uint16_t)vid);
+		datapath_emit(crew_datapath(call->crew), vswitch_uplink(trial.sw), &frame, vid != 0,
+			(uint16_t)vid);
 	}
 	return 0;
 }
@@ -197,7 +197,31 @@ static int reach_end_op(struct ctl_call *call)
 	return r;
 }
 
+static int workers_show(struct ctl_call *call)
+{
+	struct worker_report reports[CREW_MAX_WORKERS];
+	unsigned n = crew_report(call->crew, reports);
+	struct json *list = json_array_new();
+	int r = 0;
+
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		struct json *entry = json_object_new();
+
+		r = json_set_int(entry, "ports", reports[i].n_ports);
+		r = r ?: json_set_int(entry, "busy_permille", reports[i].busy_permille);
+		if (r == 0)
+			r = json_append(list, entry);
+		else
+			json_unref(entry);
+	}
+	if (r == 0)
+		return json_set(call->reply, "workers", list);
+	json_unref(list);
+	return r;
+}
+
 const struct ctl_op ctl_observe_ops[] = {
+	{"workers.show", workers_show},
 	{"port.trace", port_trace},
 	{"capture.start", capture_start},
 	{"capture.read", capture_read_op},

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * ctl_ops.h - the requests of ctl.h, one function each, apart from how they arrive. They run on the
- * worker's thread, inside worker_call().
+ * ctl_ops.h - the requests of ctl.h, one function each, apart from how they arrive. They run
+ * inside crew_call().
  */
 #ifndef VIADUCT_FABRIC_CTL_OPS_H
 #define VIADUCT_FABRIC_CTL_OPS_H
 
 #include "base/bytes.h"
 #include "base/json.h"
-#include "fabric/worker.h"
+#include "fabric/crew.h"
 
 #define CTL_MAX_REPLY_FDS 3
 
@@ -19,7 +19,7 @@ struct ctl_call {
 	int *fds; /* those that are kept are set to -1 */
 	size_t n_fds;
 	/* Where it runs. */
-	struct worker *worker;
+	struct crew *crew;
 	struct fabric *fabric;
 	/* The answer. */
 	int error;

@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-#define DEFAULT_RING_BYTES (1U << 20)
+/* As much as a TCP stream may have under way: with less, both ends of it sleep more than they work.
+ */
+#define DEFAULT_RING_BYTES (2U << 20)
 /* More turns than it takes to empty the largest ring of the smallest frames. */
 #define MUTE_MAX_TURNS 16384
 /* In base64 it still fits into a message. */
@@ -30,7 +32,7 @@ static int add_port(
 		io_free(io);
 		return r;
 	}
-	if (worker_add_port(call->worker, port) < 0) {
+	if (crew_add_port(call->crew, port) < 0) {
 		vport_free(port);
 		return refuse(&call->why, -EIO, "port %s cannot be polled", config->id);
 	}
@@ -143,7 +145,7 @@ static int port_remove(struct ctl_call *call)
 
 	if (r < 0)
 		return r;
-	worker_remove_port(call->worker, port);
+	crew_remove_port(call->crew, port);
 	vport_free(port);
 	return 0;
 }
@@ -156,7 +158,7 @@ static int port_mute(struct ctl_call *call)
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < MUTE_MAX_TURNS; i++) {
-		if (!datapath_serve(worker_datapath(call->worker), port, clock_mono_ns()))
+		if (!datapath_serve(crew_datapath(call->crew), port, clock_mono_ns()))
 			break;
 	}
 	vport_mute(port);
@@ -173,7 +175,7 @@ static int port_open(struct ctl_call *call)
 	if (r < 0)
 		return r;
 	announce_start(port, now_ns);
-	call->announce_at_ns = announce_step(call->fabric, worker_datapath(call->worker), now_ns);
+	call->announce_at_ns = announce_step(call->fabric, crew_datapath(call->crew), now_ns);
 	return 0;
 }
 

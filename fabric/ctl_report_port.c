@@ -139,7 +139,7 @@ static int set_state(struct json *object, const struct vport *port)
 	int r = json_set_bool(object, "muted", muted);
 
 	r = r ?: json_set_string(object, "state", port->shut ? "shut" : muted ? "muted" : "up");
-	r = r ?: json_set_string(object, "reason", port->io->reason);
+	r = r ?: json_set_string(object, "reason", io_reason(port->io));
 	r = r ?: json_set_int(object, "rx_frames", (int64_t)port->rx_frames);
 	r = r ?: json_set_int(object, "rx_bytes", (int64_t)port->rx_bytes);
 	r = r ?: json_set_int(object, "tx_frames", (int64_t)port->io->tx.n_frames);

@@ -172,7 +172,7 @@ static int make_switch(struct ctl_call *call, const char *name, enum vswitch_typ
 		io_free(io);
 		return r;
 	}
-	if (io && worker_add_port(call->worker, vswitch_uplink(*ret_sw)) < 0) {
+	if (io && crew_add_port(call->crew, vswitch_uplink(*ret_sw)) < 0) {
 		(void)vswitch_delete(call->fabric, *ret_sw, &call->why);
 		return refuse(&call->why, -EIO, "the uplink %s cannot be polled", uplink->text);
 	}
@@ -209,7 +209,7 @@ static int switch_delete(struct ctl_call *call)
 	if (r < 0)
 		return r;
 	if (sw->n_ports == 0 && vswitch_uplink(sw))
-		worker_remove_port(call->worker, vswitch_uplink(sw));
+		crew_remove_port(call->crew, vswitch_uplink(sw));
 	return vswitch_delete(call->fabric, sw, &call->why);
 }
 
@@ -255,11 +255,11 @@ static int switch_rebind(struct ctl_call *call)
 		return r;
 	before = vswitch_uplink(sw);
 	if (before)
-		worker_remove_port(call->worker, before);
+		crew_remove_port(call->crew, before);
 	r = vswitch_rebind(call->fabric, sw, uplink.n ? uplink.text : NULL, io, &call->why);
 	if (r < 0)
 		io_free(io);
-	if (vswitch_uplink(sw) && worker_add_port(call->worker, vswitch_uplink(sw)) < 0)
+	if (vswitch_uplink(sw) && crew_add_port(call->crew, vswitch_uplink(sw)) < 0)
 		r = refuse(&call->why, -EIO, "the uplink %s cannot be polled", sw->uplink);
 	return r;
 }

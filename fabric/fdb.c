@@ -109,6 +109,21 @@ int fdb_lookup(
 	return node && !is_old(node, now_ns) ? node->port : -ENOENT;
 }
 
+enum fdb_source fdb_source(const struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN],
+	unsigned port, uint64_t now_ns, unsigned *ret_owner)
+{
+	const struct node *node = find(fdb, make_key(vid, mac));
+
+	if (node && node->pinned) {
+		*ret_owner = node->port;
+		return FDB_PINNED;
+	}
+	/* Now may be a moment before then: each thread has a clock reading of its own. */
+	if (node && node->port == port && now_ns < node->seen_ns + FDB_REFRESH_NS)
+		return FDB_KNOWN;
+	return FDB_NEWS;
+}
+
 static void forget(struct fdb *fdb, struct node *node)
 {
 	list_remove(&node->in_bucket);

@@ -15,7 +15,7 @@
  *     them. A port that floods the switch with made-up addresses thus evicts only its own.
  *   - Addresses are chosen by strangers, so the hash has a random seed.
  *
- * Time is a parameter. Threads: one owner.
+ * Time is a parameter. Threads: what takes a const table may be called by several at once.
  */
 #ifndef VIADUCT_FABRIC_FDB_H
 #define VIADUCT_FABRIC_FDB_H
@@ -26,6 +26,7 @@
 
 #define FDB_MAX_PORTS       256 /* ports are numbered below this */
 #define FDB_AGE_NS          (300 * NS_PER_SEC)
+#define FDB_REFRESH_NS      NS_PER_SEC /* an address that is heard again is not older than that */
 #define FDB_DEFAULT_ENTRIES 8192
 #define FDB_ANY_VLAN        4095
 #define FDB_MAX_STATIC      256U
@@ -52,7 +53,17 @@ void fdb_free(struct fdb *fdb);
 /* The port, or -ENOENT. */
 int fdb_lookup(
 	const struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], uint64_t now_ns);
-/* The source address `mac` was seen at `port`. Pinned addresses stay where they are. */
+/* What the table says about a source address. */
+enum fdb_source {
+	FDB_NEWS,   /* to be learned, or learned again */
+	FDB_KNOWN,  /* behind that port, and heard of a moment ago */
+	FDB_PINNED, /* or static: nothing to learn */
+};
+
+/* The source address `mac` was seen at `port`; `ret_owner` is where it is pinned if it is. */
+enum fdb_source fdb_source(const struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN],
+	unsigned port, uint64_t now_ns, unsigned *ret_owner);
+/* Learn that. Pinned addresses stay where they are. */
 void fdb_learn(struct fdb *fdb, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], unsigned port,
 	uint64_t now_ns);
 /* The one address of `port`; what was learned of it before, in `vid` (in all VLANs for

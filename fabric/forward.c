@@ -43,8 +43,8 @@ static enum drop classify(const struct fwd_port *port, const struct fwd_key *key
 	return DROP_NONE;
 }
 
-/* A trunk's pin counts where it carries. */
-int forward_owner(
+/* The port behind which `mac` is, or -ENOENT. A trunk's pin counts where it carries. */
+static int find_place(
 	const struct fwd_switch *sw, unsigned vid, const uint8_t mac[ETH_ADDR_LEN], uint64_t now_ns)
 {
 	int port = fdb_lookup(sw->fdb, fwd_fid(sw, vid), mac, now_ns);
@@ -71,15 +71,28 @@ static bool carries_fid(const struct fwd_switch *sw, const struct fwd_port *port
 
 /* Frames of a port that has an address and may not spoof teach nothing: it is pinned. Of the
  * others, what they say about an address that one of our own ports owns is not believed. */
-static bool should_learn(const struct fwd_switch *sw, const struct fwd_port *in, unsigned vid,
-	const uint8_t src[ETH_ADDR_LEN], uint64_t now_ns)
+static void look_at_source(const struct fwd_switch *sw, unsigned in_port,
+	const uint8_t src[ETH_ADDR_LEN], uint64_t now_ns, struct fwd_result *result)
 {
-	int owner;
+	unsigned owner;
 
-	if (!in->spoofing)
-		return false;
-	owner = fdb_lookup(sw->fdb, FDB_ANY_VLAN, src, now_ns);
-	return owner < 0 || !carries_fid(sw, &sw->ports[owner], vid);
+	if (!sw->ports[in_port].spoofing)
+		return;
+	if (fdb_source(sw->fdb, FDB_ANY_VLAN, src, in_port, now_ns, &owner) == FDB_PINNED &&
+		carries_fid(sw, &sw->ports[owner], result->vid)) {
+		result->owner = (int)owner;
+		return;
+	}
+	switch (fdb_source(sw->fdb, result->fid, src, in_port, now_ns, &owner)) {
+	case FDB_PINNED:
+		result->owner = (int)owner;
+		break;
+	case FDB_NEWS:
+		result->learn = true;
+		break;
+	case FDB_KNOWN:
+		break;
+	}
 }
 
 static void add_out(const struct fwd_switch *sw, unsigned index, const struct fwd_key *key,
@@ -127,6 +140,7 @@ enum drop forward(const struct fwd_switch *sw, unsigned in_port, const struct fw
 	int to;
 
 	ret->learn = false;
+	ret->owner = -1;
 	ret->flooded = false;
 	ret->n_out = 0;
 	if (!drop)
@@ -135,10 +149,10 @@ enum drop forward(const struct fwd_switch *sw, unsigned in_port, const struct fw
 		return drop;
 	ret->fid = (uint16_t)fwd_fid(sw, ret->vid);
 	ret->tci = (uint16_t)((key->tagged ? key->tci & ~FRAME_VID_MASK : 0) | ret->vid);
-	ret->learn = should_learn(sw, in, ret->vid, key->src, now_ns);
+	look_at_source(sw, in_port, key->src, now_ns, ret);
 	if (is_reserved(key->dst))
 		return DROP_RESERVED;
-	to = is_multicast(key->dst) ? -ENOENT : forward_owner(sw, ret->vid, key->dst, now_ns);
+	to = is_multicast(key->dst) ? -ENOENT : find_place(sw, ret->vid, key->dst, now_ns);
 	if (to == (int)in_port)
 		return DROP_HAIRPIN;
 	ret->flooded = to < 0;

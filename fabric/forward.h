@@ -18,6 +18,8 @@
  *
  * The result names the egress ports and whether the source address should be learned; doing so is
  * the caller's, and so are the tags: `tci` for those that leave tagged. Priority bits are kept.
+ *
+ * Threads: several may call it at once, as long as nobody changes the switch.
  */
 #ifndef VIADUCT_FABRIC_FORWARD_H
 #define VIADUCT_FABRIC_FORWARD_H
@@ -65,7 +67,9 @@ struct fwd_result {
 	uint16_t vid;
 	uint16_t fid; /* the VLAN by which its addresses are known */
 	uint16_t tci; /* for tagged copies */
-	bool learn;   /* fdb_learn(fid, src, in_port), also when the frame itself is dropped */
+	bool learn;   /* fdb_learn(fid, src, in_port), also when the frame itself is dropped; false
+		       * if it would tell nothing new */
+	int owner;    /* of the ports that may spoof: the port that has the source pinned, or -1 */
 	bool flooded; /* not to one known place: broadcast, multicast, unknown */
 	unsigned n_out;
 	struct fwd_out out[FWD_MAX_PORTS];
@@ -74,10 +78,6 @@ struct fwd_result {
 /* DROP_NONE with n_out > 0, or the reason why the frame goes nowhere (with n_out 0). */
 enum drop forward(const struct fwd_switch *sw, unsigned in_port, const struct fwd_key *key,
 	uint64_t now_ns, struct fwd_result *ret);
-
-/* The port behind which `mac` is in `vid`, or -ENOENT. */
-int forward_owner(const struct fwd_switch *sw, unsigned vid, const uint8_t mac[ETH_ADDR_LEN],
-	uint64_t now_ns);
 
 /* Uplinks have no address of their own. */
 static inline bool fwd_port_has_mac(const struct fwd_port *port)

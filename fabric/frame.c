@@ -32,7 +32,7 @@ enum drop frame_normalise(struct frame *frame)
 
 	if (frame->size_bytes < ETH_HEADER_BYTES)
 		return DROP_RUNT;
-	if (frame->size_bytes > ETH_FRAME_MAX_BYTES)
+	if (frame_bytes(frame) > ETH_FRAME_MAX_BYTES)
 		return DROP_GIANT;
 	if (!frame->tagged && load_be16(frame->data + ADDRESSES_BYTES) == FRAME_TPID) {
 		drop = take_tag(frame);
@@ -45,13 +45,20 @@ enum drop frame_normalise(struct frame *frame)
 	return DROP_NONE;
 }
 
+static unsigned add_tail(const struct frame *frame, unsigned n, struct iovec iov[FRAME_MAX_PIECES])
+{
+	for (unsigned i = 0; i < frame->n_tail; i++)
+		iov[n++] = frame->tail[i];
+	return n;
+}
+
 unsigned frame_pieces(struct frame *frame, bool tagged, uint16_t tci, struct eth_hdr *ret_hdr,
-	struct iovec ret_iov[3])
+	struct iovec ret_iov[FRAME_MAX_PIECES])
 {
 	*ret_hdr = frame->hdr;
 	if (!tagged) {
 		ret_iov[0] = (struct iovec){frame->data, frame->size_bytes};
-		return 1;
+		return add_tail(frame, 1, ret_iov);
 	}
 	if (ret_hdr->flags & ETH_HDR_NEEDS_CSUM)
 		ret_hdr->csum_start += ETH_TAG_BYTES;
@@ -63,5 +70,5 @@ unsigned frame_pieces(struct frame *frame, bool tagged, uint16_t tci, struct eth
 	ret_iov[1] = (struct iovec){frame->tag_wire, ETH_TAG_BYTES};
 	ret_iov[2] =
 		(struct iovec){frame->data + ADDRESSES_BYTES, frame->size_bytes - ADDRESSES_BYTES};
-	return 3;
+	return add_tail(frame, 3, ret_iov);
 }

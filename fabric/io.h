@@ -10,7 +10,9 @@
  * A backend never waits. It counts what it sends in `tx`. When it is beyond use it says so with an
  * error, and `reason` names the cause; the data path then shuts the port.
  *
- * Threads: the worker that serves the port.
+ * Threads: poll_fd() and caps() are for all. recv(), release() and arm() are called by the one that
+ * serves the port, send() and flush() by any one at a time. The former and the latter may overlap
+ * if `duplex` says so, else they do not.
  */
 #ifndef VIADUCT_FABRIC_IO_H
 #define VIADUCT_FABRIC_IO_H
@@ -34,19 +36,25 @@ struct io_batch {
 
 struct io_ops {
 	const char *kind; /* "vm", "tap", "uplink" */
+	bool duplex;      /* see above */
 	/* epoll events of poll_fd(). With EPOLLET the descriptor is never read. */
 	uint32_t poll_events;
 	int (*poll_fd)(const struct io *io);
 	/* enum eth_cap bits: what may be sent as it is. */
 	uint32_t (*caps)(const struct io *io);
 	/* Fill an empty batch, as far as there is something to take. The frames' bytes last until
-	 * the next call. 0, or -errno: the port is beyond use. */
+	 * release(), or without that until the next call. 0, or -errno: the port is beyond use. */
 	int (*recv)(struct io *io, struct io_batch *batch);
+	/* After each recv(), when nobody looks at the frames any more. May be NULL. */
+	void (*release)(struct io *io);
 	/* Queue a frame. The bytes last until flush(). 0, or -errno: the port is beyond use. */
 	int (*send)(
 		struct io *io, const struct eth_hdr *hdr, const struct iovec *iov, unsigned n_iov);
 	/* The same. */
 	int (*flush)(struct io *io);
+	/* After flush(), and not much later: wake whoever was sent something, if he sleeps. Any
+	 * thread. May be NULL. */
+	void (*kick)(struct io *io);
 	/* Before the worker sleeps. True: there is something to take already. */
 	bool (*arm)(struct io *io);
 	void (*free)(struct io *io);
@@ -62,9 +70,19 @@ struct io {
 	const struct io_ops *ops;
 	struct io_counts tx;
 	/* Static text: why it is beyond use or, while it is not, why no frames pass. NULL if fine.
-	 */
+	 * Atomic. */
 	const char *reason;
 };
+
+static inline const char *io_reason(const struct io *io)
+{
+	return __atomic_load_n(&io->reason, __ATOMIC_RELAXED);
+}
+
+static inline void io_set_reason(struct io *io, const char *reason)
+{
+	__atomic_store_n(&io->reason, reason, __ATOMIC_RELAXED);
+}
 
 /* All of these take over the descriptors they are given, on success only. */
 

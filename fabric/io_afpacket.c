@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #define N_SLOTS 32
-#define MAX_IOV 4 /* header, and what frame_pieces() gives */
+#define MAX_IOV (1 + FRAME_MAX_PIECES)
 
 struct rx_slot {
 	struct eth_hdr hdr;
@@ -130,10 +130,10 @@ static int recv_error(struct io_afpacket *packet, struct io_batch *batch, int er
 		batch->dropped[DROP_OFFLOAD]++;
 		return 0;
 	case ENETDOWN:
-		packet->io.reason = "the network adapter is down or was removed";
+		io_set_reason(&packet->io, "the network adapter is down or was removed");
 		return 0;
 	default:
-		packet->io.reason = "the raw socket failed";
+		io_set_reason(&packet->io, "the raw socket failed");
 		return -error;
 	}
 }
@@ -151,7 +151,7 @@ static int afpacket_recv(struct io *io, struct io_batch *batch)
 	n = recvmmsg(packet->fd, packet->rx_messages, most, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return recv_error(packet, batch, errno);
-	io->reason = NULL;
+	io_set_reason(io, NULL);
 	for (int i = 0; i < n; i++) {
 		drop = take_message(
 			&packet->rx[i], &packet->rx_messages[i], &batch->frames[batch->n_frames]);
@@ -245,6 +245,7 @@ static void afpacket_free(struct io *io)
 
 static const struct io_ops io_afpacket_ops = {
 	.kind = "uplink",
+	.duplex = true,
 	.poll_events = EPOLLIN,
 	.poll_fd = afpacket_poll_fd,
 	.caps = afpacket_caps,

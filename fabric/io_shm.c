@@ -6,12 +6,20 @@
  * reason.
  */
 #include "fabric/io.h"
+#include "fabric/offload.h"
 #include "fabric/shm_ring.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+
+/* Smaller ones are copied whole. The head has all headers that a super-frame may have
+ * (offload.h), with a tag in front. */
+#define SUPER_MIN_BYTES  8192U
+#define SUPER_HEAD_BYTES 1024U
+
+_Static_assert(SUPER_HEAD_BYTES > GSO_MAX_HEADER_BYTES + ETH_TAG_BYTES, "headers are in the head");
 
 struct io_shm {
 	struct io io;
@@ -46,49 +54,67 @@ static uint32_t shm_caps(const struct io *io)
 
 static int shm_broken(struct io_shm *shm, const char *why)
 {
-	shm->io.reason = why;
+	io_set_reason(&shm->io, why);
 	__atomic_store_n(&shm->port->switch_state, SHM_PORT_SHUT, __ATOMIC_RELAXED);
 	kick_vm(shm);
 	return -EBADMSG;
 }
 
+/* The payload of a super-frame is copied once, from ring to ring, when it is known where to. */
+static void take(struct io_shm *shm, uint32_t size_bytes, uint8_t *data, struct frame *frame)
+{
+	bool is_super = size_bytes >= SUPER_MIN_BYTES && shm_consumer_is_super(&shm->from_vm);
+	uint32_t head_bytes = is_super ? SUPER_HEAD_BYTES : size_bytes;
+
+	*frame = (struct frame){
+		.data = data,
+		.size_bytes = head_bytes,
+		.tail_bytes = size_bytes - head_bytes,
+	};
+	frame->n_tail = shm_consumer_take_head(
+		&shm->from_vm, &frame->hdr, frame->data, head_bytes, frame->tail);
+	/* A VM cannot vouch for its checksums. */
+	frame->hdr.flags &= (uint8_t)~ETH_HDR_DATA_VALID;
+}
+
 static int shm_recv(struct io *io, struct io_batch *batch)
 {
 	struct io_shm *shm = container_of(io, struct io_shm, io);
-	uint32_t arena_used_bytes = 0, taken_bytes = 0, frame_bytes;
+	const uint32_t limit_bytes = MIN(batch->max_bytes, IO_ARENA_BYTES);
+	uint32_t arena_used_bytes = 0, taken_bytes = 0, size_bytes;
 	int r = 0;
 
 	/* Records that are dropped count too: a VM may write them as fast as we skip them. */
 	for (unsigned n_records = 0; n_records < IO_BATCH_FRAMES; n_records++) {
 		struct frame *frame = &batch->frames[batch->n_frames];
 
-		r = shm_consumer_peek(&shm->from_vm, &frame_bytes);
+		r = shm_consumer_peek(&shm->from_vm, &size_bytes);
 		if (r < 0)
 			break;
-		if (frame_bytes > ETH_FRAME_MAX_BYTES) {
+		if (size_bytes > ETH_FRAME_MAX_BYTES) {
 			shm_consumer_take(&shm->from_vm, NULL, NULL);
 			batch->dropped[DROP_GIANT]++;
 			continue;
 		}
-		if (frame_bytes > IO_ARENA_BYTES - arena_used_bytes)
+		if (batch->n_frames > 0 && size_bytes + taken_bytes > limit_bytes)
 			break;
-		if (batch->n_frames > 0 && frame_bytes + taken_bytes > batch->max_bytes)
+		if (size_bytes > IO_ARENA_BYTES - arena_used_bytes)
 			break;
-		*frame = (struct frame){
-			.data = batch->arena + arena_used_bytes,
-			.size_bytes = frame_bytes,
-		};
-		shm_consumer_take(&shm->from_vm, &frame->hdr, frame->data);
-		/* A VM cannot vouch for its checksums. */
-		frame->hdr.flags &= (uint8_t)~ETH_HDR_DATA_VALID;
+		take(shm, size_bytes, batch->arena + arena_used_bytes, frame);
 		arena_used_bytes =
-			MIN(ALIGN_UP(arena_used_bytes + frame_bytes, 16U), IO_ARENA_BYTES);
-		taken_bytes += frame_bytes;
+			MIN(ALIGN_UP(arena_used_bytes + frame->size_bytes, 16U), IO_ARENA_BYTES);
+		taken_bytes += size_bytes;
 		batch->n_frames++;
 	}
+	return r == -EBADMSG ? shm_broken(shm, shm->from_vm.why) : 0;
+}
+
+static void shm_release(struct io *io)
+{
+	struct io_shm *shm = container_of(io, struct io_shm, io);
+
 	if (shm_consumer_publish(&shm->from_vm))
 		kick_vm(shm);
-	return r == -EBADMSG ? shm_broken(shm, shm->from_vm.why) : 0;
 }
 
 static int shm_send(
@@ -115,9 +141,16 @@ static int shm_flush(struct io *io)
 {
 	struct io_shm *shm = container_of(io, struct io_shm, io);
 
-	if (shm_producer_publish(&shm->to_vm))
-		kick_vm(shm);
+	shm_producer_publish(&shm->to_vm);
 	return 0;
+}
+
+static void shm_kick(struct io *io)
+{
+	struct io_shm *shm = container_of(io, struct io_shm, io);
+
+	if (shm_producer_must_kick(&shm->to_vm))
+		kick_vm(shm);
 }
 
 static bool shm_arm(struct io *io)
@@ -141,12 +174,15 @@ static void shm_free(struct io *io)
 
 static const struct io_ops io_shm_ops = {
 	.kind = "vm",
+	.duplex = true,
 	.poll_events = EPOLLIN | EPOLLET,
 	.poll_fd = shm_poll_fd,
 	.caps = shm_caps,
 	.recv = shm_recv,
+	.release = shm_release,
 	.send = shm_send,
 	.flush = shm_flush,
+	.kick = shm_kick,
 	.arm = shm_arm,
 	.free = shm_free,
 };

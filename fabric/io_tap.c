@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
-#define MAX_IOV 4 /* header, and what frame_pieces() gives */
+#define MAX_IOV (1 + FRAME_MAX_PIECES)
 
 struct io_tap {
 	struct io io;
@@ -47,7 +47,7 @@ static int tap_recv(struct io *io, struct io_batch *batch)
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		if (got < (ssize_t)sizeof(frame->hdr)) {
-			io->reason = "the tap was removed";
+			io_set_reason(io, "the tap was removed");
 			return got < 0 ? -errno : -EIO;
 		}
 		frame->size_bytes = (uint32_t)((size_t)got - sizeof(frame->hdr));
@@ -99,6 +99,7 @@ static void tap_free(struct io *io)
 
 static const struct io_ops io_tap_ops = {
 	.kind = "tap",
+	.duplex = true,
 	.poll_events = EPOLLIN,
 	.poll_fd = tap_poll_fd,
 	.caps = tap_caps,

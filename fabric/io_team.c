@@ -75,7 +75,7 @@ static void set_timer(struct io_team *team)
 static void links_changed(struct io_team *team, bool others_carry)
 {
 	set_timer(team);
-	team->io.reason = team->team.carrying ? NULL : "no adapter of the team has a link";
+	io_set_reason(&team->io, team->team.carrying ? NULL : "no adapter of the team has a link");
 	if (others_carry && team->on_change)
 		team->on_change(&team->io, team->data);
 }
@@ -195,7 +195,7 @@ static int recv_members(struct io_team *team, uint32_t ready, struct io_batch *b
 	}
 	if (!all_gone(team))
 		return 0;
-	team->io.reason = "all adapters of the team were removed";
+	io_set_reason(&team->io, "all adapters of the team were removed");
 	return -ENODEV;
 }
 

@@ -10,7 +10,8 @@
  * Without a usable member frames are counted as `n_error`, and `reason` says so; the team is never
  * beyond use while a member's socket works.
  *
- * Threads: the worker that serves the port; io_team_new() and io_team_on_change() before that.
+ * Threads: one at a time, under the lock of the port; io_team_new() and io_team_on_change() before
+ * that.
  */
 #ifndef VIADUCT_FABRIC_IO_TEAM_H
 #define VIADUCT_FABRIC_IO_TEAM_H
@@ -31,7 +32,7 @@ int io_team_new(enum team_mode mode, const char *const *names, const int *fds, u
 /* What follows is for those of io_team_new() only. */
 bool io_is_team(const struct io *io);
 
-/* Called on the worker's thread, while frames are under way, whenever other members carry than
+/* Called on a worker's thread, while frames are under way, whenever other members carry than
  * before: the addresses of our side are to be announced. The callee only passes it on. */
 typedef void (*io_team_change_fn)(struct io *io, void *data);
 void io_team_on_change(struct io *io, io_team_change_fn fn, void *data);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fabric/mcast.h"
 #include "base/list.h"
-#include "fabric/mcast_parse.h"
 #include "fabric/vlan.h"
 
 #define N_BUCKETS    1024
@@ -286,25 +285,22 @@ static void note_report(struct mcast *mcast, unsigned vid, unsigned port,
 		exceed(&mcast->groups, port, now_ns);
 }
 
-bool mcast_snoop(struct mcast *mcast, unsigned vid, unsigned port, const struct headers *headers,
-	const uint8_t *frame, size_t size_bytes, uint64_t now_ns)
+bool mcast_snoop(struct mcast *mcast, unsigned vid, unsigned port,
+	const struct mcast_message *message, uint64_t now_ns)
 {
-	struct mcast_message message;
-
-	mcast_parse(headers, frame, size_bytes, &message);
-	if (message.kind == MCAST_NOTHING)
+	if (message->kind == MCAST_NOTHING)
 		return false;
 	age(mcast, now_ns);
-	switch (message.kind) {
+	switch (message->kind) {
 	case MCAST_QUERY:
-		note_query(mcast, vid, message.ipv6, message.response_ns, now_ns);
-		join(mcast, vid, port, message.ipv6, router_group, false, now_ns);
+		note_query(mcast, vid, message->ipv6, message->response_ns, now_ns);
+		join(mcast, vid, port, message->ipv6, router_group, false, now_ns);
 		return false;
 	case MCAST_ROUTER:
-		join(mcast, vid, port, message.ipv6, router_group, false, now_ns);
+		join(mcast, vid, port, message->ipv6, router_group, false, now_ns);
 		return false;
 	case MCAST_REPORT:
-		note_report(mcast, vid, port, &message, now_ns);
+		note_report(mcast, vid, port, message, now_ns);
 		return true;
 	case MCAST_NOTHING:
 		break;

@@ -19,7 +19,7 @@
  * full table who has most makes room. A port whose memberships did not all fit is sent all groups,
  * until MCAST_MEMBER_NS after the last time: nothing is lost. Being a router is a membership too.
  *
- * Time is a parameter. Threads: one owner.
+ * Time is a parameter. Threads: what takes a const table may be called by several at once.
  */
 #ifndef VIADUCT_FABRIC_MCAST_H
 #define VIADUCT_FABRIC_MCAST_H
@@ -28,7 +28,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "fabric/fdb.h"
-#include "fabric/headers.h"
+#include "fabric/mcast_parse.h"
 
 #define MCAST_MAX_GROUPS  1024
 #define MCAST_PORT_GROUPS 128
@@ -42,10 +42,10 @@ struct mcast;
 int mcast_new(uint64_t seed, struct mcast **ret_mcast);
 void mcast_free(struct mcast *mcast); /* NULL is fine */
 
-/* A frame of IP came in by `port` in `vid`: learn from it if it is IGMP or MLD. True: it is a
- * report, and to go to mcast_report_ports() only; all others are forwarded by their address. */
-bool mcast_snoop(struct mcast *mcast, unsigned vid, unsigned port, const struct headers *headers,
-	const uint8_t *frame, size_t size_bytes, uint64_t now_ns);
+/* A frame came in by `port` in `vid` that says this: learn from it. True: it is a report, and to go
+ * to mcast_report_ports() only; all others are forwarded by their address. */
+bool mcast_snoop(struct mcast *mcast, unsigned vid, unsigned port,
+	const struct mcast_message *message, uint64_t now_ns);
 
 /* The ports that a multicast frame to `mac` in `vid` is to go to, of FDB_MAX_PORTS; among them may
  * be the one it came from, and ports that do not carry `vid`. False: to all of them; `ret_ports`

@@ -32,14 +32,14 @@ void policy_fini(struct policy *policy)
 }
 
 enum drop policy_check_sent(struct policy *policy, const struct headers *headers,
-	const uint8_t *frame, size_t size_bytes, uint64_t now_ns)
+	const struct frame *frame, uint64_t now_ns)
 {
 	enum drop drop = DROP_NONE;
 
 	if (policy->guard.flags)
-		drop = guard_check(&policy->guard, headers, frame, size_bytes);
+		drop = guard_check(&policy->guard, headers, frame->data, frame->size_bytes);
 	if (!drop && policy->acl)
-		drop = acl_check(policy->acl, headers, size_bytes, true, now_ns);
+		drop = acl_check(policy->acl, headers, frame_bytes(frame), true, now_ns);
 	return drop;
 }
 

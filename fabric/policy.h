@@ -4,12 +4,13 @@
  * (guard.h), an access list (acl.h), and whether his traffic is mirrored. The forwarding decision
  * comes first; only frames that it lets pass are looked at here.
  *
- * Threads: the worker's.
+ * Threads: one at a time, under the lock of the port.
  */
 #ifndef VIADUCT_FABRIC_POLICY_H
 #define VIADUCT_FABRIC_POLICY_H
 
 #include "fabric/acl.h"
+#include "fabric/frame.h"
 #include "fabric/guard.h"
 
 enum mirror_role {
@@ -36,7 +37,7 @@ static inline bool policy_inspects(const struct policy *policy)
 
 /* A frame that the port's owner sends. DROP_NONE or why not. */
 enum drop policy_check_sent(struct policy *policy, const struct headers *headers,
-	const uint8_t *frame, size_t size_bytes, uint64_t now_ns);
+	const struct frame *frame, uint64_t now_ns);
 /* A frame that he is to be sent. */
 enum drop policy_check_received(
 	struct policy *policy, const struct headers *headers, size_t size_bytes, uint64_t now_ns);

@@ -105,7 +105,8 @@ static int attach(struct vswitch *sw, const struct vport_config *config, struct 
 	port->io = io;
 	snprintf(port->id, sizeof(port->id), "%s", config->id);
 	list_init(&port->in_round);
-	list_init(&port->in_flush);
+	list_init(&port->in_worker);
+	pthread_mutex_init(&port->lock, NULL);
 	sw->ports[slot] = port;
 	sw->fwd.n_slots = MAX(sw->fwd.n_slots, slot + 1);
 	sw->fwd.ports[slot] = (struct fwd_port){
@@ -178,9 +179,8 @@ static void detach(struct vport *port)
 	while (sw->fwd.n_slots > 0 && !sw->ports[sw->fwd.n_slots - 1])
 		sw->fwd.n_slots--;
 	list_remove(&port->in_round);
-	list_remove(&port->in_flush);
-	if (sw->duplicate == port)
-		sw->duplicate = NULL;
+	list_remove(&port->in_worker);
+	pthread_mutex_destroy(&port->lock);
 	if (sw->uplink_port == port)
 		sw->uplink_port = NULL;
 	pvlan_map(&sw->fwd);
@@ -203,7 +203,7 @@ static void uplink_moved(struct io *io _unused_, void *data)
 {
 	struct vport *port = data;
 
-	port->uplink_moved = true;
+	__atomic_store_n(&port->uplink_moved, true, __ATOMIC_RELAXED);
 }
 
 void vport_name_uplink(struct vport *port)
@@ -323,7 +323,8 @@ int vport_open(struct vport *port, struct why *why)
 	int r;
 
 	if (port->shut)
-		return refuse(why, -EPIPE, "port %s is shut: %s", port->id, port->io->reason);
+		return refuse(
+			why, -EPIPE, "port %s is shut: %s", port->id, io_reason(port->io) ?: "?");
 	if (!vport_fwd(port)->muted)
 		return 0;
 	r = pin(port, why);
@@ -332,8 +333,20 @@ int vport_open(struct vport *port, struct why *why)
 	return r;
 }
 
-void vport_shut(struct vport *port)
+bool vport_shut(struct vport *port)
 {
-	port->shut = true;
-	vport_mute(port);
+	struct vport *uplink = port->sw->uplink_port;
+	bool first;
+
+	pthread_rwlock_wrlock(&port->sw->lock);
+	/* It may be told to forget an address. */
+	if (uplink)
+		pthread_mutex_lock(&uplink->lock);
+	first = !__atomic_exchange_n(&port->shut, true, __ATOMIC_RELAXED);
+	if (first)
+		vport_mute(port);
+	if (uplink)
+		pthread_mutex_unlock(&uplink->lock);
+	pthread_rwlock_unlock(&port->sw->lock);
+	return first;
 }

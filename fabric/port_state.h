@@ -7,7 +7,7 @@
  * The bytes are hostile: they come from another node. What does not fit - another number of rules,
  * say - is left out rather than guessed at.
  *
- * Threads: the worker's.
+ * Threads: within crew_call().
  */
 #ifndef VIADUCT_FABRIC_PORT_STATE_H
 #define VIADUCT_FABRIC_PORT_STATE_H

@@ -23,7 +23,7 @@
  * link is better given a little less than its nominal rate, or it is its adapter that drops.
  *
  * Pure: time is a parameter, integers only. Memory of zeros is a port or link without limits.
- * Threads: one owner.
+ * Threads: one at a time; qos_storm() next to the others.
  */
 #ifndef VIADUCT_FABRIC_QOS_H
 #define VIADUCT_FABRIC_QOS_H

@@ -108,9 +108,13 @@ int shm_producer_put(
 	return 0;
 }
 
-bool shm_producer_publish(struct shm_producer *p)
+void shm_producer_publish(struct shm_producer *p)
 {
 	store_own(&p->ctl->head, p->head);
+}
+
+bool shm_producer_must_kick(struct shm_producer *p)
+{
 	return take_flag(&p->ctl->want_data);
 }
 
@@ -194,6 +198,22 @@ void shm_consumer_take(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *da
 		copy_out(c, c->tail + (uint32_t)sizeof(c->record), data, c->record.frame_bytes);
 	}
 	c->tail += record_bytes(c->record.frame_bytes);
+}
+
+unsigned shm_consumer_take_head(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data,
+	uint32_t head_bytes, struct iovec ret_rest[2])
+{
+	uint32_t at = c->tail + (uint32_t)sizeof(c->record), rest_bytes, offset, first_bytes;
+
+	head_bytes = MIN(head_bytes, c->record.frame_bytes);
+	rest_bytes = c->record.frame_bytes - head_bytes;
+	memcpy(ret_hdr, c->record.eth_hdr, sizeof(*ret_hdr));
+	offset = copy_out(c, at, data, head_bytes) & (c->ring_bytes - 1);
+	first_bytes = MIN(rest_bytes, c->ring_bytes - offset);
+	c->tail += record_bytes(c->record.frame_bytes);
+	ret_rest[0] = (struct iovec){(uint8_t *)c->data + offset, first_bytes};
+	ret_rest[1] = (struct iovec){(uint8_t *)c->data, rest_bytes - first_bytes};
+	return (rest_bytes > 0) + (rest_bytes > first_bytes);
 }
 
 bool shm_consumer_publish(struct shm_consumer *c)

@@ -47,8 +47,10 @@ void shm_consumer_init(
  * -EBADMSG. */
 int shm_producer_put(
 	struct shm_producer *p, const struct eth_hdr *hdr, const struct iovec *iov, unsigned n_iov);
-/* Let the consumer see what was put. True: kick it. */
-bool shm_producer_publish(struct shm_producer *p);
+/* Let the consumer see what was put. */
+void shm_producer_publish(struct shm_producer *p);
+/* After that, once for any number of them: true if it sleeps and is to be kicked. Any thread. */
+bool shm_producer_must_kick(struct shm_producer *p);
 /* Ask to be kicked when there is room. True: there is room already (or the ring is broken). Publish
  * first. */
 bool shm_producer_arm(struct shm_producer *p);
@@ -58,6 +60,15 @@ bool shm_producer_arm(struct shm_producer *p);
 int shm_consumer_peek(struct shm_consumer *c, uint32_t *ret_frame_bytes);
 /* Take the record of the last successful peek; `data` has room for it, or is NULL to skip it. */
 void shm_consumer_take(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data);
+/* The same, but only the first `head_bytes` are copied. The rest is left where the producer can
+ * change it: `ret_rest` says where, until the next publish. Returns how many pieces it is in. */
+unsigned shm_consumer_take_head(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data,
+	uint32_t head_bytes, struct iovec ret_rest[2]);
+/* Of the record of the last successful peek. */
+static inline bool shm_consumer_is_super(const struct shm_consumer *c)
+{
+	return c->record.eth_hdr[offsetof(struct eth_hdr, gso_type)] != ETH_GSO_NONE;
+}
 /* Bytes taken and not yet given back to the producer. */
 static inline uint32_t shm_consumer_unpublished(const struct shm_consumer *c)
 {

@@ -42,12 +42,26 @@ void fabric_init(struct fabric *fabric)
 	list_init(&fabric->switches);
 }
 
+/* Learning must not wait for ever while others look things up. */
+static void init_locks(struct vswitch *sw)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&sw->lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+	pthread_mutex_init(&sw->qos_lock, NULL);
+}
+
 /* What vswitch_new() allocated; NULL members are fine. */
 static void vswitch_fini(struct vswitch *sw)
 {
 	reach_free(sw->reach);
 	mcast_free(sw->fwd.mcast);
 	fdb_free(sw->fwd.fdb);
+	pthread_mutex_destroy(&sw->qos_lock);
+	pthread_rwlock_destroy(&sw->lock);
 	free(sw);
 }
 
@@ -173,11 +187,13 @@ int vswitch_new(struct fabric *fabric, const char *name, enum vswitch_type type,
 	/* A seed of fewer bits when the kernel has none yet: worse, not wrong. */
 	(void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
 	sw = calloc(1, sizeof(*sw));
-	r = sw ? fdb_new(FDB_DEFAULT_ENTRIES, seed, &sw->fwd.fdb) : -ENOMEM;
+	if (!sw)
+		return refuse(why, -ENOMEM, "out of memory");
+	init_locks(sw);
+	r = fdb_new(FDB_DEFAULT_ENTRIES, seed, &sw->fwd.fdb);
 	r = r ?: mcast_new(seed, &sw->fwd.mcast);
 	if (r < 0) {
-		if (sw)
-			vswitch_fini(sw);
+		vswitch_fini(sw);
 		return refuse(why, r, "out of memory");
 	}
 	qos_link_init(&sw->qos, QOS_WEIGHT, 0, clock_mono_ns());

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * switch.h - the virtual switches of a node and their ports: what there is, and the rules about
- * what there may be. How frames move is datapath.h's, who calls is worker.h's and ctl.h's.
+ * what there may be. How frames move is datapath.h's, who calls is crew.h's and ctl.h's.
  *
  *   external   one uplink, VM ports, adapters of the management operating system
  *   internal   VM ports, adapters of the management operating system
@@ -9,8 +9,19 @@
  *
  * Port ids are unique on the node. A port's VM is what stands before the first '/' of its id.
  *
- * Refusals return -errno and put one sentence into struct why. Threads: none of its own; everything
- * here belongs to the worker once ports are served.
+ * Refusals return -errno and put one sentence into struct why.
+ *
+ * Threads. What changes switches and ports runs while no frame is under way (crew.h), except for
+ * vport_shut(). Frames of one port are one thread's, those of different ports may be several's. It
+ * takes locks in this order, and of each kind one at a time:
+ *
+ *   vswitch.lock      for reading during a port's turn: fwd with its tables, and who the ports are;
+ *                     for writing when something is learned, or a port is shut
+ *   vport.lock        io (for its recv() and arm() see io.h), policy, capture
+ *   vswitch.qos_lock  qos of the switch and of its ports, but for storms
+ *
+ * What else a port has is the thread's that serves it; `shut`, `wants`, `uplink_moved` and
+ * `dropped` are atomic.
  */
 #ifndef VIADUCT_FABRIC_SWITCH_H
 #define VIADUCT_FABRIC_SWITCH_H
@@ -21,6 +32,8 @@
 #include "fabric/pcapng.h"
 #include "fabric/policy.h"
 #include "fabric/qos.h"
+
+#include <pthread.h>
 
 #define VSWITCH_NAME_MAX_LEN   63
 #define VSWITCH_UPLINK_MAX_LEN 111
@@ -43,6 +56,8 @@ enum vswitch_type {
 };
 
 struct vswitch {
+	pthread_rwlock_t lock;
+	pthread_mutex_t qos_lock;
 	struct list siblings;
 	char name[VSWITCH_NAME_MAX_LEN + 1];
 	enum vswitch_type type;
@@ -56,10 +71,9 @@ struct vswitch {
 	struct fwd_switch fwd;
 	struct fdb_static statics[FDB_MAX_STATIC]; /* behind the uplink */
 	unsigned n_statics;
-	struct vport *duplicate; /* its address was seen behind the uplink, not yet told; or NULL */
-	struct reach *reach;     /* VLAN probes that are expected (reach.h), or NULL */
-	struct qos_link qos;     /* zero until somebody sets it: no minimums */
-	uint64_t looked_pass;    /* turns.c: when a new round of it was last looked for */
+	struct reach *reach;  /* VLAN probes that are expected (reach.h), or NULL; the uplink's */
+	struct qos_link qos;  /* zero until somebody sets it: no minimums */
+	uint64_t looked_pass; /* turns.c: when a new round of it was last looked for */
 };
 
 /* Announcing an address after a port was opened: see announce.h. */
@@ -69,7 +83,15 @@ struct announcing {
 	uint64_t due_ns;
 };
 
+/* What happens to a port while frames are under way. */
+enum vport_event {
+	VPORT_WAS_SHUT,
+	VPORT_DUPLICATE,    /* its address was seen behind the uplink of its switch */
+	VPORT_UPLINK_MOVED, /* other members of a team carry its frames: announce addresses */
+};
+
 struct vport {
+	pthread_mutex_t lock;
 	struct vswitch *sw;
 	unsigned slot;
 	char id[VPORT_ID_MAX_LEN + 1];
@@ -84,13 +106,17 @@ struct vport {
 	uint64_t capture_ends_ns; /* unless somebody reads it */
 	struct announcing announcing;
 	struct qos_port qos; /* zero until somebody sets it: no limits */
-	/* turns.c's, the data path's and the worker's. */
+	bool uplink_moved;   /* other members of a team carry its frames */
+	/* turns.c's. */
 	struct list in_round;
+	bool wants;      /* it is in a round */
 	unsigned parked; /* 1 + its place in the heap, or 0 */
 	uint64_t due_ns; /* while it is parked */
-	struct list in_flush;
-	bool uplink_moved; /* other members of a team carry its frames */
-	bool masked;       /* its level-triggered descriptor is not polled */
+	/* The worker's. */
+	struct worker *worker;
+	struct list in_worker;
+	bool masked;        /* its level-triggered descriptor is not polled */
+	uint64_t seen_work; /* when its worker looked last */
 };
 
 struct fabric {
@@ -160,8 +186,19 @@ int vport_reconfigure(
 /* Stop and start all traffic. Opening takes the port's address over in the FDB. */
 void vport_mute(struct vport *port);
 int vport_open(struct vport *port, struct why *why);
-/* No more traffic, for good; it stays until it is removed. */
-void vport_shut(struct vport *port);
+/* No more traffic, for good; it stays until it is removed. Also while frames are under way: locks
+ * what it needs to. False: somebody else did so before. */
+bool vport_shut(struct vport *port);
+
+static inline bool vport_is_shut(const struct vport *port)
+{
+	return __atomic_load_n(&port->shut, __ATOMIC_RELAXED);
+}
+
+static inline void vport_count_drop(struct vport *port, enum drop drop, unsigned n)
+{
+	__atomic_fetch_add(&port->dropped[drop], n, __ATOMIC_RELAXED);
+}
 
 static inline struct fwd_port *vport_fwd(const struct vport *port)
 {

@@ -8,7 +8,7 @@
  *                               is why the frame goes nowhere
  *   out    [{port, vlan, tagged, mirror}]   where copies leave
  *
- * Threads: the worker's.
+ * Threads: within crew_call().
  */
 #ifndef VIADUCT_FABRIC_TRACE_H
 #define VIADUCT_FABRIC_TRACE_H

@@ -36,9 +36,14 @@ static void sift_down(struct turns *turns, unsigned place, struct vport *port)
 	put(turns, place, port);
 }
 
+static void set_wants(struct vport *port, bool wants)
+{
+	__atomic_store_n(&port->wants, wants, __ATOMIC_RELAXED);
+}
+
 static void park(struct turns *turns, struct vport *port, uint64_t due_ns)
 {
-	list_remove(&port->in_round);
+	turns_idle(port);
 	port->due_ns = due_ns;
 	sift_up(turns, turns->n_parked++, port);
 }
@@ -70,18 +75,28 @@ void turns_fini(struct turns *turns)
 	free(turns->parked);
 }
 
-int turns_add(struct turns *turns, struct vport *port)
+int turns_reserve(struct turns *turns, unsigned n_ports)
 {
 	unsigned capacity = MAX(2 * turns->capacity, (unsigned)MIN_CAPACITY);
 	struct vport **parked;
 
-	if (turns->n_ports == turns->capacity) {
-		parked = reallocarray(turns->parked, capacity, sizeof(*parked));
-		if (!parked)
-			return -ENOMEM;
-		turns->parked = parked;
-		turns->capacity = capacity;
-	}
+	if (n_ports <= turns->capacity)
+		return 0;
+	capacity = MAX(capacity, n_ports);
+	parked = reallocarray(turns->parked, capacity, sizeof(*parked));
+	if (!parked)
+		return -ENOMEM;
+	turns->parked = parked;
+	turns->capacity = capacity;
+	return 0;
+}
+
+int turns_add(struct turns *turns, struct vport *port)
+{
+	int r = turns_reserve(turns, turns->n_ports + 1);
+
+	if (r < 0)
+		return r;
 	turns->n_ports++;
 	list_init(&port->in_round);
 	port->parked = 0;
@@ -92,19 +107,22 @@ void turns_remove(struct turns *turns, struct vport *port)
 {
 	if (port->parked)
 		unpark(turns, port);
-	list_remove(&port->in_round);
+	turns_idle(port);
 	turns->n_ports--;
 }
 
 void turns_want(struct turns *turns, struct vport *port)
 {
-	if (!port->parked && list_empty(&port->in_round))
-		list_append(&turns->round, &port->in_round);
+	if (port->parked || !list_empty(&port->in_round))
+		return;
+	list_append(&turns->round, &port->in_round);
+	set_wants(port, true);
 }
 
 void turns_idle(struct vport *port)
 {
 	list_remove(&port->in_round);
+	set_wants(port, false);
 }
 
 /* ---- when ---- */
@@ -140,7 +158,8 @@ void turns_unpark_all(struct turns *turns)
 /* ---- who ---- */
 
 /* A new round of the switch's link, among those that may have a turn. Looking once a pass is
- * enough: what could make a difference are turns. */
+ * enough: what could make a difference are turns. (When several threads have ports of the switch,
+ * a number may be another's; then this one looks in its next pass.) */
 static bool begin_link_round(const struct turns *turns, struct vswitch *sw, uint64_t now_ns)
 {
 	struct qos_port *wanting[FWD_MAX_PORTS];
@@ -152,7 +171,8 @@ static bool begin_link_round(const struct turns *turns, struct vswitch *sw, uint
 	for (unsigned i = 0; i < sw->fwd.n_slots; i++) {
 		struct vport *port = sw->ports[i];
 
-		if (port && !port->shut && !vport_is_uplink(port) && !list_empty(&port->in_round))
+		if (port && !vport_is_shut(port) && !vport_is_uplink(port) &&
+			__atomic_load_n(&port->wants, __ATOMIC_RELAXED))
 			wanting[n++] = &port->qos;
 	}
 	return qos_round(&sw->qos, wanting, n, now_ns);
@@ -160,42 +180,29 @@ static bool begin_link_round(const struct turns *turns, struct vswitch *sw, uint
 
 uint32_t turns_ask(struct turns *turns, struct vport *port, uint64_t now_ns)
 {
-	struct qos_link *link = &port->sw->qos;
+	struct vswitch *sw = port->sw;
 	uint64_t at_ns = 0;
 	uint32_t max_bytes;
 
-	if (vport_is_uplink(port) || port->shut)
+	if (vport_is_uplink(port) || vport_is_shut(port))
 		return IO_NO_LIMIT;
-	max_bytes = qos_turn(link, &port->qos, now_ns, &at_ns);
-	if (max_bytes == 0 && at_ns <= now_ns && begin_link_round(turns, port->sw, now_ns))
-		max_bytes = qos_turn(link, &port->qos, now_ns, &at_ns);
+	pthread_mutex_lock(&sw->qos_lock);
+	max_bytes = qos_turn(&sw->qos, &port->qos, now_ns, &at_ns);
+	if (max_bytes == 0 && at_ns <= now_ns && begin_link_round(turns, sw, now_ns))
+		max_bytes = qos_turn(&sw->qos, &port->qos, now_ns, &at_ns);
+	pthread_mutex_unlock(&sw->qos_lock);
 	if (max_bytes == 0 && at_ns > now_ns)
 		park(turns, port, at_ns);
 	return max_bytes;
 }
 
-struct turn turns_count(const struct vport *port)
+void turns_charge(struct vport *port, const struct turn *turn, uint64_t now_ns)
 {
-	const struct vport *uplink = vswitch_uplink(port->sw);
-	struct turn turn = {.taken_bytes = port->rx_bytes};
-
-	if (uplink) {
-		turn.link_bytes = uplink->io->tx.n_bytes;
-		turn.lost_frames = uplink->io->tx.n_full + uplink->io->tx.n_error;
-	}
-	return turn;
-}
-
-void turns_charge(struct vport *port, const struct turn *before, uint64_t now_ns)
-{
-	struct turn after = turns_count(port);
-	uint64_t taken_bytes = after.taken_bytes - before->taken_bytes;
-	uint64_t link_bytes = after.link_bytes - before->link_bytes;
+	struct vswitch *sw = port->sw;
 
 	if (vport_is_uplink(port))
 		return;
-	/* Frames that the uplink had no room for are no reason to send more. */
-	if (after.lost_frames != before->lost_frames)
-		link_bytes = MAX(link_bytes, taken_bytes);
-	qos_charge(&port->sw->qos, &port->qos, taken_bytes, link_bytes, now_ns);
+	pthread_mutex_lock(&sw->qos_lock);
+	qos_charge(&sw->qos, &port->qos, turn->taken_bytes, turn->link_bytes, now_ns);
+	pthread_mutex_unlock(&sw->qos_lock);
 }

@@ -9,12 +9,13 @@
  * The caller walks the round: turns_ask() for each port, then the turn, then turns_charge(), and
  * turns_idle() when there was nothing left. Uplinks are never held back.
  *
- * Pure: time is a parameter, no descriptors. Threads: one owner.
+ * Time is a parameter, no descriptors. Threads: one owner. Several may each take care of some of
+ * the ports of a switch: they share its bandwidth, under the switch's lock for that.
  */
 #ifndef VIADUCT_FABRIC_TURNS_H
 #define VIADUCT_FABRIC_TURNS_H
 
-#include "fabric/switch.h"
+#include "fabric/datapath.h"
 
 #define TURNS_WORK_AT_HAND 0
 #define TURNS_NEVER        UINT64_MAX
@@ -34,6 +35,8 @@ void turns_fini(struct turns *turns);
 
 /* A port comes, idle, and goes, from wherever it is. -ENOMEM. */
 int turns_add(struct turns *turns, struct vport *port);
+/* Room for so many at once; those are then added without fail. -ENOMEM. */
+int turns_reserve(struct turns *turns, unsigned n_ports);
 void turns_remove(struct turns *turns, struct vport *port);
 
 /* The port has something to do. Parked ports stay that. */
@@ -52,12 +55,7 @@ void turns_unpark_all(struct turns *turns);
  * parked. Walks with list_for_each_safe() bear that. */
 uint32_t turns_ask(struct turns *turns, struct vport *port, uint64_t now_ns);
 
-/* What is counted before a turn, for turns_charge() after it. */
-struct turn {
-	uint64_t taken_bytes, link_bytes, lost_frames;
-};
-
-struct turn turns_count(const struct vport *port);
-void turns_charge(struct vport *port, const struct turn *before, uint64_t now_ns);
+/* It has had this one. */
+void turns_charge(struct vport *port, const struct turn *turn, uint64_t now_ns);
 
 #endif

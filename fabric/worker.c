@@ -2,6 +2,7 @@
 #include "fabric/worker.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "fabric/share.h"
 #include "fabric/turns.h"
 
 #include <sys/epoll.h>
@@ -9,41 +10,44 @@
 
 #define N_EVENTS      64
 #define ROUNDS_A_LOOK 8
+/* While there is work at hand, VMs that sleep are woken so late: waking one is as dear as ten
+ * frames, and it would only find the first of them. */
+#define KICK_DELAY_NS (20 * NS_PER_US)
+/* A window's end may be late by one turn, and by one sleep. */
+#define REPORT_LASTS_NS (3 * SHARE_WINDOW_NS)
 
 struct worker {
 	/* Constant after start. */
+	struct worker_team *team;
 	int epoll_fd;
 	int wake_fd;
-	worker_event_fn on_event;
-	void *data;
 	struct thread thread;
 
-	/* The worker's thread's. */
-	struct fabric fabric;
+	/* The worker's thread's, or whoever's that has stopped it. */
 	struct datapath *dp;
 	struct turns turns;
+	struct list ports; /* struct vport.in_worker */
+	unsigned n_ports;
 	unsigned n_rounds; /* with work at hand */
-	bool stopping;
+	uint64_t kicked_ns;
+	uint64_t gate_seen; /* the last time that it stopped for */
+	uint64_t window_ns; /* when this window began */
+	uint64_t slept_ns;  /* in this window */
+	uint64_t idle_since_ns;
+	struct share_item *items; /* room for one of each port */
 
-	/* Under lock. */
+	/* Under lock: ports that were given to this worker, struct vport.in_worker. */
 	pthread_mutex_t lock;
-	pthread_cond_t called;
-	worker_fn call_fn;
-	void *call_data;
+	struct list inbox;
 
-	/* Atomic: a call waits. */
-	bool has_call;
+	/* Atomic. */
+	bool stopping;
+	bool has_mail;
+	unsigned busy_permille;
+	uint64_t busy_at_ns; /* when that was found */
 };
 
-struct fabric *worker_fabric(struct worker *worker)
-{
-	return &worker->fabric;
-}
-
-struct datapath *worker_datapath(struct worker *worker)
-{
-	return worker->dp;
-}
+/* ---- ports ---- */
 
 static void poll_port(struct worker *worker, int operation, struct vport *port, uint32_t events)
 {
@@ -51,6 +55,16 @@ static void poll_port(struct worker *worker, int operation, struct vport *port, 
 
 	/* Changing what is polled already needs no memory. */
 	epoll_ctl(worker->epoll_fd, operation, port->io->ops->poll_fd(port->io), &event);
+}
+
+int worker_reserve(struct worker *worker, unsigned n_ports)
+{
+	struct share_item *items = reallocarray(worker->items, n_ports, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	worker->items = items;
+	return turns_reserve(&worker->turns, n_ports);
 }
 
 int worker_add_port(struct worker *worker, struct vport *port)
@@ -66,106 +80,239 @@ int worker_add_port(struct worker *worker, struct vport *port)
 		turns_remove(&worker->turns, port);
 		return r;
 	}
+	port->worker = worker;
+	port->masked = false;
+	list_append(&worker->ports, &port->in_worker);
+	worker->n_ports++;
 	/* It may hold something already. */
 	turns_want(&worker->turns, port);
 	return 0;
 }
 
-void worker_remove_port(struct worker *worker, struct vport *port)
+void worker_remove_port(struct vport *port)
 {
+	struct worker *worker = port->worker;
+
+	if (!worker)
+		return;
 	poll_port(worker, EPOLL_CTL_DEL, port, 0);
 	turns_remove(&worker->turns, port);
+	list_remove(&port->in_worker);
+	worker->n_ports--;
+	port->worker = NULL;
 }
 
-static void port_was_shut(struct vport *port, void *data)
-{
-	struct worker *worker = data;
+/* ---- giving ports to others ---- */
 
-	/* Its turn may be the current one, so it leaves the round there. */
-	poll_port(worker, EPOLL_CTL_DEL, port, 0);
-	worker->on_event(WORKER_PORT_SHUT, port, worker->data);
-}
-
-static bool has_call(const struct worker *worker)
+void worker_wake(struct worker *worker)
 {
-	return __atomic_load_n(&worker->has_call, __ATOMIC_ACQUIRE);
-}
-
-static void run_call(struct worker *worker)
-{
-	pthread_mutex_lock(&worker->lock);
-	worker->call_fn(worker, worker->call_data);
-	__atomic_store_n(&worker->has_call, false, __ATOMIC_RELEASE);
-	pthread_cond_signal(&worker->called);
-	pthread_mutex_unlock(&worker->lock);
-	/* It may have changed what they wait for. */
-	turns_unpark_all(&worker->turns);
-}
-
-void worker_call(struct worker *worker, worker_fn fn, void *data)
-{
-	pthread_mutex_lock(&worker->lock);
-	worker->call_fn = fn;
-	worker->call_data = data;
-	__atomic_store_n(&worker->has_call, true, __ATOMIC_RELEASE);
 	eventfd_write(worker->wake_fd, 1);
-	while (has_call(worker))
-		pthread_cond_wait(&worker->called, &worker->lock);
+}
+
+static void give(struct vport *port, struct worker *to)
+{
+	worker_remove_port(port);
+	pthread_mutex_lock(&to->lock);
+	list_append(&to->inbox, &port->in_worker);
+	__atomic_store_n(&to->has_mail, true, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&to->lock);
+}
+
+static struct vport *take_from_inbox(struct worker *worker)
+{
+	struct vport *port;
+
+	pthread_mutex_lock(&worker->lock);
+	port = list_pop(&worker->inbox, struct vport, in_worker);
+	if (!port)
+		__atomic_store_n(&worker->has_mail, false, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&worker->lock);
+	return port;
+}
+
+static bool empty_inbox(struct worker *worker)
+{
+	struct vport *port;
+
+	if (!__atomic_load_n(&worker->has_mail, __ATOMIC_ACQUIRE))
+		return false;
+	while ((port = take_from_inbox(worker))) {
+		if (worker_add_port(worker, port) == 0)
+			continue;
+		io_set_reason(port->io, "the kernel has no memory to watch it");
+		if (vport_shut(port))
+			worker->team->on_event(VPORT_WAS_SHUT, port, worker->team->data);
+	}
+	worker->idle_since_ns = clock_mono_ns();
+	return true;
+}
+
+static unsigned busy_permille(const struct worker *worker, uint64_t now_ns)
+{
+	if (__atomic_load_n(&worker->busy_at_ns, __ATOMIC_RELAXED) + REPORT_LASTS_NS < now_ns)
+		return 0;
+	return __atomic_load_n(&worker->busy_permille, __ATOMIC_RELAXED);
+}
+
+void worker_get_report(const struct worker *worker, uint64_t now_ns, struct worker_report *ret)
+{
+	*ret = (struct worker_report){worker->n_ports, busy_permille(worker, now_ns)};
+}
+
+static struct worker *find_least_busy(const struct worker *worker, uint64_t now_ns)
+{
+	const struct worker_team *team = worker->team;
+	struct worker *least = NULL;
+
+	for (unsigned i = 0; i < team->n_workers; i++) {
+		struct worker *other = team->workers[i];
+
+		if (other != worker &&
+			(!least || busy_permille(other, now_ns) < busy_permille(least, now_ns)))
+			least = other;
+	}
+	return least;
+}
+
+static uint64_t work_of(const struct vport *port)
+{
+	return share_work(port->rx_frames, port->rx_bytes);
+}
+
+static void note_work(struct worker *worker)
+{
+	struct vport *port;
+
+	list_for_each(port, &worker->ports, in_worker)
+		port->seen_work = work_of(port);
+}
+
+static void relieve(struct worker *worker, unsigned busy, uint64_t now_ns)
+{
+	struct worker *to = find_least_busy(worker, now_ns);
+	struct vport *port, *after;
+	unsigned other, n = 0;
+
+	if (!to)
+		return;
+	other = busy_permille(to, now_ns);
+	if (other >= SHARE_FREE_PERMILLE)
+		return;
+	list_for_each(port, &worker->ports, in_worker)
+		worker->items[n++] = (struct share_item){.work = work_of(port) - port->seen_work};
+	if (share_pick(worker->items, n, busy, other) == 0)
+		return;
+	n = 0;
+	list_for_each_safe(port, after, &worker->ports, in_worker) {
+		if (worker->items[n++].give)
+			give(port, to);
+	}
+	/* So that no third one finds it free. */
+	__atomic_store_n(&to->busy_permille, (busy + other) / 2, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->busy_at_ns, now_ns, __ATOMIC_RELAXED);
+	worker_wake(to);
+}
+
+static void give_all_back(struct worker *worker)
+{
+	struct worker *first = worker->team->workers[0];
+	struct vport *port, *after;
+
+	list_for_each_safe(port, after, &worker->ports, in_worker)
+		give(port, first);
+	worker_wake(first);
+}
+
+static bool is_helper(const struct worker *worker)
+{
+	return worker != worker->team->workers[0] && worker->n_ports > 0;
+}
+
+/* When that is due, if nothing happens any more. */
+static uint64_t give_back_ns(const struct worker *worker)
+{
+	return MAX(worker->idle_since_ns + SHARE_IDLE_NS, worker->window_ns + SHARE_WINDOW_NS);
+}
+
+/* The end of a window: was it a busy one? */
+static void look_back(struct worker *worker, uint64_t now_ns)
+{
+	uint64_t window_ns = now_ns - worker->window_ns;
+	uint64_t busy_ns = window_ns - MIN(worker->slept_ns, window_ns);
+	/* Being stopped and looking around is no work. */
+	unsigned busy = worker->n_ports ? (unsigned)(busy_ns * 1000 / window_ns) : 0;
+
+	__atomic_store_n(&worker->busy_permille, busy, __ATOMIC_RELAXED);
+	__atomic_store_n(&worker->busy_at_ns, now_ns, __ATOMIC_RELAXED);
+	worker->window_ns = now_ns;
+	worker->slept_ns = 0;
+	if (busy > SHARE_IDLE_PERMILLE)
+		worker->idle_since_ns = now_ns;
+	if (busy >= SHARE_BUSY_PERMILLE)
+		relieve(worker, busy, now_ns);
+	else if (is_helper(worker) && now_ns - worker->idle_since_ns >= SHARE_IDLE_NS)
+		give_all_back(worker);
+	note_work(worker);
+}
+
+/* ---- the thread ---- */
+
+static int sleep_until(
+	struct worker *worker, struct epoll_event events[N_EVENTS], uint64_t until_ns)
+{
+	uint64_t now_ns = clock_mono_ns(), wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+	const struct timespec timeout = {
+		.tv_sec = (time_t)(wait_ns / NS_PER_SEC),
+		.tv_nsec = (long)(wait_ns % NS_PER_SEC),
+	};
+	int n = epoll_pwait2(worker->epoll_fd, events, N_EVENTS,
+		until_ns == TURNS_NEVER ? NULL : &timeout, NULL);
+
+	worker->slept_ns += clock_mono_ns() - now_ns;
+	return n;
 }
 
 static int wait_for_events(
-	struct worker *worker, struct epoll_event events[N_EVENTS], bool call_waits)
+	struct worker *worker, struct epoll_event events[N_EVENTS], bool must_not_sleep)
 {
-	uint64_t next_ns = turns_next_ns(&worker->turns), now_ns, wait_ns;
-	struct timespec timeout;
+	uint64_t next_ns = turns_next_ns(&worker->turns);
 
-	if (call_waits)
+	if (must_not_sleep)
 		return epoll_wait(worker->epoll_fd, events, N_EVENTS, 0);
-	if (next_ns == TURNS_NEVER)
-		return epoll_wait(worker->epoll_fd, events, N_EVENTS, -1);
-	now_ns = next_ns == TURNS_WORK_AT_HAND ? 0 : clock_mono_ns();
 	/* With work at hand: a look, so that a busy port does not keep the others out. It is as
 	 * dear as a turn, so not in every round. */
-	if (next_ns <= now_ns) {
+	if (next_ns == TURNS_WORK_AT_HAND) {
 		if (++worker->n_rounds % ROUNDS_A_LOOK)
 			return 0;
 		return epoll_wait(worker->epoll_fd, events, N_EVENTS, 0);
 	}
-	wait_ns = next_ns - now_ns;
-	timeout = (struct timespec){
-		.tv_sec = (time_t)(wait_ns / NS_PER_SEC),
-		.tv_nsec = (long)(wait_ns % NS_PER_SEC),
-	};
-	return epoll_pwait2(worker->epoll_fd, events, N_EVENTS, &timeout, NULL);
+	if (is_helper(worker))
+		next_ns = MIN(next_ns, give_back_ns(worker));
+	return sleep_until(worker, events, next_ns);
 }
 
-static void collect_events(struct worker *worker, bool call_waits)
+static void take_event(struct worker *worker, struct vport *port)
 {
-	struct epoll_event events[N_EVENTS];
 	eventfd_t ignored;
-	int n = wait_for_events(worker, events, call_waits);
 
-	for (int i = 0; i < n; i++) {
-		struct vport *port = events[i].data.ptr;
-
-		if (!port) {
-			eventfd_read(worker->wake_fd, &ignored);
-		} else if (port->parked && !(port->io->ops->poll_events & EPOLLET)) {
-			/* It would be reported again and again. EPOLLONESHOT: errors, which cannot
-			 * be masked, are reported once. */
-			poll_port(worker, EPOLL_CTL_MOD, port, EPOLLONESHOT);
-			port->masked = true;
-		} else {
-			turns_want(&worker->turns, port);
-		}
+	if (!port) {
+		eventfd_read(worker->wake_fd, &ignored);
+	} else if (vport_is_shut(port)) {
+		/* Its error would be reported again and again. */
+		poll_port(worker, EPOLL_CTL_DEL, port, 0);
+	} else if (port->parked && !(port->io->ops->poll_events & EPOLLET)) {
+		/* The same. EPOLLONESHOT: errors, which cannot be masked, are reported once. */
+		poll_port(worker, EPOLL_CTL_MOD, port, EPOLLONESHOT);
+		port->masked = true;
+	} else {
+		turns_want(&worker->turns, port);
 	}
 }
 
 static void rest(struct worker *worker, struct vport *port)
 {
 	turns_idle(port);
-	if (port->masked && !port->shut)
+	if (port->masked && !vport_is_shut(port))
 		poll_port(worker, EPOLL_CTL_MOD, port, port->io->ops->poll_events);
 	port->masked = false;
 }
@@ -173,21 +320,14 @@ static void rest(struct worker *worker, struct vport *port)
 static void serve(struct worker *worker, struct vport *port, uint64_t now_ns)
 {
 	uint32_t max_bytes = turns_ask(&worker->turns, port, now_ns);
-	struct turn before;
+	struct turn turn;
 	bool took;
 
 	if (max_bytes == 0)
 		return;
-	before = turns_count(port);
-	took = datapath_turn(worker->dp, port, max_bytes, now_ns);
-	turns_charge(port, &before, now_ns);
-	if (port->sw->duplicate)
-		worker->on_event(WORKER_DUPLICATE, take_ptr(port->sw->duplicate), worker->data);
-	if (port->uplink_moved) {
-		port->uplink_moved = false;
-		worker->on_event(WORKER_UPLINK_MOVED, port, worker->data);
-	}
-	if (!took && (port->shut || !port->io->ops->arm(port->io)))
+	took = datapath_turn(worker->dp, port, max_bytes, now_ns, &turn);
+	turns_charge(port, &turn, now_ns);
+	if (!took && (vport_is_shut(port) || !port->io->ops->arm(port->io)))
 		rest(worker, port);
 }
 
@@ -200,22 +340,59 @@ static void serve_round(struct worker *worker, uint64_t now_ns)
 		serve(worker, port, now_ns);
 }
 
+/* Wake VMs at the latest before this thread may sleep or be stopped. */
+static void kick(struct worker *worker, bool now, uint64_t now_ns)
+{
+	if (!now && turns_next_ns(&worker->turns) == TURNS_WORK_AT_HAND &&
+		now_ns - worker->kicked_ns < KICK_DELAY_NS)
+		return;
+	datapath_kick(worker->dp);
+	worker->kicked_ns = now_ns;
+}
+
 static void worker_main(void *data)
 {
 	struct worker *worker = data;
+	struct epoll_event events[N_EVENTS];
 
-	while (!worker->stopping) {
-		/* What was sent before a call was made has had its turn when the call runs. */
-		bool call_waits = has_call(worker);
+	worker->window_ns = worker->idle_since_ns = clock_mono_ns();
+	while (!__atomic_load_n(&worker->stopping, __ATOMIC_ACQUIRE)) {
+		/* What was sent before the gate closed has had its turn when it stops. */
+		uint64_t closing = gate_is_closing(&worker->team->gate, worker->gate_seen);
+		uint64_t now_ns;
+		int n;
 
-		collect_events(worker, call_waits);
-		serve_round(worker, clock_mono_ns());
-		if (call_waits)
-			run_call(worker);
+		empty_inbox(worker);
+		n = wait_for_events(worker, events, closing != 0);
+		for (int i = 0; i < n; i++)
+			take_event(worker, events[i].data.ptr);
+		now_ns = clock_mono_ns();
+		serve_round(worker, now_ns);
+		kick(worker, closing != 0, now_ns);
+		if (closing) {
+			worker->gate_seen = closing;
+			now_ns = clock_mono_ns();
+			gate_stop(&worker->team->gate, closing);
+			worker->slept_ns += clock_mono_ns() - now_ns;
+		} else if (now_ns - worker->window_ns >= SHARE_WINDOW_NS) {
+			look_back(worker, now_ns);
+		}
 	}
 }
 
-int worker_new(worker_event_fn on_event, void *data, struct worker **ret_worker)
+void worker_settle(struct worker *worker)
+{
+	if (empty_inbox(worker))
+		serve_round(worker, clock_mono_ns());
+	datapath_kick(worker->dp);
+}
+
+void worker_look_again(struct worker *worker)
+{
+	turns_unpark_all(&worker->turns);
+}
+
+int worker_new(struct worker_team *team, struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	struct epoll_event event = {.events = EPOLLIN};
@@ -223,21 +400,18 @@ int worker_new(worker_event_fn on_event, void *data, struct worker **ret_worker)
 
 	if (!worker)
 		return -ENOMEM;
-	worker->on_event = on_event;
-	worker->data = data;
-	fabric_init(&worker->fabric);
+	worker->team = team;
 	turns_init(&worker->turns);
+	list_init(&worker->ports);
+	list_init(&worker->inbox);
 	pthread_mutex_init(&worker->lock, NULL);
-	pthread_cond_init(&worker->called, NULL);
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->epoll_fd < 0 || worker->wake_fd < 0 ||
 		epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &event) < 0)
 		r = -errno;
 	else
-		r = datapath_new(port_was_shut, worker, &worker->dp);
-	if (r == 0)
-		r = thread_start(&worker->thread, "switch", worker_main, worker);
+		r = datapath_new(team->on_event, team->data, &worker->dp);
 	if (r < 0) {
 		worker_free(worker);
 		return r;
@@ -246,25 +420,29 @@ int worker_new(worker_event_fn on_event, void *data, struct worker **ret_worker)
 	return 0;
 }
 
-static void stop(struct worker *worker, void *data _unused_)
+int worker_start(struct worker *worker)
 {
-	worker->stopping = true;
+	return thread_start(&worker->thread, "switch", worker_main, worker);
+}
+
+void worker_end(struct worker *worker)
+{
+	if (!worker->thread.running)
+		return;
+	__atomic_store_n(&worker->stopping, true, __ATOMIC_RELEASE);
+	worker_wake(worker);
+	thread_join(&worker->thread);
 }
 
 void worker_free(struct worker *worker)
 {
 	if (!worker)
 		return;
-	if (worker->thread.running) {
-		worker_call(worker, stop, NULL);
-		thread_join(&worker->thread);
-	}
-	fabric_fini(&worker->fabric);
+	free(worker->items);
 	turns_fini(&worker->turns);
 	datapath_free(worker->dp);
 	close_fd(worker->epoll_fd);
 	close_fd(worker->wake_fd);
-	pthread_cond_destroy(&worker->called);
 	pthread_mutex_destroy(&worker->lock);
 	free(worker);
 }

@@ -58,13 +58,13 @@ class Node:
         self.machine.run("corosync", timeout=30)
         self.start_viaductd()
 
-    def start_viaductd(self):
+    def start_viaductd(self, *options):
         self.machine.daemon(os.path.join(self.directory, "log", "viaductd.log"),
                             os.path.join(self.lab.bin, "viaductd"),
                             "--state-dir", os.path.join(self.directory, "state"),
                             "--log-dir", os.path.join(self.directory, "log"),
                             "--vm-memory", str(self.lab.vm_memory_mib),
-                            "--migration-stall", str(round(10 * SLOW)))
+                            "--migration-stall", str(round(10 * SLOW)), *options)
 
     def kill(self):
         """As with a power cord."""

@@ -16,7 +16,7 @@ const struct ctl_option offload_show_options[] = {
 };
 
 const struct ctl_option offload_set_options[] = {
-	{"nic", "NIC", "the host's adapter"},
+	{"nic", "NIC", "the host's adapter, or a VM's as 'offload show' names it, VM/nicN"},
 	{"tcp-checksum", "WHICH", "tx, rx, both or off"},
 	{"lso", "STATE", "large send: on or off"},
 	{"rsc", "STATE", "receive coalescing: on or off"},
@@ -34,6 +34,18 @@ static void print_global(const struct json *list)
 			json_get_string(json_at(list, i), "value", ""));
 }
 
+/* What is, and what will be where that differs. */
+static void adapter_cell(struct table *table, const struct json *adapter, const char *key)
+{
+	const char *now = json_get_string(adapter, key, "");
+	const char *next = json_get_string(json_get(adapter, "next"), key, NULL);
+
+	if (next)
+		table_cell(table, "%s (%s from the next start)", now, next);
+	else
+		table_cell(table, "%s", now);
+}
+
 static void print_adapters(const struct json *list)
 {
 	static const char *const headings[] = {"Adapter", "Switch", "Task offload",
@@ -45,7 +57,7 @@ static void print_adapters(const struct json *list)
 
 	for (size_t i = 0; i < json_length(list); i++) {
 		for (size_t k = 0; k < ARRAY_LEN(keys); k++)
-			table_cell(table, "%s", json_get_string(json_at(list, i), keys[k], ""));
+			adapter_cell(table, json_at(list, i), keys[k]);
 	}
 	putchar('\n');
 	table_print(table);
@@ -98,6 +110,36 @@ int cmd_offload_show(const struct ctl_args *args)
 	return EXIT_OK;
 }
 
+/* "VM/nicN", which no adapter of a host is called: the same as 'vm nic set'. */
+static int set_of_vm(const struct ctl_args *args, const char *adapter)
+{
+	static const char *const options[][2] = {
+		{"tcp-checksum", "csum"}, {"lso", "lso"}, {"rsc", "rsc"}, {"rss", "rss"}};
+	struct json *request = ctl_request("vm.nic.set"), *settings = json_object_new();
+	const char *number = strrchr(adapter, '/') + 1, *why = NULL;
+	int r = EXIT_OK;
+	int64_t nic;
+
+	json_set(request, "set", settings);
+	json_set_stringf(request, "vm", "%.*s", (int)(number - 1 - adapter), adapter);
+	if (strncmp(number, "nic", 3) != 0 || ctl_parse_int(number + 3, &nic) < 0)
+		r = ctl_fail(
+			EXIT_USAGE, "--nic %s is no adapter; a VM's is called VM/nicN", adapter);
+	else
+		json_set_int(request, "nic", nic);
+	for (size_t i = 0; r == EXIT_OK && i < ARRAY_LEN(options); i++) {
+		const char *value = ctl_option(args, options[i][0]);
+
+		if (value)
+			why = ctl_nic_setting(settings, options[i][1], value);
+		if (value && why)
+			r = ctl_fail(EXIT_USAGE, "--%s: %s", options[i][0], why);
+	}
+	if (r == EXIT_OK && (ctl_option(args, "chimney") || !json_get(settings, "offload")))
+		r = ctl_fail(EXIT_USAGE, "say what is to be set on %s", adapter);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
+}
+
 int cmd_offload_set(const struct ctl_args *args)
 {
 	static const struct {
@@ -113,9 +155,14 @@ int cmd_offload_set(const struct ctl_args *args)
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("offload.set");
 	const char *chimney = ctl_option(args, "chimney");
+	const char *nic = ctl_option(args, "nic");
 	char text[16];
 	int r;
 
+	if (nic && strchr(nic, '/')) {
+		json_unref(request);
+		return set_of_vm(args, nic);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (ctl_option(args, keys[i].option))
 			json_set_string(request, keys[i].key, ctl_option(args, keys[i].option));

@@ -102,7 +102,7 @@ static void print_teams(const struct json *switches)
 int cmd_switch_list(const struct ctl_args *args)
 {
 	static const char *const headings[] = {
-		"Name", "Node", "Type", "Uplink", "Logical", "Bandwidth", "Ports"};
+		"Name", "Node", "Type", "Uplink", "Logical", "Bandwidth", "Ports", "State", "Why"};
 	static const char *const keys[] = {"name", "node", "type", NULL, "logical"};
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("switch.list");
@@ -134,6 +134,8 @@ int cmd_switch_list(const struct ctl_args *args)
 			table_cell(table, "%zu", json_length(ports));
 		else
 			table_cell(table, "%s", "");
+		table_cell(table, "%s", json_get_string(sw, "state", ""));
+		table_cell(table, "%s", json_get_string(sw, "reason", ""));
 	}
 	table_print(table);
 	print_ports(switches);

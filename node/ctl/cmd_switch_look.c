@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * cmd_switch_look.c - what a switch knows: addresses, multicast groups, VLANs that reach another
- * host.
+ * host; and how busy its threads are.
  */
 #include "node/ctl/ctl.h"
 
@@ -82,6 +82,36 @@ int cmd_switch_addresses(const struct ctl_args *args)
 int cmd_switch_groups(const struct ctl_args *args)
 {
 	return list(args, "groups.show", false);
+}
+
+int cmd_switch_workers(const struct ctl_args *args)
+{
+	static const char *const headings[] = {"Worker", "Ports", "Busy"};
+	_cleanup_json_ struct json *reply = NULL;
+	struct json *request = ctl_request("workers.show");
+	const struct json *workers;
+	struct table *table;
+	int r;
+
+	if (ctl_option(args, "node"))
+		json_set_string(request, "node", ctl_option(args, "node"));
+	r = ctl_call(args, request, TIMEOUT_MS, &reply);
+	if (r)
+		return r;
+	workers = json_get(reply, "workers");
+	if (args->json)
+		return ctl_print_json(workers);
+	table = table_new(headings, ARRAY_LEN(headings));
+	for (size_t i = 0; i < json_length(workers); i++) {
+		const struct json *worker = json_at(workers, i);
+
+		table_cell(table, "%zu", i + 1);
+		table_cell(table, "%lld", (long long)json_get_int(worker, "ports", 0));
+		table_cell(
+			table, "%lld %%", (long long)json_get_int(worker, "busy_permille", 0) / 10);
+	}
+	table_print(table);
+	return EXIT_OK;
 }
 
 static void print_probe(const struct json *vlans)

@@ -172,10 +172,10 @@ static const struct ctl_option freeze_options[] = {
 };
 static const struct ctl_option nic_set_options[] = {
 	POLICY_OPTIONS,
-	{"csum", "WHAT", "checksums the guest may leave to us: off, tx, rx or both (while off)"},
-	{"lso", "on|off", "large sends (while off)"},
-	{"rsc", "on|off", "coalesced packets (while off)"},
-	{"rss", "on|off", "more than one queue (while off)"},
+	{"csum", "WHAT", "checksums the guest may leave to us: off, tx, rx or both (next start)"},
+	{"lso", "on|off", "large sends (next start)"},
+	{"rsc", "on|off", "coalesced packets (next start)"},
+	{"rss", "on|off", "more than one queue (next start)"},
 	{"switch", "NAME", "another switch (while off)"},
 	{"mtu", "N", "576 to 9000 (while off)"},
 	OPTION_END,
@@ -289,6 +289,8 @@ const struct ctl_command ctl_commands[] = {
 		cmd_switch_address_remove, address_options},
 	{"switch groups", "SWITCH", 1, "which multicast groups are wanted at which port",
 		cmd_switch_groups, node_option},
+	{"switch workers", "", 0, "the threads that move frames, and how busy they are",
+		cmd_switch_workers, node_option},
 	{"switch probe", "SWITCH", 1, "do its VLANs reach another node's switch, and back?",
 		cmd_switch_probe, probe_options},
 	{"switch trace", "PORT", 1, "what would happen to a frame from this port, and why",

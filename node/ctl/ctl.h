@@ -81,8 +81,9 @@ const char *ctl_option_at(const struct ctl_args *args, const char *name, unsigne
 /* Ask; on failure print one line to stderr and return its exit code. Takes over `request`. */
 int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
 	struct json **ret_reply);
-/* A request whose answer only matters with --json; with the option --node if it was given. Takes
- * over `request`; `r` is what became of it so far, and not sent unless that is EXIT_OK. */
+/* A request of whose answer only a note matters without --json; with the option --node if it was
+ * given. Takes over `request`; `r` is what became of it so far, and not sent unless that is
+ * EXIT_OK. */
 int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned timeout_ms);
 struct json *ctl_request(const char *op);
 /* "512M", "2G", "65536K" or bytes. 0 or -EINVAL. */
@@ -150,6 +151,7 @@ int cmd_switch_delete(const struct ctl_args *args);
 int cmd_switch_list(const struct ctl_args *args);
 int cmd_switch_addresses(const struct ctl_args *args);
 int cmd_switch_groups(const struct ctl_args *args);
+int cmd_switch_workers(const struct ctl_args *args);
 int cmd_switch_probe(const struct ctl_args *args);
 int cmd_switch_trace(const struct ctl_args *args);
 int cmd_switch_capture(const struct ctl_args *args);

@@ -107,7 +107,13 @@ int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned t
 	if (ctl_option(args, "node"))
 		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, timeout_ms, &reply);
-	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
+	if (r)
+		return r;
+	if (args->json)
+		return ctl_print_json(reply);
+	if (json_get_string(reply, "note", NULL))
+		puts(json_get_string(reply, "note", NULL));
+	return EXIT_OK;
 }
 
 int ctl_parse_size(const char *text, uint64_t *ret_bytes)

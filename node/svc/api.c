@@ -49,6 +49,7 @@ static const struct api_op {
 	{"fdb.show", api_switch_pass},
 	{"groups.show", api_switch_pass},
 	{"port.stats", api_switch_pass},
+	{"workers.show", api_switch_pass},
 	{"port.trace", api_switch_pass},
 	{"capture.start", api_switch_pass},
 	{"capture.read", api_switch_pass},

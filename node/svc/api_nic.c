@@ -42,17 +42,40 @@ static void change_end(struct nic_change *c, struct vmproc *vp)
 	free(c);
 }
 
+/* NULL, or {note}: the guest has other offloads than those that were just set. */
+static struct json *offload_note(const struct nic_change *c)
+{
+	const struct json *nic = json_at(json_get(c->after, "nics"), c->nic), *in_force;
+	_cleanup_json_ struct json *recorded = nic_offload_complete(nic);
+	struct json *result;
+	struct vm_view view;
+
+	if (!json_get(json_get(c->call->message, "set"), "offload") ||
+		api_vm_view(c->call->svc, c->vm, &view) < 0)
+		return NULL;
+	in_force = json_at(api_vm_offloads(c->call->svc, c->vm, &view), c->nic);
+	if (!in_force || json_is_equal(in_force, recorded))
+		return NULL;
+	result = json_object_new();
+	json_set_stringf(result, "note",
+		"recorded; it takes effect when %s %s or its guest restarts, because the guest's "
+		"driver agreed on its offloads when it bound",
+		c->vm, running(c) ? "starts next" : "starts without its saved state");
+	return result;
+}
+
 static void change_done(struct nic_change *c)
 {
 	struct vmproc *vp = running(c);
 	struct api_call *call = c->call;
+	struct json *result = offload_note(c);
 
 	if (vp) {
 		json_unref(vp->config);
 		vp->config = json_ref(c->after);
 	}
 	change_end(c, vp);
-	api_reply(call, NULL);
+	api_reply(call, result);
 }
 
 static void change_failed(struct nic_change *c, int error)
@@ -223,10 +246,11 @@ static struct json *port_of(const char *vm, size_t nic)
 
 /* ---- set ---- */
 
-/* NULL, or what the guest finds at its start and must find wherever it moves. */
+/* NULL, or what the guest finds at its start and must find wherever it moves. What it may offload
+ * is kept for it where its process is (vmproc.offloads). */
 static const char *fixed_setting(const struct json *before, const struct json *after)
 {
-	static const char *const keys[] = {"switch", "mtu", "offload"};
+	static const char *const keys[] = {"switch", "mtu"};
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (nic_setting_differs(before, after, keys[i]))

@@ -3,6 +3,7 @@
  * What work of the network stack adapters do: offload.show, offload.set.
  */
 #include "node/svc/svc.h"
+#include "node/svc/nic.h"
 
 #include "node/host/ethtool.h"
 #include "node/host/sysctl.h"
@@ -138,7 +139,7 @@ static struct json *host_json(const struct host_nic *nic, const char *owner)
 	return entry;
 }
 
-/* ---- adapters of VMs: what their configurations say ---- */
+/* ---- adapters of VMs: what their guests have, and what they will have ---- */
 
 struct listing {
 	struct svc *svc;
@@ -146,29 +147,82 @@ struct listing {
 	const char *vm, *switch_name;
 };
 
-static const char *vm_setting(const struct json *offload, const char *key)
+const struct json *api_vm_offloads(struct svc *svc, const char *name, const struct vm_view *view)
 {
-	const struct json *value = json_get(offload, key);
+	const struct vmproc *vp = vmproc_find(svc, name);
+	const struct json *saved = json_get(view->state, "offloads");
 
-	if (json_is_bool(value))
-		return json_get_bool(offload, key, false) ? "Enabled" : "Disabled";
-	return json_get_string(offload, key, "");
+	if (vp)
+		return vp->offloads;
+	return nic_offloads_are_valid(saved, view->config) ? saved : NULL;
 }
 
-static void append_vm_nic(struct listing *l, const char *vm, size_t at, const struct json *nic)
+static const char *state_text(bool on)
 {
-	const struct json *offload = json_get(nic, "offload");
-	struct json *entry = json_object_new();
+	return on ? "Enabled" : "Disabled";
+}
+
+/* In the words that adapters of the host have. */
+static void set_offloads(struct json *entry, const struct json *offload)
+{
+	bool tx = nic_offload_has(offload, NIC_CSUM_TX), rx = nic_offload_has(offload, NIC_CSUM_RX);
+
+	json_set_string(entry, "task_offload", state_text(tx || rx));
+	json_set_string(entry, "tcp_checksum", checksum_text(tx, rx));
+	json_set_string(entry, "udp_checksum", checksum_text(tx, rx));
+	json_set_string(entry, "lso", state_text(nic_offload_has(offload, NIC_LSO)));
+	json_set_string(entry, "rsc", state_text(nic_offload_has(offload, NIC_RSC)));
+	json_set_string(entry, "rss", state_text(nic_offload_has(offload, NIC_RSS)));
+}
+
+/* It runs where nobody answers. */
+static void set_unknown(struct json *entry)
+{
+	static const char *const keys[] = {
+		"task_offload", "tcp_checksum", "udp_checksum", "lso", "rsc", "rss"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		json_set_string(entry, keys[i], "Unknown");
+}
+
+/* What is shown of `offload` and differs from what `entry` shows; NULL: nothing does. */
+static struct json *differences(const struct json *entry, const struct json *offload)
+{
+	_cleanup_json_ struct json *all = json_object_new();
+	struct json *differing = NULL, *value;
+	const char *key;
+	void *at = NULL;
+
+	set_offloads(all, offload);
+	while (json_next(all, &at, &key, &value)) {
+		if (json_is_equal(value, json_get(entry, key)))
+			continue;
+		if (!differing)
+			differing = json_object_new();
+		json_set(differing, key, json_ref(value));
+	}
+	return differing;
+}
+
+static void append_vm_nic(struct listing *l, const char *vm, size_t at, const struct vm_view *view)
+{
+	const struct json *nic = json_at(json_get(view->config, "nics"), at);
+	const struct json *in_force = json_at(api_vm_offloads(l->svc, vm, view), at);
+	const struct json *recorded = json_get(nic, "offload");
+	struct json *entry = json_object_new(), *next;
+	const char *reason, *state = api_vm_state(view, &reason);
 
 	json_set_stringf(entry, "adapter", "%s/nic%zu", vm, at);
 	json_set_string(entry, "of", "vm");
+	json_set_string(entry, "vm_state", state);
 	json_set_string(entry, "switch", json_get_string(nic, "switch", ""));
-	json_set_string(entry, "task_offload", "");
-	json_set_string(entry, "tcp_checksum", vm_setting(offload, "csum"));
-	json_set_string(entry, "udp_checksum", vm_setting(offload, "csum"));
-	json_set_string(entry, "lso", vm_setting(offload, "lso"));
-	json_set_string(entry, "rsc", vm_setting(offload, "rsc"));
-	json_set_string(entry, "rss", vm_setting(offload, "rss"));
+	if (in_force || api_vm_is_off(view) || strcmp(state, "Saved") == 0)
+		set_offloads(entry, in_force ? in_force : recorded);
+	else
+		set_unknown(entry);
+	next = differences(entry, recorded);
+	if (next)
+		json_set(entry, "next", next);
 	json_append(l->list, entry);
 }
 
@@ -178,13 +232,11 @@ static int list_vm(
 	const char *name = strchr(key, '/') + 1;
 	const struct json *nics = json_get(config, "nics");
 	struct listing *l = data;
-	char object[SVC_NAME_MAX_LEN + 8], text[SVC_NAME_MAX_LEN + 1];
-	struct cluster_owner owner;
+	char text[SVC_NAME_MAX_LEN + 1];
+	struct vm_view view;
 
-	snprintf(object, sizeof(object), "vm/%.63s", name);
-	if ((l->vm && strcmp(l->vm, name) != 0) ||
-		(!l->vm && (cluster_owner_get(l->svc->cluster, object, &owner) < 0 ||
-				   owner.node_id != cluster_local_id(l->svc->cluster))))
+	if (api_vm_view(l->svc, name, &view) < 0 || (l->vm && strcmp(l->vm, name) != 0) ||
+		(!l->vm && view.owner.node_id != cluster_local_id(l->svc->cluster)))
 		return 0;
 	for (size_t i = 0; i < json_length(nics); i++) {
 		const char *reference = json_get_string(json_at(nics, i), "switch", "");
@@ -192,7 +244,7 @@ static int list_vm(
 			l->svc, cluster_local_name(l->svc->cluster), reference, text, sizeof(text));
 
 		if (!l->switch_name || (found && strcmp(found, l->switch_name) == 0))
-			append_vm_nic(l, name, i, json_at(nics, i));
+			append_vm_nic(l, name, i, &view);
 	}
 	return 0;
 }
@@ -299,13 +351,29 @@ static bool check_show(struct api_call *call, const struct host_net *net)
 	return true;
 }
 
+/* What a VM's guest has is known where the VM is. */
+static bool goes_to_owner(struct api_call *call)
+{
+	const char *vm = json_get_string(call->message, "vm", NULL);
+	struct vm_view view;
+
+	if (!vm || call->from_peer || api_vm_view(call->svc, vm, &view) < 0 || !view.node.id ||
+		view.node.id == cluster_local_id(call->svc->cluster) || !view.node.has_service)
+		return false;
+	api_forward(call, view.node.name);
+	return true;
+}
+
+/* {[host | switch | vm], [node], [connections]} -> {node, global, adapters: [{adapter, of, switch,
+ * task_offload, tcp_checksum, udp_checksum, lso, rsc, rss}], [connections]}. An adapter of a VM has
+ * {vm_state} too, and {next: {...}} with those that will be others when its guest starts. */
 void api_offload_show(struct api_call *call)
 {
 	struct json *result;
 	struct host_net net;
 	int r;
 
-	if (!nic_at_node(call))
+	if (goes_to_owner(call) || !nic_at_node(call))
 		return;
 	r = host_net_read(&net);
 	if (r < 0) {

@@ -288,10 +288,35 @@ void api_switch_delete(struct api_call *call)
 /* ---- list ---- */
 
 struct switch_listing {
+	struct svc *svc;
 	struct json *list;
 	const struct json *live; /* of viaduct-vswitchd, for this node; or NULL */
 	const char *node;
 };
+
+/* What the switch process of that node has of it; of another node's, what it told last. */
+static void set_state(struct json *entry, struct svc *svc, const char *name,
+	const struct json *record, bool local)
+{
+	const char *node = json_get_string(entry, "node", ""), *state = "up";
+	const struct json *told;
+	struct cluster_node found;
+	char key[KEY_BYTES], why[SWITCHD_WHY_BYTES] = "";
+	uint64_t version;
+
+	snprintf(key, sizeof(key), "switchstate/%.63s/%.63s", node, name);
+	if (local) {
+		state = switchd_state(svc->switchd, name, record, why, sizeof(why));
+	} else if (cluster_find_node(svc->cluster, node, &found) < 0 || !found.has_service) {
+		state = "unknown";
+		snprintf(why, sizeof(why), "viaductd does not run on %.63s", node);
+	} else if (cluster_get(svc->cluster, key, &told, &version) == 0) {
+		state = json_get_string(told, "state", state);
+		snprintf(why, sizeof(why), "%s", json_get_string(told, "reason", ""));
+	}
+	json_set_string(entry, "state", state);
+	json_set_string(entry, "reason", why);
+}
 
 static int list_switch(
 	const char *key, const struct json *record, uint64_t version _unused_, void *data)
@@ -322,6 +347,7 @@ static int list_switch(
 		if (json_get(live, "team"))
 			json_set(entry, "team", json_copy(json_get(live, "team")));
 	}
+	set_state(entry, l->svc, name, record, local);
 	json_append(l->list, entry);
 	return 0;
 }
@@ -330,6 +356,7 @@ static void on_switches(const struct json *switches, void *data)
 {
 	struct api_call *call = data;
 	struct switch_listing l = {
+		.svc = call->svc,
 		.list = json_array_new(),
 		.live = switches,
 		.node = cluster_local_name(call->svc->cluster),

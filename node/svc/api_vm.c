@@ -220,6 +220,12 @@ struct start {
 	struct saved saved;
 };
 
+static void start_free(struct start *start)
+{
+	saved_fini(&start->saved);
+	free(start);
+}
+
 static void start_failed(struct start *start, uint64_t epoch, const char *why)
 {
 	struct svc *svc = start->call->svc;
@@ -229,7 +235,7 @@ static void start_failed(struct start *start, uint64_t epoch, const char *why)
 	else
 		vmproc_publish(svc, start->name, epoch, "Failed", why);
 	api_fail(start->call, API_FAILED, "%s did not start: %s", start->name, why);
-	free(start);
+	start_free(start);
 }
 
 /* The process ended while it was asked: vmproc.c fails the call. */
@@ -258,7 +264,7 @@ static void on_vm_started(
 	if (start->is_saved)
 		saved_remove(vp->svc, &start->saved);
 	api_reply(start->call, NULL);
-	free(start);
+	start_free(start);
 }
 
 static void start_vm(struct start *start, struct vmproc *vp)
@@ -318,15 +324,15 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 
 	if (error < 0) {
 		api_fail_errno(start->call, error, "the VM was not started");
-		free(start);
+		start_free(start);
 		return;
 	}
 	if (!api_need_vm(start->call, start->name, &v)) {
-		free(start);
+		start_free(start);
 		return;
 	}
-	r = vmproc_new(svc, start->name, (struct json *)v.config, v.owner.epoch, start->is_saved,
-		on_vm_prepared, start, &vp);
+	r = vmproc_new(svc, start->name, (struct json *)v.config, start->saved.offloads,
+		v.owner.epoch, start->is_saved, on_vm_prepared, start, &vp);
 	if (r < 0) {
 		start_failed(start, v.owner.epoch,
 			r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r));
@@ -406,7 +412,7 @@ void api_vm_start(struct api_call *call)
 		svc->cluster, object, &v.owner, cluster_local_id(svc->cluster), on_owned, start);
 	if (r < 0) {
 		api_fail_errno(call, r, "the VM was not started");
-		free(start);
+		start_free(start);
 	}
 }
 

@@ -6,6 +6,7 @@
  * record of a synced, quorate store still does not name us.
  */
 #include "node/svc/svc.h"
+#include "node/svc/nic.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -373,6 +374,7 @@ void mig_in_prepare(
 	const char *name = json_get_string(message, "vm", "");
 	uint64_t epoch = (uint64_t)json_get_int(message, "epoch", 0);
 	const struct json *config;
+	struct json *offloads = json_get(message, "offloads");
 	struct vmproc *vp = svc_name_is_valid(name) ? vmproc_find(svc, name) : NULL;
 	enum api_code code = API_REFUSED;
 	char key[SVC_NAME_MAX_LEN + 8], text[256];
@@ -391,6 +393,8 @@ void mig_in_prepare(
 		why = "the source does not own the VM with that epoch";
 	else if (vmproc_find(svc, name))
 		why = "a VM of that name exists here already";
+	else if (offloads && !nic_offloads_are_valid(offloads, config))
+		why = "what its adapters were started with does not fit its configuration";
 	else
 		why = check_room(svc, name, config, &code, text, sizeof(text));
 	if (why) {
@@ -398,7 +402,8 @@ void mig_in_prepare(
 		return;
 	}
 	in = in_new(from, message, request);
-	r = in ? vmproc_new(svc, name, (struct json *)config, epoch, true, on_vm_prepared, in, &vp)
+	r = in ? vmproc_new(svc, name, (struct json *)config, offloads, epoch, true, on_vm_prepared,
+			 in, &vp)
 	       : -ENOMEM;
 	if (r < 0) {
 		free(in);

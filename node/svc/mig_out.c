@@ -180,6 +180,7 @@ static void try_network(struct mig_out *out)
 	json_set_string(message, "local", out->remote);
 	json_set_string(message, "remote", out->local);
 	json_set_int(message, "sockets", 1 + out->n_channels);
+	json_set(message, "offloads", json_copy(out->vp->offloads));
 	job_update(out->job, "prepare", 0, NULL);
 	if (ref)
 		r = peer_call(

@@ -68,6 +68,17 @@ bool nic_setting_differs(const struct json *old, const struct json *config, cons
 /* nic_acl.c: a rule as it is kept, or a refusal. */
 int nic_rule_make(const struct json *wanted, struct json **ret_rule, struct nic_error *error);
 
+/* nic_offload.c: one offload of {csum, lso, rsc, rss}, where what is left out is on; large sends
+ * and coalescing need the checksums of their direction. */
+enum nic_offload { NIC_CSUM_TX, NIC_CSUM_RX, NIC_LSO, NIC_RSC, NIC_RSS };
+bool nic_offload_has(const struct json *offload, enum nic_offload what);
+/* Those of an adapter's configuration with nothing left out, and a list of these for all adapters
+ * of a VM's: what its process gets when it starts. */
+struct json *nic_offload_complete(const struct json *nic);
+struct json *nic_offloads(const struct json *config);
+/* From another node or the store: is it such a list, for the adapters of this configuration? */
+bool nic_offloads_are_valid(const struct json *offloads, const struct json *config);
+
 /* "1-4,7" of VLANs from 1 to 4094; `without` is not among them (0: nothing). NULL, or what is wrong
  * with it, a static text that completes "... is". */
 const char *nic_vlan_list_error(const char *text, int64_t without);

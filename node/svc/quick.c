@@ -402,6 +402,7 @@ int quick_out_start(
 		message = json_object_new();
 		json_set_stringf(
 			message, "cpuid_digest", "%016llx", (unsigned long long)vp->cpuid_digest);
+		json_set(message, "offloads", json_copy(vp->offloads));
 		r = ask_target(quick, "mig.prepare", message, PREPARE_TIMEOUT_NS, on_prepared);
 	}
 	if (r < 0)

@@ -7,6 +7,7 @@
  * "Saved"; a start that fails leaves it there.
  */
 #include "node/svc/svc.h"
+#include "node/svc/nic.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -73,23 +74,27 @@ void api_vm_resume(struct api_call *call)
 
 struct save {
 	struct api_call *call;
-	char vm[SVC_NAME_MAX_LEN + 1], volume[SVC_NAME_MAX_LEN + 1], file[128];
+	char vm[SVC_NAME_MAX_LEN + 1];
+	struct saved saved;
 	int dir_fd;
 };
 
 static void save_free(struct save *save)
 {
 	close_fd(save->dir_fd);
+	saved_fini(&save->saved);
 	free(save);
 }
 
-static void publish_saved(struct svc *svc, const char *vm, uint64_t epoch, const char *volume,
-	const char *file, const char *reason)
+static void publish_saved(struct svc *svc, const char *vm, uint64_t epoch,
+	const struct saved *saved, const char *reason)
 {
 	struct json *extra = json_object_new();
 
-	json_set_string(extra, "volume", volume);
-	json_set_string(extra, "file", file);
+	json_set_string(extra, "volume", saved->volume);
+	json_set_string(extra, "file", saved->file);
+	if (saved->offloads)
+		json_set(extra, "offloads", json_copy(saved->offloads));
 	vmproc_publish_with(svc, vm, epoch, "Saved", reason, extra);
 }
 
@@ -111,7 +116,7 @@ static void on_saved(
 	if (vp)
 		vp->saving = NULL;
 	if (error < 0 || !vp) {
-		csv_saved_remove(save->dir_fd, save->file);
+		csv_saved_remove(save->dir_fd, save->saved.file);
 		if (vp) { /* viaduct-vmhost let the VM go on by itself */
 			vp->state = VMPROC_RUNNING;
 			vmproc_publish(svc, save->vm, vp->epoch, "Running", "");
@@ -120,7 +125,8 @@ static void on_saved(
 			json_get_string(reply, "error", strerror(error ? -error : ECHILD)));
 		return;
 	}
-	publish_saved(svc, save->vm, vp->epoch, save->volume, save->file, "");
+	save->saved.offloads = json_ref(vp->offloads);
+	publish_saved(svc, save->vm, vp->epoch, &save->saved, "");
 	list_remove(&save->call->link); /* answered here, not as one that lost its VM */
 	vmproc_destroy(vp);
 	result = json_copy(reply);
@@ -144,16 +150,16 @@ static void on_volume_ours(int error, uint64_t version _unused_, void *data)
 				  : "it ended, or began to move, meanwhile");
 		return;
 	}
-	r = csv_saved_name(save->vm, vp->epoch, save->file, sizeof(save->file));
+	r = csv_saved_name(save->vm, vp->epoch, save->saved.file, sizeof(save->saved.file));
 	if (r == 0)
-		r = volume_open(svc, save->volume, &save->dir_fd, text, sizeof(text));
+		r = volume_open(svc, save->saved.volume, &save->dir_fd, text, sizeof(text));
 	if (r < 0) {
 		save_refused(save, API_REFUSED, r == -ENAMETOOLONG ? strerror(-r) : text);
 		return;
 	}
 	/* A file of this very epoch can only be ours, from an attempt that failed. */
-	csv_saved_remove(save->dir_fd, save->file);
-	r = csv_saved_create(save->dir_fd, save->file, &fd);
+	csv_saved_remove(save->dir_fd, save->saved.file);
+	r = csv_saved_create(save->dir_fd, save->saved.file, &fd);
 	if (r == 0)
 		r = chan_call(vp->chan, "vm.save", NULL, &fd, 1, SAVE_TIMEOUT_NS, on_saved, save);
 	if (r < 0) {
@@ -172,7 +178,7 @@ void save_forget(struct vmproc *vp)
 
 	if (!save)
 		return;
-	csv_saved_remove(save->dir_fd, save->file);
+	csv_saved_remove(save->dir_fd, save->saved.file);
 	save_free(save);
 }
 
@@ -207,7 +213,7 @@ void api_vm_save(struct api_call *call)
 	save->call = call;
 	save->dir_fd = -1;
 	snprintf(save->vm, sizeof(save->vm), "%s", vp->name);
-	snprintf(save->volume, sizeof(save->volume), "%s", volume);
+	snprintf(save->saved.volume, sizeof(save->saved.volume), "%s", volume);
 	r = volume_take(call->svc, volume, on_volume_ours, save);
 	if (r < 0)
 		on_volume_ours(r, 0, save);
@@ -221,12 +227,20 @@ void saved_note(const struct vm_view *view, struct saved *ret_saved)
 		json_get_string(view->state, "volume", ""));
 	snprintf(ret_saved->file, sizeof(ret_saved->file), "%s",
 		json_get_string(view->state, "file", ""));
+	ret_saved->offloads = NULL;
+	if (nic_offloads_are_valid(json_get(view->state, "offloads"), view->config))
+		ret_saved->offloads = json_copy(json_get(view->state, "offloads"));
+}
+
+void saved_fini(struct saved *saved)
+{
+	json_unref(take_ptr(saved->offloads));
 }
 
 void saved_keep(struct svc *svc, const char *vm, uint64_t epoch, const struct saved *saved,
 	const char *reason)
 {
-	publish_saved(svc, vm, epoch, saved->volume, saved->file, reason);
+	publish_saved(svc, vm, epoch, saved, reason);
 }
 
 int saved_load(struct vmproc *vp, const struct saved *saved, chan_reply_fn fn, void *data,
@@ -276,6 +290,7 @@ void api_vm_discard(struct api_call *call)
 	}
 	saved_note(&v, &saved);
 	saved_remove(call->svc, &saved);
+	saved_fini(&saved);
 	vmproc_publish(call->svc, name, v.owner.epoch, "Off", "its saved state was thrown away");
 	api_reply(call, NULL);
 }

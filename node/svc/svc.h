@@ -11,10 +11,11 @@
  *   vm/NAME            configuration, written by `vm create`; its adapters: nic.h
  *   owner/vm/NAME      {node, epoch}: who may run it (cluster.h); changed only by compare-and-set
  *   vmstate/NAME       what the owner last said of it {node, epoch, state, reason, heartbeat};
- *                      of a saved one also where its state is {volume, file}
- *   switch/NODE/NAME   a virtual switch of a node {type, uplink, logical}
+ *                      of a saved one also where its state is {volume, file} and what its
+ *                      guest's adapters were started with {offloads}
  *   offload/NODE       {chimney}: a setting that Linux has no use for, kept for people
  *   switch/NODE/NAME   a virtual switch of a node: switch.h
+ *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
@@ -217,6 +218,9 @@ bool api_is_busy(struct api_call *call, const char *name);
 /* The adapter that the request's "nic" means, without one the only one; or the call has been
  * failed (api_nic.c). */
 bool api_find_nic(struct api_call *call, const struct vm_view *view, size_t *ret_nic);
+/* The offloads that the guest of a VM has, if it runs here, or goes on with, if it is saved; lent.
+ * NULL: it is off or elsewhere (api_offload.c). */
+const struct json *api_vm_offloads(struct svc *svc, const char *name, const struct vm_view *view);
 /* True when this node is the VM's owner; otherwise the call is on its way there (or failed). */
 bool api_at_owner(struct api_call *call, const char *name, const struct vm_view *view);
 /* The VM ended before it had started: whoever waits is told why, and the store. */
@@ -254,8 +258,13 @@ int switchd_new(struct svc *svc, struct switchd **ret_switchd);
 void switchd_free(struct switchd *switchd);
 /* Bring its switches in line with the store; called when the name is known and on every change. */
 void switchd_sync(struct switchd *switchd);
-/* Does the switch process have it, by all answers that have come? */
+/* Does the switch process have it, or will it once it can, by all answers that have come? */
 bool switchd_knows(struct switchd *switchd, const char *name);
+/* Is a switch of this node as its record has it? "up", "coming", "not bound" (of an external one to
+ * its uplink) or "not made"; into `why` goes a sentence or "". */
+#define SWITCHD_WHY_BYTES 512
+const char *switchd_state(struct switchd *switchd, const char *name, const struct json *record,
+	char *why, size_t size_bytes);
 /* Ask for all switches and ports: `fn` exactly once, with {switches} of switch.list as one list, or
  * NULL when the switch process does not answer. */
 void switchd_list(struct svc *svc, void (*fn)(const struct json *switches, void *data), void *data);
@@ -303,8 +312,9 @@ struct vmproc {
 	struct list link;
 	struct svc *svc;
 	char name[SVC_NAME_MAX_LEN + 1];
-	struct json *config; /* as in vm/NAME */
-	uint64_t epoch;      /* of the ownership it runs (or will run) under */
+	struct json *config;   /* as in vm/NAME */
+	struct json *offloads; /* in force: what its process was given (nic_offloads()) */
+	uint64_t epoch;        /* of the ownership it runs (or will run) under */
 	enum vmproc_state state;
 	struct proc *proc;
 	struct chan *chan;
@@ -335,10 +345,12 @@ struct vmproc {
 };
 
 /* Make ports (muted when incoming) and process, configure it. `prepared` follows exactly once
- * unless the VM is destroyed first. Takes a reference on `config`. */
-int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch,
-	bool incoming, void (*prepared)(struct vmproc *vp, int error, const char *text, void *data),
-	void *data, struct vmproc **ret_vp);
+ * unless the VM is destroyed first. Takes references on `config` and `offloads`, which are those
+ * that its guest has agreed on elsewhere; NULL: it starts with those of `config`. */
+int vmproc_new(struct svc *svc, const char *name, struct json *config, struct json *offloads,
+	uint64_t epoch, bool incoming,
+	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data), void *data,
+	struct vmproc **ret_vp);
 struct vmproc *vmproc_find(struct svc *svc, const char *name);
 /* Start or go on; opens the ports when they were muted. `fn` as of chan_call. */
 int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data);
@@ -393,11 +405,13 @@ void viewer_path(const struct svc *svc, const char *vm, char *text, size_t size_
 
 /* save.c: the process ended while it saved; the call is answered elsewhere. */
 void save_forget(struct vmproc *vp);
-/* Where the state of a saved VM is. */
+/* Where the state of a saved VM is, and the offloads that its guest goes on with. */
 struct saved {
 	char volume[SVC_NAME_MAX_LEN + 1], file[128];
+	struct json *offloads; /* NULL: those of its configuration */
 };
 void saved_note(const struct vm_view *view, struct saved *ret_saved);
+void saved_fini(struct saved *saved);
 /* Load it into a prepared, incoming VM; `fn` as of chan_call. */
 int saved_load(struct vmproc *vp, const struct saved *saved, chan_reply_fn fn, void *data,
 	char *error, size_t error_size_bytes);

@@ -3,10 +3,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fabric/open.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define RESTART_DELAY_NS (1 * NS_PER_SEC)
 #define LIST_MAX_PARTS   4096
@@ -84,6 +86,32 @@ static int start(struct switchd *sw)
 	return child_start(sw->svc, &spec, &sw->proc, &sw->chan);
 }
 
+/* ---- adapters that come and go ---- */
+
+/* What was told is not read: the switches' own adapters are looked for. */
+static void on_links(int fd, short revents _unused_, void *data)
+{
+	struct switchd *sw = data;
+	char told[8192];
+
+	/* ENOBUFS: more was told than there was room for. */
+	while (recv(fd, told, sizeof(told), MSG_DONTWAIT) > 0 || errno == ENOBUFS || errno == EINTR)
+		;
+	if (known_uplinks_changed(sw))
+		switchd_sync(sw);
+}
+
+static void watch_links(struct switchd *sw)
+{
+	int r = fabric_open_link_watch(&sw->link_watch_fd);
+
+	if (r == 0)
+		r = loop_fd_add(sw->svc->loop, sw->link_watch_fd, POLLIN, on_links, sw);
+	if (r < 0)
+		log_warning(
+			"adapters of the host that come and go are not noticed: %s", strerror(-r));
+}
+
 int switchd_new(struct svc *svc, struct switchd **ret_switchd)
 {
 	struct switchd *sw = calloc(1, sizeof(*sw));
@@ -92,12 +120,14 @@ int switchd_new(struct svc *svc, struct switchd **ret_switchd)
 	if (!sw)
 		return -ENOMEM;
 	sw->svc = svc;
+	sw->link_watch_fd = -1;
 	list_init(&sw->known);
 	r = start(sw);
 	if (r < 0) {
 		switchd_free(sw);
 		return r;
 	}
+	watch_links(sw);
 	*ret_switchd = sw;
 	return 0;
 }
@@ -107,6 +137,9 @@ void switchd_free(struct switchd *sw)
 	if (!sw)
 		return;
 	loop_timer_remove(sw->svc->loop, sw->restart_timer);
+	if (sw->link_watch_fd >= 0)
+		loop_fd_remove(sw->svc->loop, sw->link_watch_fd);
+	close_fd(sw->link_watch_fd);
 	chan_free(sw->chan);
 	proc_free(sw->proc);
 	known_switches_forget(sw);
@@ -125,13 +158,13 @@ int switchd_call(
 
 bool switchd_knows(struct switchd *sw, const char *name)
 {
-	const struct known_switch *known;
+	return known_switch_find(sw, name) != NULL;
+}
 
-	list_for_each(known, &sw->known, link) {
-		if (strcmp(known->name, name) == 0)
-			return known->ready;
-	}
-	return false;
+const char *switchd_state(struct switchd *sw, const char *name, const struct json *record,
+	char *why, size_t size_bytes)
+{
+	return known_switch_state(sw, name, record, why, size_bytes);
 }
 
 /* ---- all switches and ports: answers come in parts ---- */

@@ -66,7 +66,7 @@ static void on_added(
 
 	if (adapter) {
 		adapter->state = error < 0 ? ADAPTER_NONE : ADAPTER_THERE;
-		followed_answer(&adapter->policy, error, attempt->settings);
+		followed_answer(&adapter->policy, error, reply, attempt->settings);
 	}
 	attempt_free(attempt);
 	if (error == 0)
@@ -161,7 +161,7 @@ static void on_set(
 	struct known_adapter *adapter = known ? find(known, attempt->ifname) : NULL;
 
 	if (adapter)
-		followed_answer(&adapter->policy, error, attempt->settings);
+		followed_answer(&adapter->policy, error, reply, attempt->settings);
 	attempt_free(attempt);
 	switchd_sync(sw);
 }

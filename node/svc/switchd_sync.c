@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "fabric/open.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -50,7 +49,7 @@ static struct known_switch *find_id(struct switchd *sw, uint64_t id)
 	return NULL;
 }
 
-static struct known_switch *find_name(struct switchd *sw, const char *name)
+struct known_switch *known_switch_find(const struct switchd *sw, const char *name)
 {
 	struct known_switch *known;
 
@@ -100,14 +99,26 @@ bool followed_wants(const struct followed *followed, const struct json *wanted)
 	       (!followed->refused || !json_is_equal(followed->refused, wanted));
 }
 
-void followed_answer(struct followed *followed, int error, const struct json *settings)
+void followed_refuse(struct followed *followed, const struct json *settings, const char *why)
 {
-	struct json **kept = error < 0 ? &followed->refused : &followed->applied;
-
 	followed->asked = false;
 	json_unref(take_ptr(followed->refused));
-	json_unref(*kept);
-	*kept = json_copy(settings);
+	followed->refused = json_copy(settings);
+	snprintf(followed->why, sizeof(followed->why), "%s", why);
+}
+
+void followed_answer(
+	struct followed *followed, int error, const struct json *reply, const struct json *settings)
+{
+	if (error < 0) {
+		followed_refuse(
+			followed, settings, json_get_string(reply, "error", strerror(-error)));
+		return;
+	}
+	followed->asked = false;
+	json_unref(take_ptr(followed->refused));
+	json_unref(followed->applied);
+	followed->applied = json_copy(settings);
 }
 
 void followed_fini(struct followed *followed)
@@ -120,6 +131,7 @@ static void known_free(struct known_switch *known)
 {
 	list_remove(&known->link);
 	known_adapters_free(known);
+	followed_fini(&known->made);
 	followed_fini(&known->uplinks);
 	followed_fini(&known->bandwidth);
 	followed_fini(&known->statics);
@@ -132,143 +144,6 @@ void known_switches_forget(struct switchd *sw)
 
 	list_for_each_safe(known, after, &sw->known, link)
 		known_free(known);
-}
-
-/* ---- uplinks ---- */
-
-struct sockets_of {
-	int fds[SWITCH_MAX_UPLINKS + 1]; /* and what tells of links, of a team */
-	size_t n;
-};
-
-static void close_sockets(struct sockets_of *sockets)
-{
-	for (size_t i = 0; i < sockets->n; i++)
-		close(sockets->fds[i]);
-	sockets->n = 0;
-}
-
-static int open_link_watch(const char *name, struct sockets_of *sockets)
-{
-	int r = fabric_open_link_watch(&sockets->fds[sockets->n]);
-
-	if (r == 0) {
-		sockets->n++;
-		return 0;
-	}
-	log_error("switch %s: links of its team cannot be watched: %s", name, strerror(-r));
-	close_sockets(sockets);
-	return r;
-}
-
-/* An adapter of a switch carries nothing else. Whether it may be taken was asked when the record
- * was written; by now it is the switch's. */
-static void take_uplink(struct svc *svc, const char *name, const char *uplink)
-{
-	char error[256] = "";
-
-	if (svc->host && nic_take(svc, uplink, name, true, error, sizeof(error)) < 0)
-		log_warning("switch %s: %s carries something else, too: %s", name, uplink, error);
-}
-
-static void release_uplinks(struct svc *svc, const struct json *link)
-{
-	const struct json *uplinks = json_get(link, "uplinks");
-
-	for (size_t i = 0; svc->host && i < json_length(uplinks); i++)
-		nic_release(svc, json_string(json_at(uplinks, i), ""));
-}
-
-static int open_sockets(
-	struct svc *svc, const char *name, const struct json *link, struct sockets_of *ret_sockets)
-{
-	const struct json *uplinks = json_get(link, "uplinks");
-
-	ret_sockets->n = 0;
-	for (size_t i = 0; i < json_length(uplinks) && i < SWITCH_MAX_UPLINKS; i++) {
-		const char *uplink = json_string(json_at(uplinks, i), "");
-		int r;
-
-		take_uplink(svc, name, uplink);
-		r = fabric_open_uplink(uplink, &ret_sockets->fds[i]);
-
-		if (r < 0) {
-			log_error("switch %s: its network adapter %s cannot be used: %s", name,
-				uplink, strerror(-r));
-			close_sockets(ret_sockets);
-			return r;
-		}
-		ret_sockets->n++;
-	}
-	return ret_sockets->n > 1 ? open_link_watch(name, ret_sockets) : 0;
-}
-
-static void set_all(struct json *message, const struct json *settings)
-{
-	struct json *value;
-	const char *key;
-	void *at = NULL;
-
-	while (json_next(settings, &at, &key, &value))
-		json_set(message, key, json_copy(value));
-}
-
-/* ---- making ---- */
-
-static void on_created(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct attempt *attempt = data;
-	struct switchd *sw = attempt->sw;
-	struct known_switch *known = attempt_answered(attempt, error, reply);
-
-	attempt_free(attempt);
-	if (known && error == 0) {
-		known->ready = true;
-		switchd_sync(sw); /* it may want adapters */
-	}
-}
-
-static struct json *create_message(
-	const char *name, const struct json *record, const struct known_switch *known)
-{
-	struct json *message = json_object_new();
-	const char *uplink = json_get_string(record, "uplink", NULL);
-
-	json_set_string(message, "name", name);
-	json_set_string(message, "type", json_get_string(record, "type", ""));
-	if (uplink)
-		json_set_string(message, "uplink", uplink);
-	else if (json_get(record, "uplinks"))
-		set_all(message, known->uplinks.applied);
-	if (json_get(record, "bandwidth_mode") || json_get(record, "link_bps"))
-		set_all(message, known->bandwidth.applied);
-	return message;
-}
-
-static int create_switch(struct switchd *sw, const char *name, const struct json *record)
-{
-	struct known_switch *known = calloc(1, sizeof(*known));
-	struct sockets_of sockets;
-	int r;
-
-	if (!known)
-		return -ENOMEM;
-	snprintf(known->name, sizeof(known->name), "%s", name);
-	known->id = ++sw->next_id;
-	known->seen = true;
-	known->uplinks.applied = switch_link(record);
-	known->bandwidth.applied = switch_bandwidth(record);
-	known->statics.applied = switch_statics(NULL);
-	list_init(&known->adapters);
-	list_append(&sw->known, &known->link);
-	r = open_sockets(sw->svc, name, known->uplinks.applied, &sockets);
-	if (r < 0)
-		return r;
-	r = attempt_send(attempt_new(sw, known, NULL, "making", NULL), "switch.create",
-		create_message(name, record, known), sockets.fds, sockets.n, on_created);
-	close_sockets(&sockets);
-	return r;
 }
 
 /* ---- changing ---- */
@@ -299,7 +174,8 @@ static void on_told(
 	struct known_switch *known = attempt_answered(attempt, error, reply);
 
 	if (known)
-		followed_answer(followed_of(known, attempt->followed_at), error, attempt->settings);
+		followed_answer(
+			followed_of(known, attempt->followed_at), error, reply, attempt->settings);
 	attempt_free(attempt);
 	switchd_sync(sw);
 }
@@ -323,47 +199,6 @@ static void want_setting(struct switchd *sw, struct known_switch *known,
 	followed->asked = attempt_send(attempt, setting->op, message, NULL, 0, on_told) == 0;
 }
 
-static void on_bound(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct attempt *attempt = data;
-	struct switchd *sw = attempt->sw;
-	struct known_switch *known = attempt_answered(attempt, error, reply);
-	_cleanup_json_ struct json *before = NULL;
-
-	if (known) {
-		before = known->uplinks.applied ? json_ref(known->uplinks.applied) : NULL;
-		followed_answer(&known->uplinks, error, attempt->settings);
-	}
-	if (error == 0)
-		release_uplinks(sw->svc, before);
-	attempt_free(attempt);
-	switchd_sync(sw);
-}
-
-static void want_uplinks(struct switchd *sw, struct known_switch *known, const struct json *record)
-{
-	_cleanup_json_ struct json *wanted = switch_link(record);
-	struct sockets_of sockets;
-	struct json *message;
-	int r;
-
-	if (!followed_wants(&known->uplinks, wanted))
-		return;
-	r = open_sockets(sw->svc, known->name, wanted, &sockets);
-	if (r < 0) {
-		followed_answer(&known->uplinks, r, wanted);
-		return;
-	}
-	message = json_copy(wanted);
-	json_set_string(message, "name", known->name);
-	known->uplinks.asked =
-		attempt_send(
-			attempt_new(sw, known, NULL, "binding the uplinks of", json_ref(wanted)),
-			"switch.rebind", message, sockets.fds, sockets.n, on_bound) == 0;
-	close_sockets(&sockets);
-}
-
 /* ---- renaming ---- */
 
 /* Requests that follow use the new name already: they are answered behind this one. */
@@ -380,9 +215,15 @@ static void on_renamed(
 
 static void rename_switch(struct switchd *sw, struct known_switch *known, const char *to)
 {
-	struct attempt *attempt = attempt_new(sw, known, NULL, "renaming", NULL);
-	struct json *message = json_object_new();
+	struct attempt *attempt;
+	struct json *message;
 
+	if (!known->ready && !known->made.asked) {
+		snprintf(known->name, sizeof(known->name), "%s", to);
+		return;
+	}
+	attempt = attempt_new(sw, known, NULL, "renaming", NULL);
+	message = json_object_new();
 	json_set_string(message, "name", known->name);
 	json_set_string(message, "to", to);
 	if (attempt_send(attempt, "switch.rename", message, NULL, 0, on_renamed) == 0)
@@ -416,31 +257,46 @@ static bool is_superseded(struct switchd *sw, const char *name)
 	return s.found;
 }
 
+static struct known_switch *known_new(struct switchd *sw, const char *name)
+{
+	struct known_switch *known = calloc(1, sizeof(*known));
+
+	if (!known)
+		return NULL;
+	snprintf(known->name, sizeof(known->name), "%s", name);
+	known->id = ++sw->next_id;
+	list_init(&known->adapters);
+	list_append(&sw->known, &known->link);
+	return known;
+}
+
 static int sync_one(
 	const char *key, const struct json *record, uint64_t version _unused_, void *data)
 {
 	struct switchd *sw = data;
 	const char *name = strrchr(key, '/') + 1;
 	const char *former = json_get_string(record, "renamed_from", NULL);
-	struct known_switch *known = find_name(sw, name);
+	struct known_switch *known = known_switch_find(sw, name);
 
 	if (is_superseded(sw, name))
 		return 0;
 	if (!known && former) {
-		known = find_name(sw, former);
+		known = known_switch_find(sw, former);
 		if (known)
 			rename_switch(sw, known, name);
 	}
-	if (!known) {
-		create_switch(sw, name, record);
+	if (!known)
+		known = known_new(sw, name);
+	if (!known)
+		return 0;
+	known->seen = true;
+	if (!known->ready) {
+		known_switch_make(sw, known, record);
 		return 0;
 	}
-	known->seen = true;
-	if (!known->ready)
-		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(told); i++)
 		want_setting(sw, known, &told[i], record);
-	want_uplinks(sw, known, record);
+	known_uplinks_sync(sw, known, record);
 	known_adapters_sync(sw, known, record);
 	return 0;
 }
@@ -449,20 +305,31 @@ static void on_deleted(
 	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct attempt *attempt = data;
+	struct switchd *sw = attempt->sw;
 
 	attempt_answered(attempt, error, reply);
-	if (error == 0)
-		release_uplinks(attempt->sw->svc, attempt->settings);
+	if (error == 0) {
+		uplinks_release(sw->svc, attempt->settings);
+		known_uplinks_forget_refusals(sw);
+	}
 	attempt_free(attempt);
+	switchd_sync(sw);
 }
 
 /* The switch process refuses to delete a switch with ports. */
 static void delete_switch(struct switchd *sw, struct known_switch *known)
 {
-	struct json *link = known->uplinks.applied ? json_ref(known->uplinks.applied) : NULL;
-	struct attempt *attempt = attempt_new(sw, known, NULL, "deleting", link);
-	struct json *message = json_object_new();
+	struct json *all = known_uplinks_all(known);
+	struct attempt *attempt;
+	struct json *message;
 
+	if (!known->ready && !known->made.asked) {
+		uplinks_release(sw->svc, all);
+		json_unref(all);
+		return;
+	}
+	attempt = attempt_new(sw, known, NULL, "deleting", all);
+	message = json_object_new();
 	known_adapters_remove(sw, known);
 	json_set_string(message, "name", known->name);
 	attempt_send(attempt, "switch.delete", message, NULL, 0, on_deleted);
@@ -485,4 +352,5 @@ void switchd_sync(struct switchd *sw)
 		delete_switch(sw, known);
 		known_free(known);
 	}
+	known_states_publish(sw);
 }

@@ -123,6 +123,7 @@ static void free_now(struct vmproc *vp)
 		close_fd(vp->port_fds[i]);
 	console_fini(&vp->console);
 	json_unref(vp->config);
+	json_unref(vp->offloads);
 	free(vp);
 }
 
@@ -286,8 +287,7 @@ static struct json *configure_message(const struct vmproc *vp)
 		json_set_string(entry, "mac", json_get_string(nic, "mac", ""));
 		json_set_int(entry, "mtu", json_get_int(nic, "mtu", 1500));
 		json_set_bool(entry, "spoofing", json_get_bool(nic, "spoofing", false));
-		if (json_get(nic, "offload"))
-			json_set(entry, "offload", json_copy(json_get(nic, "offload")));
+		json_set(entry, "offload", json_copy(json_at(vp->offloads, i)));
 		json_append(nics, entry);
 	}
 	json_set_string(message, "name", vp->name);
@@ -431,9 +431,10 @@ static void prepare_job(void *data)
 	vmproc_put(vp);
 }
 
-int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t epoch,
-	bool incoming, void (*fn)(struct vmproc *vp, int error, const char *text, void *data),
-	void *data, struct vmproc **ret_vp)
+int vmproc_new(struct svc *svc, const char *name, struct json *config, struct json *offloads,
+	uint64_t epoch, bool incoming,
+	void (*fn)(struct vmproc *vp, int error, const char *text, void *data), void *data,
+	struct vmproc **ret_vp)
 {
 	struct vmproc *vp;
 	int r;
@@ -450,6 +451,7 @@ int vmproc_new(struct svc *svc, const char *name, struct json *config, uint64_t 
 	vp->svc = svc;
 	snprintf(vp->name, sizeof(vp->name), "%s", name);
 	vp->config = json_ref(config);
+	vp->offloads = offloads ? json_ref(offloads) : nic_offloads(config);
 	vp->epoch = epoch;
 	vp->incoming = incoming;
 	vp->memory_bytes = vm_config_memory(config);
@@ -557,6 +559,9 @@ void vmproc_restart(struct vmproc *vp)
 		close_fd(vp->port_fds[i]);
 		vp->port_fds[i] = -1;
 	}
+	/* Its driver binds anew, and agrees on what is offered now. */
+	json_unref(vp->offloads);
+	vp->offloads = nic_offloads(vp->config);
 	vp->restart_wanted = false;
 	vp->incoming = false;
 	vp->state = VMPROC_PREPARING;

@@ -3,7 +3,7 @@
  * vm_control.c - the operations of the control channel (base/chan.h). A VM is configured first:
  *
  *	vm.configure {name, vps, memory_bytes, min_memory_bytes, max_memory_bytes, vram_bytes,
- *	              cmdline, incoming, initrd: bool, nics: [{mac, mtu}]}
+ *	              cmdline, incoming, initrd: bool, nics: [{mac, mtu, spoofing, offload}]}
  *	             with descriptors kvm, three for each NIC, kernel (unless incoming), initrd
  *	disk.attach  {lun, kind, disk_id, serial, read_only} with the disk's file, for each disk
  *	vm.start, or vm.load / mig.in for state and then vm.start

@@ -254,6 +254,7 @@ def _ends(suite, c):
         c.viaduct("vm", "restart", VM)
         guest.agent.wait_up(90 * SLOW)
         check(c.vm()["state"] == "Running", f"it is {c.vm()['state']}")
+    cluster_nic.restarted(suite, c, VM)
     with suite("an orderly shutdown ends as 'Off'"):
         guest.out("modprobe hv_utils")
         c.wait_vm(lambda vm: vm["heartbeat"] == "ok", 30, "the heartbeat")

@@ -1,4 +1,6 @@
-"""The adapter's policy of a VM in a cluster: it changes while the VM runs, and what the switch remembers moves along."""
+"""The adapter of a VM in a cluster: its policy changes while the VM runs, and what the switch remembers moves along;
+its offloads are recorded meanwhile, and the guest keeps those that it agreed on until it restarts."""
+import re
 import subprocess
 import sys
 
@@ -28,6 +30,15 @@ def rules(c, vm):
 def _connects(c, address, port):
     script = f"import socket; socket.create_connection(('{address}', {port}), 3)"
     return c.lab.servers["Server1"].run(sys.executable, "-c", script, check=False).returncode == 0
+
+
+def _lso(c, vm):
+    """Large sends: what the guest has, what is said to be in force, what will be."""
+    c.guest.wait("[ -e /sys/class/net/eth0 ]", 20, "the network adapter")
+    features = c.guest.out("ethtool -k eth0")
+    adapter = c.first.ask("offload", "show", "--vm", vm)["adapters"][0]
+    return (re.search(r"^tcp-segmentation-offload: (\w+)", features, re.M).group(1), adapter["lso"],
+            adapter.get("next", {}).get("lso"))
 
 
 class Remembered:
@@ -73,6 +84,11 @@ def prepare(suite, c, vm, address, server):
         remembered = Remembered(c, vm, server)
         listing = rules(c, vm)
         check(listing["conversations"] >= 1 and listing["rules"][2]["frames"] > 0, f"{listing}")
+    with suite("an offload that is switched off waits for the guest's restart"):
+        check(_lso(c, vm) == ("on", "Enabled", None), f"before: {_lso(c, vm)}")
+        note = c.viaduct("offload", "set", "--nic", f"{vm}/nic0", "--lso", "off").stdout
+        check("or its guest restarts" in note, f"it was said: {note}")
+        check(_lso(c, vm) == ("on", "Enabled", "Disabled"), f"after: {_lso(c, vm)}")
     return remembered
 
 
@@ -87,3 +103,11 @@ def moved(suite, c, vm, remembered, before):
         check(after["conversations"] >= 1, f"{after}")
         p.detail = f"{lines} echoes, {after['conversations']} conversations"
         remembered.end()
+    with suite("the guest's offloads are those that it agreed on, not those that were recorded since"):
+        check(_lso(c, vm) == ("on", "Enabled", "Disabled"), f"{_lso(c, vm)}")
+
+
+def restarted(suite, c, vm):
+    with suite("after its restart the guest has the offloads that were recorded"):
+        c.guest.out("modprobe hv_netvsc")
+        check(_lso(c, vm) == ("off", "Disabled", None), f"{_lso(c, vm)}")

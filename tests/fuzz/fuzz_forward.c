@@ -89,14 +89,14 @@ static void cut(const struct frame *frame)
 
 static void check_copy(struct frame *frame, const struct fwd_result *result, bool tagged)
 {
-	struct iovec iov[3];
+	struct iovec iov[FRAME_MAX_PIECES];
 	struct eth_hdr hdr;
 	size_t total_bytes = 0;
 	unsigned n_iov = frame_pieces(frame, tagged, result->tci, &hdr, iov);
 
 	for (unsigned i = 0; i < n_iov; i++)
 		total_bytes += iov[i].iov_len;
-	check(total_bytes == frame->size_bytes + (tagged ? ETH_TAG_BYTES : 0U), "size of a copy");
+	check(total_bytes == frame_bytes(frame) + (tagged ? ETH_TAG_BYTES : 0U), "size of a copy");
 	if (hdr.flags & ETH_HDR_NEEDS_CSUM)
 		check(hdr.csum_start + hdr.csum_offset + 2U <= total_bytes,
 			"checksum out of bounds");

@@ -76,7 +76,7 @@ static void snoop(unsigned vid, unsigned port, const struct message *m)
 	must(exact);
 	memcpy(exact, m->frame, m->size_bytes);
 	mcast_parse(&m->headers, exact, m->size_bytes, &said);
-	report = mcast_snoop(mcast, vid, port, &m->headers, exact, m->size_bytes, now_ns);
+	report = mcast_snoop(mcast, vid, port, &said, now_ns);
 	free(exact);
 	must(report == (said.kind == MCAST_REPORT));
 	if (!report)

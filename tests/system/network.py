@@ -113,6 +113,13 @@ def test_addresses_are_known(env):
           ["VLAN", "MAC", "Port", "Age", "Kind"], "the table's head")
 
 
+def test_workers_are_shown(env):
+    workers = env.host1.ask("switch", "workers")
+    # Switch A's uplink and the host's adapter on it, at least.
+    check(sum(worker["ports"] for worker in workers) >= 2, f"{workers}")
+    check("Busy" in env.host1.viaduct("switch", "workers").stdout, "a table")
+
+
 def test_static_addresses(env):
     """Known to be behind the uplink without having been heard; an adapter of the host goes first."""
     mac, port = "00:15:5d:fe:00:01", "management/vs-A"
@@ -198,6 +205,57 @@ def test_team_survives_a_cut(env):
     env.host1.viaduct("switch", "set", "A", "--uplink", "pnic2")
     wait_for(lambda: not team() and env.switch("A")["uplink"] == "pnic2", 10, "one adapter")
     wait_for(lambda: env.pings(env.host1, "10.30.2.2"), 20, "an answer over another adapter")
+
+
+def wait_state(env, switch, state, why=""):
+    """Until both nodes say so of a switch of host1, and why."""
+    def said(node):
+        found = next((s for s in node.ask("switch", "list")["switches"]
+                      if (s["name"], s["node"]) == (switch, "host1")), {})
+        return found.get("state") == state and (why in found["reason"] if why else found["reason"] == "")
+    for node in (env.host1, env.host2):
+        wait_for(lambda n=node: said(n), 10, f"by {node.name} switch {switch} {state}")
+
+
+def test_an_uplink_of_another_switch(env):
+    """The record is written, the switch process refuses; it has the uplink when the other switch lets go of it."""
+    env.host1.viaduct("switch", "create", "T", "--type", "external", "--uplink", "pnic2", "--management", "0")
+    wait_state(env, "T", "not bound", "pnic2 is the uplink of switch A already")
+    check("ports" not in env.switch("T") and env.switch("A")["state"] == "up", f"{env.switch('T')}")
+    row = next(r for r in env.host1.viaduct("switch", "list").stdout.splitlines() if r.startswith("T "))
+    check(row.endswith("not bound  pnic2 is the uplink of switch A already"), row)
+    env.host1.viaduct("switch", "set", "A", "--uplink", "pnic1")
+    wait_state(env, "T", "up")
+    wait_state(env, "A", "up")
+    wait_for(lambda: env.port("T", "uplink:pnic2"), 10, "the port of the uplink")
+    env.host1.viaduct("switch", "set", "A", "--uplink", "pnic2")
+    wait_state(env, "A", "not bound", "pnic2 is the uplink of switch T already; it still has pnic1")
+    check(env.port("A", "uplink:pnic1"), "the uplink before is gone")
+    wait_for(lambda: env.pings(env.host1, "10.30.2.2"), 20, "an answer over the uplink that is left")
+    env.host1.viaduct("switch", "delete", "T")
+    wait_state(env, "A", "up")
+    env.host1.viaduct("switch", "set", "A", "--uplink", "pnic1")
+    wait_state(env, "A", "up")
+
+
+def test_an_uplink_that_comes_and_goes(env):
+    """An adapter that is not there yet; one that is removed, and is another when it is back."""
+    env.fail(REFUSED, "switch", "create", "M", "--type", "external", "--uplink", "late0", "--management", "0")
+    env.host1.viaduct("switch", "create", "M", "--type", "external", "--uplink", "late0", "--management", "0", "--force")
+    wait_state(env, "M", "not bound", "there is no network adapter 'late0'")
+    cable(env.host1.machine, "late0", env.lab.fabric, "late0-host1")
+    wait_state(env, "M", "up")
+    env.host1.viaduct("switch", "delete", "M")
+    wait_for(lambda: not env.switch("M"), 10, "the end of the switch")
+
+    env.host1.machine.run("ip", "link", "del", "pnic1")
+    wait_state(env, "A", "not bound", "there is no network adapter 'pnic1'")
+    check(not env.pings(env.host1, "10.30.2.2"), "an answer without an uplink")
+    env.lab.switches.vsctl("del-port", "pnic1-host1")
+    cable(env.host1.machine, "pnic1", env.lab.fabric, "pnic1-host1")
+    env.lab.switches.add_trunk("phA", "pnic1-host1", "2,3,4")
+    wait_state(env, "A", "up")
+    wait_for(lambda: env.pings(env.host1, "10.30.2.2"), 20, "an answer over the uplink that is back")
 
 
 def test_bandwidth(env):

@@ -30,7 +30,7 @@ struct dummy {
 	/* Frames are looked at only when flushed: until then their bytes must not change. */
 	unsigned n_queued;
 	struct eth_hdr queue_hdr[MAX_QUEUED];
-	struct iovec queue[MAX_QUEUED][3];
+	struct iovec queue[MAX_QUEUED][FRAME_MAX_PIECES];
 	unsigned n_pieces[MAX_QUEUED];
 	uint64_t sequence_sum; /* of what would be their TCP sequence numbers */
 };
@@ -58,7 +58,7 @@ static int dummy_send(
 {
 	struct dummy *dummy = container_of(io, struct dummy, io);
 
-	assert_in_range(n_iov, 1, 3);
+	assert_in_range(n_iov, 1, FRAME_MAX_PIECES);
 	assert_true(dummy->n_queued < MAX_QUEUED);
 	dummy->queue_hdr[dummy->n_queued] = *hdr;
 	memcpy(dummy->queue[dummy->n_queued], iov, n_iov * sizeof(*iov));

@@ -297,6 +297,28 @@ static void test_fdb_show(void **state)
 	fabric_client_free(vm);
 }
 
+static void test_workers(void **state)
+{
+	struct fabric_client *vm;
+	const struct json *workers;
+	int64_t n_ports = 0;
+
+	(void)state;
+	ok("switch.create", "{\"name\":\"A\",\"type\":\"private\"}");
+	vm = remote_add_vm(&remote, "A", 1, "");
+	ok("workers.show", "{}");
+	workers = json_get(remote.reply, "workers");
+	assert_true(json_length(workers) > 0);
+	for (size_t i = 0; i < json_length(workers); i++) {
+		const struct json *worker = json_at(workers, i);
+
+		n_ports += json_get_int(worker, "ports", -1);
+		assert_in_range(json_get_int(worker, "busy_permille", -1), 0, 1000);
+	}
+	assert_int_equal(n_ports, 1);
+	fabric_client_free(vm);
+}
+
 /* Requests put together at random never leave a private switch with anything but VM ports, nor the
  * channel broken. */
 static void test_random_requests(void **state)
@@ -373,6 +395,7 @@ int main(void)
 			test_descriptors_of_refused_requests_are_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_listing_comes_in_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fdb_show, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_workers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_of_the_channel, setup, teardown),
 	};

@@ -16,9 +16,11 @@ static struct why why;
 static unsigned n_shut;
 static struct vport *last_shut;
 
-static void on_shut(struct vport *port, void *data)
+static void on_event(enum vport_event event, struct vport *port, void *data)
 {
 	(void)data;
+	if (event != VPORT_WAS_SHUT)
+		return;
 	n_shut++;
 	last_shut = port;
 }
@@ -28,7 +30,7 @@ static int setup(void **state)
 	(void)state;
 	n_dummies = n_shut = 0;
 	fabric_init(&fabric);
-	return datapath_new(on_shut, NULL, &dp);
+	return datapath_new(on_event, NULL, &dp);
 }
 
 static int teardown(void **state)
@@ -367,16 +369,36 @@ static struct frame *queue_super_frame(struct vport *port, unsigned dst, unsigne
 	return frame;
 }
 
-static void test_super_frames(void **state)
+/* All but the first `head_bytes` are elsewhere, in `n_tail` pieces. */
+static void split(struct frame *frame, uint32_t head_bytes, unsigned n_tail)
+{
+	static uint8_t elsewhere[2][16384];
+	uint32_t first_bytes = (frame->size_bytes - head_bytes) / n_tail, second_bytes;
+
+	second_bytes = frame->size_bytes - head_bytes - first_bytes;
+	memcpy(elsewhere[0], frame->data + head_bytes, first_bytes);
+	memcpy(elsewhere[1], frame->data + head_bytes + first_bytes, second_bytes);
+	/* Nobody may look here. */
+	memset(frame->data + head_bytes, 0xee, frame->size_bytes - head_bytes);
+	frame->tail_bytes = first_bytes + second_bytes;
+	frame->n_tail = n_tail;
+	frame->tail[0] = (struct iovec){elsewhere[0], first_bytes};
+	frame->tail[1] = (struct iovec){elsewhere[1], second_bytes};
+	frame->size_bytes = head_bytes;
+}
+
+static void check_super_frames(unsigned n_tail)
 {
 	struct vswitch *sw = new_switch("A", VSWITCH_EXTERNAL);
 	struct vport *uplink = vswitch_uplink(sw);
 	struct vport *a = new_port(sw, 1, 2), *b = new_port(sw, 2, 2), *c = new_port(sw, 3, 2);
+	struct frame *frame;
 
-	(void)state;
 	dummy_of(b)->caps = 0;
 	dummy_of(c)->caps = ETH_CAP_CSUM | ETH_CAP_TSO6;
-	queue_super_frame(a, BROADCAST, 1, -1);
+	frame = queue_super_frame(a, BROADCAST, 1, -1);
+	if (n_tail)
+		split(frame, 100, n_tail);
 	datapath_serve(dp, a, T0);
 	/* Whole where it can stay so, with the checksum's place moved by the tag. */
 	assert_int_equal(dummy_of(uplink)->n_sent, 1);
@@ -395,7 +417,27 @@ static void test_super_frames(void **state)
 		assert_int_equal(to_c->hdr.flags, ETH_HDR_NEEDS_CSUM);
 		assert_int_equal(to_c->hdr.csum_start, 34);
 		assert_int_equal(load_be32(to_b->data + 38), i * MSS);
+		assert_int_equal(dummy_of(uplink)->sent[0].data[18 + 40 + i * MSS], i);
 	}
+	assert_int_equal(a->rx_bytes, 14 + 40 + PAYLOAD_BYTES);
+}
+
+static void test_super_frames(void **state)
+{
+	(void)state;
+	check_super_frames(0);
+}
+
+static void test_super_frames_in_pieces(void **state)
+{
+	(void)state;
+	check_super_frames(1);
+}
+
+static void test_super_frames_in_more_pieces(void **state)
+{
+	(void)state;
+	check_super_frames(2);
 }
 
 static void test_segments_are_tagged(void **state)
@@ -613,6 +655,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_csum_is_finished_for_all_when_one_needs_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_super_frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_super_frames_in_pieces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_super_frames_in_more_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segments_are_tagged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_segments, setup, teardown),
 		cmocka_unit_test(test_announce_frame),

@@ -46,7 +46,7 @@ static void test_tag_round_trip(void **state)
 	uint8_t before[256], after[256];
 	struct frame frame = {0};
 	struct eth_hdr hdr;
-	struct iovec iov[3];
+	struct iovec iov[FRAME_MAX_PIECES];
 	size_t size_bytes = make_frame(bytes, 1, 2, 0xe123, 77);
 	int tci;
 
@@ -112,7 +112,7 @@ static void test_csum_start_moves_with_the_tag(void **state)
 	struct frame frame = {
 		.hdr = {.flags = ETH_HDR_NEEDS_CSUM, .csum_start = 38, .csum_offset = 16}};
 	size_t size_bytes = make_frame(bytes, 1, 2, 9, 1);
-	struct iovec iov[3];
+	struct iovec iov[FRAME_MAX_PIECES];
 	struct eth_hdr hdr;
 
 	(void)state;

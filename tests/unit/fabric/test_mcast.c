@@ -27,7 +27,10 @@ static int teardown(void **state)
 
 static bool snoop(unsigned vid, unsigned port, uint64_t now_ns)
 {
-	return mcast_snoop(mcast, vid, port, &m.headers, m.frame, m.size_bytes, now_ns);
+	struct mcast_message said;
+
+	mcast_parse(&m.headers, m.frame, m.size_bytes, &said);
+	return mcast_snoop(mcast, vid, port, &said, now_ns);
 }
 
 static void query(unsigned port, bool ipv6, uint64_t now_ns)

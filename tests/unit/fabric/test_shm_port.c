@@ -50,6 +50,12 @@ static int teardown_port(void **state)
 	return 0;
 }
 
+static void switch_flush(void)
+{
+	assert_int_equal(io->ops->flush(io), 0);
+	io->ops->kick(io);
+}
+
 static bool is_readable(int fd)
 {
 	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
@@ -59,9 +65,13 @@ static bool is_readable(int fd)
 
 static int recv_batch(void)
 {
+	int r;
+
 	batch.n_frames = 0;
 	memset(batch.dropped, 0, sizeof(batch.dropped));
-	return io->ops->recv(io, &batch);
+	r = io->ops->recv(io, &batch);
+	io->ops->release(io);
+	return r;
 }
 
 static int client_send(size_t size_bytes)
@@ -116,7 +126,7 @@ static void test_to_vm(void **state)
 	assert_int_equal(switch_send(100), 0);
 	assert_int_equal(switch_send(5000), 0);
 	assert_int_equal(switch_send(60), 0);
-	assert_int_equal(io->ops->flush(io), 0);
+	switch_flush();
 	assert_true(is_readable(eth->event_fd(client)));
 	assert_int_equal(read(eth->event_fd(client), &kick, sizeof(kick)), 8);
 	assert_int_equal(read(eth->event_fd(client), &kick, sizeof(kick)), -1);
@@ -154,7 +164,7 @@ static void test_client_waits_for_one_side(void **state)
 	while (client_send(60000) == 0)
 		;
 	assert_int_equal(switch_send(100), 0);
-	assert_int_equal(io->ops->flush(io), 0);
+	switch_flush();
 	assert_int_equal(eth->arm(client, ETH_ROOM), 0);
 	assert_int_equal(eth->arm(client, ETH_FRAMES), ETH_FRAMES);
 	assert_int_equal(eth->arm(client, ETH_FRAMES | ETH_ROOM), ETH_FRAMES);
@@ -195,6 +205,48 @@ static void test_batch_fits_the_arena(void **state)
 		}
 	}
 	assert_int_equal(total_bytes, 0);
+}
+
+/* The payload of a super-frame stays in the ring until release(); its beginning does not. */
+static void test_super_frames_stay_in_the_ring(void **state)
+{
+	const struct eth_hdr hdr = {.flags = ETH_HDR_NEEDS_CSUM, .gso_type = ETH_GSO_TCPV4};
+	const struct iovec iov = {frame, 60000};
+	unsigned n_wrapped = 0;
+
+	(void)state;
+	random_bytes(&(uint64_t){5}, frame, 60000);
+	for (unsigned i = 0; i < 50; i++) {
+		const struct frame *at = &batch.frames[0];
+		size_t n_bytes = 0;
+
+		assert_int_equal(eth->send(client, &hdr, &iov, 1), 0);
+		eth->flush(client);
+		batch.n_frames = 0;
+		batch.max_bytes = IO_NO_LIMIT;
+		assert_int_equal(io->ops->recv(io, &batch), 0);
+		assert_int_equal(batch.n_frames, 1);
+		assert_in_range(at->size_bytes, 600, 2000);
+		assert_int_equal(frame_bytes(at), 60000);
+		assert_memory_equal(at->data, frame, at->size_bytes);
+		for (unsigned k = 0; k < at->n_tail; k++) {
+			assert_memory_equal(at->tail[k].iov_base, frame + at->size_bytes + n_bytes,
+				at->tail[k].iov_len);
+			n_bytes += at->tail[k].iov_len;
+		}
+		assert_int_equal(n_bytes, at->tail_bytes);
+		n_wrapped += at->n_tail == 2;
+		/* Nobody may write there yet. */
+		for (unsigned n = 0; eth->send(client, &hdr, &iov, 1) == 0; n++)
+			assert_true(n < RING_BYTES / 60000);
+		assert_memory_equal(
+			at->tail[0].iov_base, frame + at->size_bytes, at->tail[0].iov_len);
+		io->ops->release(io);
+		eth->flush(client);
+		while (recv_batch() == 0 && batch.n_frames)
+			;
+	}
+	assert_true(n_wrapped > 0);
 }
 
 static void test_turn_is_bounded(void **state)
@@ -332,7 +384,7 @@ static void test_vm_goes(void **state)
 	client = NULL;
 	shared->to_vm.want_data = 1;
 	assert_int_equal(switch_send(60), 0);
-	assert_int_equal(io->ops->flush(io), 0);
+	switch_flush();
 	assert_int_equal(recv_batch(), 0);
 	assert_int_equal(batch.n_frames, 0);
 }
@@ -343,7 +395,7 @@ static void test_kicks_never_block(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 100000; i++) {
 		shared->to_vm.want_data = 1;
-		assert_int_equal(io->ops->flush(io), 0);
+		switch_flush();
 	}
 }
 
@@ -472,6 +524,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full_towards_vm, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(
 			test_batch_fits_the_arena, setup_port, teardown_port),
+		cmocka_unit_test_setup_teardown(
+			test_super_frames_stay_in_the_ring, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(test_turn_is_bounded, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(test_rx_caps, setup_port, teardown_port),
 		cmocka_unit_test_setup_teardown(

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "fabric/announce.h"
 #include "fabric/client.h"
-#include "fabric/worker.h"
+#include "fabric/crew.h"
 #include "tests/unit/fabric/team_lab.h"
 
 #include <arpa/inet.h>
@@ -54,7 +54,7 @@ static const char *skip_reason;
 static struct {
 	enum team_mode mode;
 	int tci; /* on the wire; -1: none */
-	struct worker *worker;
+	struct crew *crew;
 	struct io *team;
 	struct vport *ports[N_VMS];
 	struct fabric_client *vms[N_VMS];
@@ -77,25 +77,25 @@ static struct {
 
 /* ---- the switch ---- */
 
-static void on_event(enum worker_event event, struct vport *port, void *data)
+static void on_event(enum vport_event event, struct vport *port, void *data)
 {
 	(void)port, (void)data;
-	if (event == WORKER_PORT_SHUT)
+	if (event == VPORT_WAS_SHUT)
 		__atomic_add_fetch(&lab.n_shut, 1, __ATOMIC_RELEASE);
-	else if (event == WORKER_UPLINK_MOVED)
+	else if (event == VPORT_UPLINK_MOVED)
 		__atomic_add_fetch(&lab.n_changes, 1, __ATOMIC_RELEASE);
 }
 
-static void build_switch(struct worker *worker, void *data)
+static void build_switch(struct crew *crew, void *data)
 {
 	struct vswitch *sw;
 	struct why why;
 
 	(void)data;
-	assert_int_equal(vswitch_new(worker_fabric(worker), "A", VSWITCH_EXTERNAL, "team", lab.team,
-				 &sw, &why),
+	assert_int_equal(
+		vswitch_new(crew_fabric(crew), "A", VSWITCH_EXTERNAL, "team", lab.team, &sw, &why),
 		0);
-	assert_int_equal(worker_add_port(worker, vswitch_uplink(sw)), 0);
+	assert_int_equal(crew_add_port(crew, vswitch_uplink(sw)), 0);
 	for (unsigned i = 0; i < N_VMS; i++) {
 		const char *const ids[] = {"VM0/nic0", "VM1/nic0"};
 		struct vport_config config = {.id = ids[i]};
@@ -107,23 +107,23 @@ static void build_switch(struct worker *worker, void *data)
 			assert_int_equal(vlan_policy_access(&config.vlan, (unsigned)lab.tci), 0);
 		assert_int_equal(io_shm_new(RING_BYTES, &io, lab.vm_fds[i]), 0);
 		assert_int_equal(
-			vport_new(worker_fabric(worker), sw, &config, io, &lab.ports[i], &why), 0);
-		assert_int_equal(worker_add_port(worker, lab.ports[i]), 0);
+			vport_new(crew_fabric(crew), sw, &config, io, &lab.ports[i], &why), 0);
+		assert_int_equal(crew_add_port(crew, lab.ports[i]), 0);
 	}
 }
 
-static void announce_begin(struct worker *worker, void *data)
+static void announce_begin(struct crew *crew, void *data)
 {
-	(void)worker, (void)data;
+	(void)crew, (void)data;
 	for (unsigned i = 0; i < N_VMS; i++)
 		announce_start(lab.ports[i], clock_mono_ns());
 }
 
-static void announce_more(struct worker *worker, void *data)
+static void announce_more(struct crew *crew, void *data)
 {
 	(void)data;
 	lab.announcing =
-		announce_step(worker_fabric(worker), worker_datapath(worker), clock_mono_ns()) != 0;
+		announce_step(crew_fabric(crew), crew_datapath(crew), clock_mono_ns()) != 0;
 }
 
 static void announce_if_changed(void)
@@ -133,15 +133,15 @@ static void announce_if_changed(void)
 	if (n_changes != lab.n_announced) {
 		lab.n_announced = n_changes;
 		lab.announcing = true;
-		worker_call(lab.worker, announce_begin, NULL);
+		crew_call(lab.crew, announce_begin, NULL);
 	}
 	if (lab.announcing)
-		worker_call(lab.worker, announce_more, NULL);
+		crew_call(lab.crew, announce_more, NULL);
 }
 
-static void list_members(struct worker *worker, void *data)
+static void list_members(struct crew *crew, void *data)
 {
-	(void)worker;
+	(void)crew;
 	assert_int_equal(io_team_members(lab.team, data), 2);
 }
 
@@ -381,8 +381,8 @@ static void lab_start(enum team_mode mode, int tci)
 	assert_int_equal(fabric_open_uplink("r1", &lab.remote_fd), 0);
 	lab.capture_fds[0] = open_capture("p0");
 	lab.capture_fds[1] = open_capture("p1");
-	assert_int_equal(worker_new(on_event, NULL, &lab.worker), 0);
-	worker_call(lab.worker, build_switch, NULL);
+	assert_int_equal(crew_new(2, on_event, NULL, &lab.crew), 0);
+	crew_call(lab.crew, build_switch, NULL);
 	for (unsigned i = 0; i < N_VMS; i++)
 		assert_int_equal(fabric_client_new(lab.vm_fds[i][0], lab.vm_fds[i][1],
 					 lab.vm_fds[i][2], &lab.vms[i]),
@@ -394,11 +394,11 @@ static void lab_start(enum team_mode mode, int tci)
 static int teardown(void **state)
 {
 	(void)state;
-	if (skip_reason || !lab.worker)
+	if (skip_reason || !lab.crew)
 		return 0;
 	for (unsigned i = 0; i < N_VMS; i++)
 		fabric_client_free(lab.vms[i]);
-	worker_free(lab.worker);
+	crew_free(lab.crew);
 	close(lab.timer_fd);
 	close(lab.remote_fd);
 	close(lab.capture_fds[0]);
@@ -438,7 +438,7 @@ static void cut_and_mend(enum team_mode mode, int tci)
 	check_flows(cut_ns);
 	assert_true(gap_ms * NS_PER_MS < MAX_LOST_NS);
 
-	worker_call(lab.worker, list_members, members);
+	crew_call(lab.crew, list_members, members);
 	assert_string_equal(members[1].name, "m1");
 	assert_true(members[0].up && members[1].up && members[0].active);
 	assert_int_equal(members[1].active, mode == TEAM_HASH);

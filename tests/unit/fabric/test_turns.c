@@ -93,9 +93,9 @@ static const struct io_ops source_ops = {
 	.free = source_free,
 };
 
-static void on_shut(struct vport *port, void *data)
+static void on_event(enum vport_event event, struct vport *port, void *data)
 {
-	(void)port, (void)data;
+	(void)event, (void)port, (void)data;
 }
 
 static int setup(void **state)
@@ -104,7 +104,7 @@ static int setup(void **state)
 	now_ns = T0;
 	fabric_init(&fabric);
 	turns_init(&turns);
-	return datapath_new(on_shut, NULL, &dp);
+	return datapath_new(on_event, NULL, &dp);
 }
 
 static int teardown(void **state)
@@ -169,14 +169,13 @@ static struct vport *new_port(struct vswitch *sw, unsigned number, unsigned dst,
 static void serve(struct vport *port)
 {
 	uint32_t max_bytes = turns_ask(&turns, port, now_ns);
-	struct turn before;
+	struct turn turn;
 
 	if (max_bytes == 0)
 		return;
-	before = turns_count(port);
-	if (!datapath_turn(dp, port, max_bytes, now_ns))
+	if (!datapath_turn(dp, port, max_bytes, now_ns, &turn))
 		turns_idle(port);
-	turns_charge(port, &before, now_ns);
+	turns_charge(port, &turn, now_ns);
 }
 
 static void pass(void)

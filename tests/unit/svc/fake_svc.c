@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/svc/fake_svc.h"
 
+#include "node/svc/nic.h"
 #include "tests/unit/base/cmocka_all.h"
 
 #include <stdio.h>
@@ -236,6 +237,13 @@ bool switchd_knows(struct switchd *switchd _unused_, const char *name)
 	return strcmp(fake.known_switch, name) == 0;
 }
 
+const char *switchd_state(struct switchd *switchd _unused_, const char *name _unused_,
+	const struct json *record _unused_, char *why, size_t size_bytes)
+{
+	snprintf(why, size_bytes, "%s", fake.switch_is_gone ? "it is gone" : "");
+	return fake.switch_is_gone ? "not made" : "up";
+}
+
 void switchd_list(
 	struct svc *svc _unused_, void (*fn)(const struct json *switches, void *data), void *data)
 {
@@ -252,11 +260,13 @@ const char *switchd_resolve(struct svc *svc _unused_, const char *node _unused_,
 }
 
 int vmproc_new(struct svc *svc _unused_, const char *name _unused_, struct json *config _unused_,
-	uint64_t epoch _unused_, bool incoming _unused_,
+	struct json *offloads, uint64_t epoch _unused_, bool incoming _unused_,
 	void (*prepared)(struct vmproc *, int, const char *, void *) _unused_, void *data _unused_,
 	struct vmproc **ret_vp _unused_)
 {
 	fake.n_started++;
+	json_unref(fake.started_with);
+	fake.started_with = offloads ? json_ref(offloads) : NULL;
 	return -ENODEV;
 }
 
@@ -374,8 +384,11 @@ void fake_tear_down(void)
 	json_unref(fake.answer);
 	json_unref(fake.to_switch);
 	json_unref(fake.switch_port);
-	if (fake.vm)
+	json_unref(fake.started_with);
+	if (fake.vm) {
 		json_unref(fake.vm->config);
+		json_unref(fake.vm->offloads);
+	}
 	free(fake.vm);
 	loop_free(fake.svc.loop);
 }
@@ -395,6 +408,7 @@ void fake_run(const char *vm)
 	fake.vm->epoch = owner.epoch;
 	fake.vm->state = VMPROC_RUNNING;
 	fake.vm->config = json_copy(fake_stored(key));
+	fake.vm->offloads = nic_offloads(fake.vm->config);
 	fake.vm->n_ports = (unsigned)json_length(json_get(fake.vm->config, "nics"));
 	list_init(&fake.vm->calls);
 	snprintf(key, sizeof(key), "vmstate/%s", vm);

@@ -12,9 +12,10 @@
 struct fake {
 	struct svc svc;
 	bool quorate;
-	struct json *answer; /* of the last request; NULL while it waits */
-	char forwarded[64];  /* the node that the last request was sent on to */
-	unsigned n_started;  /* VM processes asked for */
+	struct json *answer;       /* of the last request; NULL while it waits */
+	char forwarded[64];        /* the node that the last request was sent on to */
+	unsigned n_started;        /* VM processes asked for */
+	struct json *started_with; /* the offloads of the last one; NULL: its configuration's */
 
 	/* The switch process: gone, or it answers at once. */
 	bool switch_is_gone;

@@ -97,8 +97,8 @@ static void what_cannot_be_taken_back_is_said(void **state _unused_)
 
 static void the_guests_machine_stays_while_it_runs(void **state _unused_)
 {
-	static const char *const fixed[] = {
-		"{\"offload\":{\"lso\":false}}", "{\"mtu\":9000}", "{\"switch\":\"B\"}"};
+	static const char *const fixed[] = {"{\"mtu\":9000}", "{\"switch\":\"B\"}",
+		"{\"mtu\":9000,\"offload\":{\"lso\":false}}"};
 
 	fake_run("VM1");
 	fake.switch_is_gone = false;

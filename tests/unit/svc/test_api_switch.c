@@ -161,6 +161,51 @@ static void settings_are_kept(void **state _unused_)
 		ask("switch.set", "\"name\":\"A\",\"bandwidth_mode\":\"none\""), "no-quorum");
 }
 
+/* ---- the list ---- */
+
+static void expect_listed(const char *node, const char *name, const char *state, const char *why)
+{
+	const struct json *list, *found = NULL;
+
+	assert_string_equal(fake_ask("{\"op\":\"switch.list\"}"), "ok");
+	list = json_get(fake.answer, "switches");
+	for (size_t i = 0; i < json_length(list); i++) {
+		const struct json *entry = json_at(list, i);
+
+		if (strcmp(json_get_string(entry, "name", ""), name) == 0 &&
+			strcmp(json_get_string(entry, "node", ""), node) == 0)
+			found = entry;
+	}
+	assert_non_null(found);
+	assert_string_equal(json_get_string(found, "state", ""), state);
+	assert_string_equal(json_get_string(found, "reason", "?"), why);
+}
+
+static void store_text(const char *key, const char *text)
+{
+	struct json *value = NULL;
+
+	assert_int_equal(json_parse(text, strlen(text), &value), 0);
+	fake_store(key, value);
+}
+
+/* Of this node by its own switch process, of others by what they told last. */
+static void the_list_has_what_is_not_there(void **state _unused_)
+{
+	expect_listed("host1", "A", "not made", "it is gone");
+	fake.switch_is_gone = false;
+	store_text("switchstate/host1/A", "{\"state\":\"not bound\",\"reason\":\"long ago\"}");
+	expect_listed("host1", "A", "up", "");
+	store_text("switch/host2/A", "{\"type\":\"external\",\"uplink\":\"e1\"}");
+	expect_listed("host2", "A", "up", "");
+	store_text("switchstate/host2/A", "{\"state\":\"not bound\",\"reason\":\"no e1\"}");
+	expect_listed("host2", "A", "not bound", "no e1");
+	store_text("switchstate/host2/A", "7");
+	expect_listed("host2", "A", "up", "");
+	store_text("switch/host3/A", "{\"type\":\"private\"}");
+	expect_listed("host3", "A", "unknown", "viaductd does not run on host3");
+}
+
 /* ---- the host's adapters ---- */
 
 static void adapters_come_and_go(void **state _unused_)
@@ -345,6 +390,7 @@ int main(void)
 		T(wrong_settings_are_refused),
 		T(static_addresses_come_and_go),
 		T(settings_are_kept),
+		T(the_list_has_what_is_not_there),
 		T(adapters_come_and_go),
 		T(wrong_adapters_are_refused),
 		T(adapters_are_bounded),

@@ -3,7 +3,7 @@
  * The worker and ports whose bandwidth is limited: it sleeps until they may go on, and does not
  * poll meanwhile. The ports are VMs' and one like a TAP, whose descriptor stays readable.
  */
-#include "fabric/worker.h"
+#include "fabric/crew.h"
 #include "fabric/client.h"
 #include "tests/unit/fabric/ctl_support.h"
 
@@ -18,7 +18,7 @@
 #define N_FRAMES    200
 #define MAX_BPS     (100 * 1000 * 1000ULL)
 
-static struct worker *worker;
+static struct crew *crew;
 static struct vswitch *sw;
 
 /* ---- a port that is polled as a TAP is: a byte in its pipe is a frame to VM 2 ---- */
@@ -102,7 +102,7 @@ static struct io *new_pipe_port(int fd)
 	return &pipe_port->io;
 }
 
-/* ---- what is done on the worker's thread ---- */
+/* ---- what is done while no frame is under way ---- */
 
 struct request {
 	unsigned number; /* of the port */
@@ -113,22 +113,22 @@ struct request {
 	bool parked, masked;
 };
 
-static struct vport *find_port(struct worker *of, unsigned number)
+static struct vport *find_port(struct crew *of, unsigned number)
 {
 	char id[16];
 
 	snprintf(id, sizeof(id), "VM%u", number);
-	return vport_find(worker_fabric(of), id);
+	return vport_find(crew_fabric(of), id);
 }
 
-static void make_switch(struct worker *of, void *data)
+static void make_switch(struct crew *of, void *data)
 {
 	struct why why;
 
-	*(int *)data = vswitch_new(worker_fabric(of), "A", VSWITCH_INTERNAL, NULL, NULL, &sw, &why);
+	*(int *)data = vswitch_new(crew_fabric(of), "A", VSWITCH_INTERNAL, NULL, NULL, &sw, &why);
 }
 
-static void add_port(struct worker *of, void *data)
+static void add_port(struct crew *of, void *data)
 {
 	struct request *request = data;
 	struct vport_config config;
@@ -141,15 +141,15 @@ static void add_port(struct worker *of, void *data)
 	config.id = id;
 	make_mac(config.mac, request->number);
 	vlan_policy_untagged(&config.vlan);
-	request->result = vport_new(worker_fabric(of), sw, &config, request->io, &port, &why);
+	request->result = vport_new(crew_fabric(of), sw, &config, request->io, &port, &why);
 	if (request->result < 0)
 		return;
 	qos_port_init(&port->qos, &sw->qos, &request->qos, clock_mono_ns());
 	qos_charge(&sw->qos, &port->qos, request->debt_bytes, 0, clock_mono_ns());
-	request->result = worker_add_port(of, port);
+	request->result = crew_add_port(of, port);
 }
 
-static void set_qos(struct worker *of, void *data)
+static void set_qos(struct crew *of, void *data)
 {
 	const struct request *request = data;
 
@@ -157,15 +157,15 @@ static void set_qos(struct worker *of, void *data)
 		&find_port(of, request->number)->qos, &sw->qos, &request->qos, clock_mono_ns());
 }
 
-static void remove_port(struct worker *of, void *data)
+static void remove_port(struct crew *of, void *data)
 {
 	struct vport *port = find_port(of, ((const struct request *)data)->number);
 
-	worker_remove_port(of, port);
+	crew_remove_port(of, port);
 	vport_free(port);
 }
 
-static void look(struct worker *of, void *data)
+static void look(struct crew *of, void *data)
 {
 	struct request *request = data;
 	const struct vport *port = find_port(of, request->number);
@@ -174,7 +174,7 @@ static void look(struct worker *of, void *data)
 	request->masked = port->masked;
 }
 
-static void on_event(enum worker_event event, struct vport *port, void *data)
+static void on_event(enum vport_event event, struct vport *port, void *data)
 {
 	(void)event, (void)port, (void)data;
 }
@@ -186,16 +186,16 @@ static int setup(void **state)
 	int r;
 
 	(void)state;
-	if (worker_new(on_event, NULL, &worker) < 0)
+	if (crew_new(2, on_event, NULL, &crew) < 0)
 		return -1;
-	worker_call(worker, make_switch, &r);
+	crew_call(crew, make_switch, &r);
 	return r;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	worker_free(worker);
+	crew_free(crew);
 	return 0;
 }
 
@@ -205,7 +205,7 @@ static struct fabric_client *add_vm(struct request request)
 	int fds[3];
 
 	assert_int_equal(io_shm_new(RING_BYTES, &request.io, fds), 0);
-	worker_call(worker, add_port, &request);
+	crew_call(crew, add_port, &request);
 	assert_int_equal(request.result, 0);
 	assert_int_equal(fabric_client_new(fds[0], fds[1], fds[2], &client), 0);
 	return client;
@@ -220,7 +220,7 @@ static void wait_until_parked(unsigned number, bool masked)
 		if (clock_mono_ns() > until_ns)
 			fail_msg("VM%u was not parked", number);
 		sched_yield();
-		worker_call(worker, look, &request);
+		crew_call(crew, look, &request);
 	} while (!request.parked || request.masked != masked);
 }
 
@@ -285,7 +285,7 @@ static void test_another_bandwidth_wakes_the_port(void **state)
 	send_large(a, 1);
 	wait_until_parked(1, false);
 	request.qos.max_bps = 0;
-	worker_call(worker, set_qos, &request);
+	crew_call(crew, set_qos, &request);
 	expect_large(b, 1);
 	send_large(a, 2);
 	expect_large(b, 2);
@@ -303,7 +303,7 @@ static void test_parked_port_is_removed(void **state)
 	(void)state;
 	send_large(a, 1);
 	wait_until_parked(1, false);
-	worker_call(worker, remove_port, &request);
+	crew_call(crew, remove_port, &request);
 	fabric_client_free(a);
 	request.debt_bytes = 0;
 	a = add_vm(request);
@@ -330,11 +330,11 @@ static void test_readable_port_is_not_polled_while_parked(void **state)
 	assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
 	request.io = new_pipe_port(fds[0]);
 	assert_int_equal(write(fds[1], "\1\2\3", 3), 3);
-	worker_call(worker, add_port, &request);
+	crew_call(crew, add_port, &request);
 	assert_int_equal(request.result, 0);
 	wait_until_parked(3, true);
 	request.qos.max_bps = 0;
-	worker_call(worker, set_qos, &request);
+	crew_call(crew, set_qos, &request);
 	for (unsigned i = 1; i <= 3; i++)
 		vm_expect(b, -1, i);
 	/* It was asleep, and is polled again. */
@@ -345,7 +345,7 @@ static void test_readable_port_is_not_polled_while_parked(void **state)
 		vm_expect(b, -1, i);
 	}
 	close(fds[1]);
-	worker_call(worker, remove_port, &request);
+	crew_call(crew, remove_port, &request);
 	fabric_client_free(b);
 }
 
