@@ -70,12 +70,13 @@
  * message.
  *
  * If an epoch ends while a write is applied but not confirmed, the next decision tells: if this
- * member's store is the leader's, the write is in it and is done when everybody has that store; if
- * this member has to take another store, or there is no quorum, it ends with -EIO - it may or may
- * not be there. A write that comes back after its epoch ended is void for everybody who knows of
- * that end, but perhaps not for all. The same decision tells: if this member's store is the
- * leader's, the write is not in it and is sent again in the new epoch, so that callers do not
- * notice; else -EIO.
+ * member's store is the leader's, by content and by the version of its last change, the write is in
+ * it and is done when everybody has that store; if it is another one, or there is no quorum, it
+ * ends with -EIO - it may or may not be there. (Equal content alone would not do: of two halves of
+ * a split each may have deleted a key for a writer of its own.) A write that comes back after its
+ * epoch ended is void for everybody who knows of that end, but perhaps not for all. The same
+ * decision tells: if this member's store is the leader's, the write is not in it and is sent again
+ * in the new epoch, so that callers do not notice; else -EIO.
  *
  * A version is {generation, position in the epoch, participant that wrote}: a store that lost in a
  * split may have a version at the same position as the winner's, but never the same version.
@@ -98,6 +99,11 @@
  *     everywhere (the promise never is: it is synced to the disk).
  *   - A disk that is lost takes its promises along. Such a node may come back with an empty store
  * while a quorum of the others lives; not when it is needed for one.
+ *   - A quorum device has votes and no copy of the store. Between a quorum that it was needed for
+ * and the next one there may be no member in common: a node that went on alone with the device,
+ *     then died, and was replaced by another one with the device, takes its last writes along. And
+ *     what the device votes is believed until corosync says otherwise: it must have taken its vote
+ *     back from one side before it gives it to another, and before that side can sync.
  *   - Two quorums must overlap. They do unless corosync is told otherwise while there is a split:
  *     lowered expected votes, last_man_standing, two_node without wait_for_all.
  *   - Members are trusted to follow the protocol (corosync authenticates them). Their bytes are not
@@ -150,7 +156,9 @@ struct rs_ops {
 	/* Have `bytes` delivered to every member, this one included, after what was given before.
 	 * The bytes are copied. If that fails, rs_disconnect() has to follow. */
 	void (*multicast)(const void *bytes, size_t size_bytes, void *data);
-	/* An entry of the store changed; NULL: deleted, in the write with that version. */
+	/* An entry of the store changed; NULL: deleted, in the write with that version. What is not
+	 * in a store that is taken over is reported with the last version of that store, 0 if
+	 * nobody ever wrote to it. */
 	void (*applied)(
 		const char *key, const struct store_entry *entry, uint64_t version, void *data);
 	/* Mode, participants or who of them is synced changed. */

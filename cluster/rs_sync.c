@@ -225,6 +225,13 @@ static size_t choose_leader(const struct rs *rs)
 	return leader;
 }
 
+/* The same content may have come about in two ways, as deleted keys leave nothing behind. Every
+ * change has a version of its own, so the last one tells. */
+static bool has_history_of(const struct rs_peer *a, const struct rs_peer *b)
+{
+	return a->state.version == b->state.version;
+}
+
 static bool has_digest_of(const struct rs_peer *a, const struct rs_peer *b)
 {
 	return memcmp(a->state.digest, b->state.digest, RS_DIGEST_BYTES) == 0;
@@ -233,7 +240,7 @@ static bool has_digest_of(const struct rs_peer *a, const struct rs_peer *b)
 /* All STATEs are here, the same ones at every participant. */
 static void decide(struct rs *rs)
 {
-	const struct rs_peer *leader;
+	const struct rs_peer *self = rs_peer_find(rs, rs->local_id), *leader;
 
 	if (!all_have_accepted(rs)) {
 		/* The initiator knows now which generation is high enough. */
@@ -254,9 +261,12 @@ static void decide(struct rs *rs)
 		if (!has_digest_of(&rs->peers[i], leader))
 			rs->handover_done = false;
 	}
-	if (has_digest_of(rs_peer_find(rs, rs->local_id), leader)) {
+	if (has_digest_of(self, leader)) {
+		if (has_history_of(self, leader))
+			rs_pending_resolve(rs);
+		else
+			rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
 		rs->meta.version = leader->state.version;
-		rs_pending_resolve(rs);
 		rs_become_synced(rs);
 		if (leader->id == rs->local_id && !rs->handover_done)
 			rs_handover_start(rs);

@@ -246,6 +246,41 @@ static void confirmation_of_another_order_does_not_count(void **state)
 	hand_free(hand);
 }
 
+/* Both have deleted the key before they knew that the epoch is over, each for a writer of its own:
+ * the stores are equal, and only one of the deletions has happened. */
+static void equal_content_is_not_the_same_history(void **state)
+{
+	(void)state;
+	for (unsigned other = 0; other < 2; other++) {
+		const uint32_t members[] = {1, 2};
+		struct hand *hand = hand_synced();
+		struct rs_msg msg;
+
+		write_a(hand);
+		msg = ack_after_write_of_node2(hand, last_sent(hand, RS_WIRE_WRITE).epoch);
+		deliver(hand, &msg);
+		assert_int_equal(hand->n_done, 1);
+		assert_int_equal(
+			rs_write(hand->rs, "a", store_find(rs_store(hand->rs), "a")->version, NULL,
+				0, on_done, hand, ++hand->now_ns),
+			0);
+		deliver_own(hand);
+		rs_confchg(hand->rs, members, 2, ++hand->now_ns);
+		deliver_own(hand);
+		assert_int_equal(rs_mode(hand->rs), RS_EXCHANGE);
+		msg = state_of_node2(hand);
+		msg.state.version += other;
+		deliver(hand, &msg);
+		assert_int_equal(rs_mode(hand->rs), RS_SYNCED);
+		msg = (struct rs_msg){.type = RS_WIRE_ACK, .epoch = msg.epoch};
+		deliver(hand, &msg);
+		assert_int_equal(hand->n_done, 2);
+		assert_int_equal(hand->error, other ? -EIO : 0);
+		assert_true(rs_is_complete(hand->rs));
+		hand_free(hand);
+	}
+}
+
 static void silent_member_is_left_out_by_request_of_time(void **state)
 {
 	struct hand *hand = hand_synced();
@@ -396,6 +431,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(done_when_the_other_confirms),
 		cmocka_unit_test(confirmation_of_another_order_does_not_count),
+		cmocka_unit_test(equal_content_is_not_the_same_history),
 		cmocka_unit_test(silent_member_is_left_out_by_request_of_time),
 		cmocka_unit_test(own_sleep_is_not_others_silence),
 		cmocka_unit_test(no_answer_without_the_promise_on_disk),

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "cluster/rs_wire.h"
-#include "tests/unit/cluster/bus.h"
+#include "tests/sim/bus.h"
 
 #define MAX_STEPS 200000
 

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The processes on the bus, as cluster.c is one: turns, a disk with transactions, a connection that
+ * can be lost.
+ */
+#include <stdio.h>
+
+#include "cluster/rs_core.h"
+#include "tests/sim/bus_impl.h"
+
+/* An entry that was written in a transaction which is not at its end. */
+struct change {
+	struct list siblings;
+	char *key;
+	char *value; /* NULL: deleted */
+	size_t value_bytes;
+	uint64_t version;
+};
+
+static void must(int r, const char *what)
+{
+	if (r == 0)
+		return;
+	fprintf(stderr, "%s: %d\n", what, r);
+	abort();
+}
+
+/* The disk. */
+
+static void dirty_drop(struct disk *disk)
+{
+	struct change *change;
+
+	while ((change = list_pop(&disk->dirty, struct change, siblings))) {
+		free(change->key);
+		free(change->value);
+		free(change);
+	}
+}
+
+static struct store *store_copy(const struct store *store)
+{
+	struct buf snapshot = {};
+	struct store *copy;
+
+	store_snapshot(store, &snapshot);
+	must(store_from_snapshot(snapshot.data, snapshot.size_bytes, &copy), "copy of a store");
+	buf_fini(&snapshot);
+	return copy;
+}
+
+static void disk_write(struct disk *disk, const struct change *change)
+{
+	if (change->value)
+		must(store_put(disk->store, change->key, strlen(change->key), change->value,
+			     change->value_bytes, change->version),
+			"write to the disk");
+	else
+		must(store_delete(disk->store, change->key), "delete on the disk");
+}
+
+static int disk_commit(struct node *node, const struct rs_meta *meta)
+{
+	struct disk *disk = &node->disk;
+	struct change *change;
+
+	if (disk->fails)
+		node->disk_error = -EIO;
+	if (node->disk_error)
+		return node->disk_error;
+	if (node->bus->mutation != BUS_FORGETS_WRITES) {
+		list_for_each(change, &disk->dirty, siblings)
+			disk_write(disk, change);
+		disk->meta.generation = meta->generation;
+		disk->meta.version = meta->version;
+	}
+	if (node->bus->mutation != BUS_FORGETS_PROMISES)
+		disk->meta.promised = meta->promised;
+	disk->meta.promised = MAX(disk->meta.promised, disk->meta.generation);
+	dirty_drop(disk);
+	return 0;
+}
+
+/* What the core puts out. */
+
+/* A STATE has the digest of the whole store in it. */
+static void pay_for_digest(struct node *node, const void *bytes)
+{
+	const struct rs_wire_header *header = bytes;
+	uint64_t version = rs_meta(node->rs)->version;
+
+	if (le16toh(header->type) != RS_WIRE_STATE || node->hashed_version == version)
+		return;
+	node->hashed_version = version;
+	pace_hashed(node, store_snapshot_bytes(rs_store(node->rs)));
+}
+
+static void on_multicast(const void *bytes, size_t size_bytes, void *data)
+{
+	struct node *node = data;
+	struct item *item;
+
+	if (!node->connected)
+		return;
+	check_sent(node, bytes, size_bytes);
+	pay_for_digest(node, bytes);
+	if (node->bus->watch.sent)
+		node->bus->watch.sent(node->id, bytes, size_bytes, node->bus->watch_data);
+	item = item_new(ITEM_MESSAGE, node->id, bytes, size_bytes);
+	item->at_ns = MAX(node->bus->now_ns, node->busy_until_ns);
+	list_append(&node->outbox, &item->siblings);
+}
+
+static void on_applied(
+	const char *key, const struct store_entry *entry, uint64_t version, void *data)
+{
+	struct node *node = data;
+
+	node->n_changes++;
+	check_applied(node, key, entry, version);
+	if (node->bus->watch.applied)
+		node->bus->watch.applied(node->id, key, entry, version, node->bus->watch_data);
+}
+
+static void on_changed(void *data)
+{
+	struct node *node = data;
+
+	if (node->bus->watch.changed)
+		node->bus->watch.changed(node->id, node->bus->watch_data);
+}
+
+static void on_save_entry(const char *key, const struct store_entry *entry, void *data)
+{
+	struct node *node = data;
+	struct change *change;
+
+	if (node->bus->is_lean)
+		return;
+	change = calloc(1, sizeof(*change));
+	must(change ? 0 : -ENOMEM, "change");
+	change->key = strdup(key);
+	if (entry) {
+		change->value = strndup(entry->value, entry->value_bytes);
+		change->value_bytes = entry->value_bytes;
+		change->version = entry->version;
+	}
+	list_append(&node->disk.dirty, &change->siblings);
+}
+
+static int on_save_meta(const struct rs_meta *meta, void *data)
+{
+	pace_synced_to_disk(data, 0);
+	return disk_commit(data, meta);
+}
+
+static int on_save_store(const struct store *store, const struct rs_meta *meta, void *data)
+{
+	struct node *node = data;
+
+	pace_synced_to_disk(node, store_snapshot_bytes(store));
+	if (node->disk.fails)
+		node->disk_error = -EIO;
+	if (node->disk_error)
+		return node->disk_error;
+	dirty_drop(&node->disk);
+	if (!node->bus->is_lean && node->bus->mutation != BUS_FORGETS_WRITES) {
+		store_free(node->disk.store);
+		node->disk.store = store_copy(store);
+	}
+	if (node->bus->watch.saved_store)
+		node->bus->watch.saved_store(node->id, store, node->bus->watch_data);
+	return disk_commit(node, meta);
+}
+
+static const struct rs_ops ops = {
+	.multicast = on_multicast,
+	.applied = on_applied,
+	.changed = on_changed,
+	.save_entry = on_save_entry,
+	.save_store = on_save_store,
+	.save_meta = on_save_meta,
+};
+
+/* Turns. */
+
+/* For BUS_CONFIRMS_EARLY: what the others would say if they had applied what this one has. */
+static void forge_confirmations(struct node *node)
+{
+	struct rs *rs = node->rs;
+	struct rs_msg msg = {
+		.type = RS_WIRE_ACK,
+		.epoch = rs->epoch,
+		.ack = {rs->applied, rs->chain[rs->applied % RS_CHAIN_LENGTH]},
+	};
+	uint32_t others[RS_MAX_MEMBERS];
+	size_t n_others = rs->n_peers;
+	struct buf bytes = {};
+
+	if (rs_mode(rs) != RS_SYNCED)
+		return;
+	rs_wire_put(&bytes, &msg);
+	for (size_t i = 0; i < n_others; i++)
+		others[i] = rs->peers[i].id;
+	for (size_t i = 0; i < n_others; i++)
+		rs_deliver(rs, others[i], bytes.data, bytes.size_bytes, node->bus->now_ns);
+	buf_fini(&bytes);
+}
+
+void process_turn_end(struct node *node)
+{
+	if (!node->in_turn)
+		return;
+	node->in_turn = false;
+	rs_flush(node->rs);
+	disk_commit(node, rs_meta(node->rs));
+	if (node->disk_error == 0)
+		rs_saved(node->rs);
+	else if (node->connected)
+		process_disconnect(node);
+	pace_committed(node);
+	if (node->bus->mutation == BUS_CONFIRMS_EARLY)
+		forge_confirmations(node);
+}
+
+bool process_confirm(struct node *node)
+{
+	if (!node->rs || !node->in_turn || list_empty(&node->disk.dirty))
+		return false;
+	rs_flush(node->rs);
+	return true;
+}
+
+static struct rs_votes votes_of(const struct node *node)
+{
+	const struct bus *bus = node->bus;
+	bool has_device =
+		bus->device_side == 0 ||
+		(bus->device_side != BUS_NO_SIDE && node->ring->nodes & bit(bus->device_side));
+	uint32_t device_votes = has_device ? bus->device_votes : 0;
+	uint32_t present = (uint32_t)__builtin_popcountll(node->ring->nodes) + device_votes;
+	uint32_t needed = (bus->n_nodes + bus->device_votes) / 2 + 1;
+
+	if (bus->mutation == BUS_COUNTS_NO_VOTES)
+		needed = 1;
+	return (struct rs_votes){
+		.quorate = present >= needed,
+		.votes = 1,
+		.quorum_votes = needed,
+		.device_votes = device_votes,
+	};
+}
+
+void process_hear_votes(struct node *node)
+{
+	struct rs_votes votes = votes_of(node);
+
+	node->votes_are_news = false;
+	if (!node->connected)
+		return;
+	rs_set_votes(node->rs, &votes, node->bus->now_ns);
+	node->in_turn = true;
+}
+
+static void process_confchg(struct node *node, const struct item *item)
+{
+	uint32_t ids[BUS_MAX_NODES];
+	char text[200] = "";
+	size_t n = 0, len = 0;
+
+	for (uint32_t id = 1; id <= node->bus->n_nodes; id++) {
+		if (item->view & bit(id))
+			ids[n++] = id;
+	}
+	for (size_t i = 0; i < n && len < sizeof(text); i++)
+		len += (size_t)snprintf(
+			text + len, sizeof(text) - len, "%s%u", i ? "," : "", ids[i]);
+	bus_log(node->bus, node->id, "members {%s}", text);
+	if (node->bus->watch.membership)
+		node->bus->watch.membership(node->id, n, node->bus->watch_data);
+	node->heard_ring = item->ring;
+	rs_confchg(node->rs, ids, n, node->bus->now_ns);
+}
+
+void process_take(struct node *node)
+{
+	struct item *item = list_pop(&node->inbox, struct item, siblings);
+
+	if (item->type == ITEM_MESSAGE)
+		rs_deliver(
+			node->rs, item->sender, item->bytes, item->size_bytes, node->bus->now_ns);
+	else
+		process_confchg(node, item);
+	pace_handled(node, item->size_bytes);
+	node->in_turn = true;
+	free(item);
+}
+
+void process_tick(struct node *node)
+{
+	rs_tick(node->rs, node->bus->now_ns);
+	node->in_turn = true;
+}
+
+/* Life. */
+
+void process_init(struct node *node)
+{
+	list_init(&node->disk.dirty);
+	must(store_new(&node->disk.store), "disk");
+}
+
+void bus_preload(
+	struct bus *bus, uint32_t id, const struct store *store, const struct rs_meta *meta)
+{
+	struct disk *disk = &bus->nodes[id].disk;
+
+	store_free(disk->store);
+	disk->store = store_copy(store);
+	disk->meta = *meta;
+}
+
+void process_start(struct node *node)
+{
+	struct rs_config config = {
+		.silence_ns = node->bus->silence_ns,
+		.max_position = node->bus->max_position,
+		.nonce = (uint32_t)bus_random(node->bus, UINT32_MAX),
+	};
+	struct store *store;
+
+	must(node->rs ? -EALREADY : 0, "start");
+	if (node->bus->is_lean) {
+		store = node->disk.store;
+		node->disk.store = NULL;
+	} else {
+		store = store_copy(node->disk.store);
+		store_free(node->mirror);
+		node->mirror = store_copy(store);
+	}
+	must(rs_new(&config, &ops, node, store, &node->disk.meta, &node->rs), "rs_new()");
+	node->n_changes = 0;
+	node->checked = 0;
+	node->disk_error = 0;
+	node->busy_until_ns = 0;
+	node->hashed_version = 0;
+}
+
+bool process_connect(struct node *node)
+{
+	/* The disk first: without it this node must not promise anything. */
+	if (node->disk_error) {
+		if (node->disk.fails)
+			return false;
+		node->disk_error = 0;
+		on_save_store(rs_store(node->rs), rs_meta(node->rs), node);
+	}
+	rs_connect(node->rs, node->id);
+	node->connected = true;
+	/* As cluster.c does; that this is old news before long is corosync's business. */
+	if (!bus_chance(node->bus, 4))
+		process_hear_votes(node);
+	return true;
+}
+
+void process_disconnect(struct node *node)
+{
+	const struct rs_votes none = {};
+
+	bus_lose_process(node);
+	rs_disconnect(node->rs);
+	rs_set_votes(node->rs, &none, node->bus->now_ns);
+}
+
+void process_kill(struct node *node)
+{
+	dirty_drop(&node->disk);
+	rs_free(node->rs);
+	node->rs = NULL;
+	node->hung = false;
+	node->in_turn = false;
+}
+
+void process_fini(struct node *node)
+{
+	rs_free(node->rs);
+	store_free(node->mirror);
+	store_free(node->disk.store);
+	dirty_drop(&node->disk);
+	items_drop(&node->outbox);
+	items_drop(&node->inbox);
+}
+
+/* What callers ask of them. */
+
+struct rs *bus_rs(struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].rs;
+}
+
+uint64_t bus_now_ns(const struct bus *bus)
+{
+	return bus->now_ns;
+}
+
+void bus_inject(struct bus *bus, uint32_t sender, const void *bytes, size_t size_bytes)
+{
+	struct node *node = &bus->nodes[sender];
+
+	list_append(&node->outbox, &item_new(ITEM_MESSAGE, sender, bytes, size_bytes)->siblings);
+}
+
+static void on_done(int error, uint64_t version, void *data)
+{
+	struct bus_outcome *outcome = data;
+
+	outcome->n_done++;
+	outcome->error = error;
+	outcome->version = version;
+}
+
+int bus_write(struct bus *bus, uint32_t id, const char *key, uint64_t expected, const char *value,
+	struct bus_outcome *ret_outcome)
+{
+	*ret_outcome = (struct bus_outcome){};
+	return bus_write_cb(bus, id, key, expected, value, on_done, ret_outcome);
+}
+
+int bus_write_cb(struct bus *bus, uint32_t id, const char *key, uint64_t expected,
+	const char *value, rs_done_fn done, void *data)
+{
+	return rs_write(bus->nodes[id].rs, key, expected, value, value ? strlen(value) : 0, done,
+		data, bus->now_ns);
+}
+
+const char *bus_get(struct bus *bus, uint32_t id, const char *key)
+{
+	static char text[4][256];
+	static unsigned turn;
+	const struct store_entry *entry = store_find(rs_store(bus->nodes[id].rs), key);
+
+	turn = (turn + 1) % 4;
+	snprintf(text[turn], sizeof(text[turn]), "%.*s", entry ? (int)entry->value_bytes : 0,
+		entry ? entry->value : "");
+	return text[turn];
+}
+
+uint64_t bus_version(struct bus *bus, uint32_t id, const char *key)
+{
+	const struct store_entry *entry = store_find(rs_store(bus->nodes[id].rs), key);
+
+	return entry ? entry->version : 0;
+}
+
+uint64_t bus_n_changes(const struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].n_changes;
+}

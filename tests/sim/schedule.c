@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/schedule.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "tests/sim/fleet.h"
+#include "tests/sim/history.h"
+
+/* Within that time after the last repair everybody has to be synced: a silence for each node that
+ * could have been waited for, twice. */
+#define RECOVERY_NS(n_nodes) (2 * ((n_nodes) + 1) * BUS_SILENCE_NS)
+
+struct schedule {
+	struct sim *sim;
+	struct bus *bus;
+	unsigned n_nodes;
+	uint64_t n_steps;
+	uint64_t calm;            /* steps between disturbances, about */
+	uint64_t quiet;           /* steps between writes */
+	uint64_t torn_generation; /* in which a confirmed write was lost with a crash */
+};
+
+static uint32_t some_node(struct schedule *schedule)
+{
+	return 1 + (uint32_t)bus_random(schedule->bus, schedule->n_nodes);
+}
+
+static void split(struct schedule *schedule)
+{
+	uint64_t kind = bus_random(schedule->bus, 4);
+	uint32_t alone = some_node(schedule);
+	unsigned sides[BUS_MAX_NODES + 1] = {};
+	char text[200] = "";
+	size_t len = 0;
+
+	for (uint32_t id = 1; id <= schedule->n_nodes; id++) {
+		if (kind == 0)
+			sides[id] = id == alone;
+		else
+			sides[id] = (unsigned)bus_random(schedule->bus, 1 + kind);
+		len += (size_t)snprintf(
+			text + len, len < sizeof(text) ? sizeof(text) - len : 0, "%u", sides[id]);
+		len = MIN(len, sizeof(text) - 1);
+	}
+	sim_log(schedule->sim, 0, "the network splits: sides %s", text);
+	schedule->sim->stats.n_splits++;
+	bus_split(schedule->bus, sides);
+}
+
+static void heal(struct schedule *schedule)
+{
+	sim_log(schedule->sim, 0, "the network heals");
+	bus_heal(schedule->bus);
+}
+
+static void start(struct schedule *schedule, uint32_t id)
+{
+	if (!bus_is_running(schedule->bus, id))
+		sim_start(schedule->sim, id);
+	else if (!bus_is_connected(schedule->bus, id))
+		bus_connect(schedule->bus, id);
+}
+
+/* A process whose disk fails has told the others what is not on it. */
+static void crash(struct schedule *schedule, uint32_t id)
+{
+	if (bus_is_running(schedule->bus, id) && !bus_has_disk_error(schedule->bus, id))
+		sim_kill(schedule->sim, id);
+}
+
+/* Members confirm from memory, so a crash may lose what was confirmed. That is only harmless where
+ * the others are still a quorum: once in an epoch of all nodes. */
+static void crash_torn(struct schedule *schedule, uint32_t id)
+{
+	struct rs *rs = bus_rs(schedule->bus, id);
+	uint64_t generation;
+
+	if (!rs || rs_mode(rs) != RS_SYNCED || schedule->n_nodes < 3)
+		return;
+	generation = rs_epoch_generation(rs);
+	for (uint32_t other = 1; other <= schedule->n_nodes; other++) {
+		if (!rs_member_is_synced(rs, other))
+			return;
+	}
+	if (generation <= schedule->torn_generation || bus_has_disk_error(schedule->bus, id))
+		return;
+	if (!sim_kill_torn(schedule->sim, id))
+		return;
+	schedule->torn_generation = generation;
+}
+
+static void disconnect(struct schedule *schedule, uint32_t id)
+{
+	if (!bus_is_running(schedule->bus, id) || !bus_is_connected(schedule->bus, id) ||
+		bus_is_hung(schedule->bus, id))
+		return;
+	schedule->sim->stats.n_disconnects++;
+	bus_disconnect(schedule->bus, id);
+}
+
+/* The whole node stands still: for the others it is gone. */
+static void freeze(struct schedule *schedule, uint32_t id)
+{
+	unsigned sides[BUS_MAX_NODES + 1];
+
+	if (!bus_is_running(schedule->bus, id))
+		return;
+	schedule->sim->stats.n_hangs++;
+	bus_hang(schedule->bus, id, true);
+	for (uint32_t other = 1; other <= schedule->n_nodes; other++)
+		sides[other] = other == id;
+	bus_split(schedule->bus, sides);
+}
+
+static void hang(struct schedule *schedule, uint32_t id)
+{
+	if (!bus_is_running(schedule->bus, id))
+		return;
+	schedule->sim->stats.n_hangs++;
+	bus_hang(schedule->bus, id, true);
+}
+
+static void fail_disk(struct schedule *schedule, uint32_t id)
+{
+	sim_log(schedule->sim, id, "has a disk that fails");
+	schedule->sim->stats.n_disk_errors++;
+	bus_fail_disk(schedule->bus, id, true);
+}
+
+static void repair(struct schedule *schedule, uint32_t id)
+{
+	bus_hang(schedule->bus, id, false);
+	bus_fail_disk(schedule->bus, id, false);
+	start(schedule, id);
+}
+
+static void crash_all(struct schedule *schedule)
+{
+	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
+		crash(schedule, id);
+}
+
+static void wait(struct schedule *schedule)
+{
+	uint64_t now_ns = bus_now_ns(schedule->bus);
+
+	bus_run_until(schedule->bus, now_ns + bus_random(schedule->bus, 3 * BUS_SILENCE_NS));
+}
+
+static void disturb(struct schedule *schedule)
+{
+	uint32_t id = some_node(schedule);
+
+	switch (bus_random(schedule->bus, 32)) {
+	case 0 ... 3:
+		split(schedule);
+		break;
+	case 4 ... 9:
+		heal(schedule);
+		break;
+	case 10 ... 12:
+		crash(schedule, id);
+		break;
+	case 13 ... 14:
+		crash_torn(schedule, id);
+		break;
+	case 15 ... 20:
+		repair(schedule, id);
+		break;
+	case 21:
+		hang(schedule, id);
+		break;
+	case 22:
+		freeze(schedule, id);
+		break;
+	case 23:
+		disconnect(schedule, id);
+		break;
+	case 24:
+		fail_disk(schedule, id);
+		break;
+	case 25:
+		bus_slow(schedule->bus, id, 1U << bus_random(schedule->bus, 12));
+		break;
+	case 26:
+		bus_slow(schedule->bus, id, 1);
+		break;
+	case 27:
+		if (bus_random(schedule->bus, 4) == 0)
+			crash_all(schedule);
+		break;
+	default:
+		wait(schedule);
+	}
+}
+
+static void work(struct schedule *schedule)
+{
+	uint32_t id = some_node(schedule);
+
+	if (!bus_is_running(schedule->bus, id))
+		return;
+	if (bus_random(schedule->bus, 3) == 0)
+		fleet_act(schedule->sim->fleet, id);
+	else
+		history_write_something(schedule->sim->history, id);
+}
+
+static void disturbed_part(struct schedule *schedule)
+{
+	for (uint64_t i = 0; i < schedule->n_steps && !schedule->sim->violation[0]; i++) {
+		if (bus_random(schedule->bus, schedule->calm) == 0)
+			disturb(schedule);
+		if (bus_random(schedule->bus, schedule->quiet) == 0)
+			work(schedule);
+		bus_step(schedule->bus);
+	}
+	schedule->sim->stats.n_steps += schedule->n_steps;
+}
+
+/* Writes of everybody are done again, and everybody has them. */
+static void last_writes(struct schedule *schedule)
+{
+	struct sim *sim = schedule->sim;
+	uint64_t done = sim->stats.n_done;
+	char key[32];
+
+	for (uint32_t id = 1; id <= schedule->n_nodes; id++) {
+		snprintf(key, sizeof(key), "last/%u", id);
+		history_write(sim->history, id, key, 0, "\"last\"", NULL, NULL);
+	}
+	bus_settle(schedule->bus);
+	if (sim->stats.n_done - done < schedule->n_nodes)
+		sim_violated(sim,
+			"with everything repaired, only %" PRIu64 " of %u writes are done",
+			sim->stats.n_done - done, schedule->n_nodes);
+}
+
+static void repaired_part(struct schedule *schedule)
+{
+	struct sim *sim = schedule->sim;
+	uint64_t repaired_ns, took_ns;
+
+	sim_log(sim, 0, "everything is repaired");
+	bus_set_calm(schedule->bus);
+	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
+		repair(schedule, id);
+	bus_heal(schedule->bus);
+	repaired_ns = bus_now_ns(schedule->bus);
+	bus_settle(schedule->bus);
+	/* A process that has failed at its disk says so only at the end of its turn. */
+	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
+		start(schedule, id);
+	bus_settle(schedule->bus);
+	took_ns = bus_now_ns(schedule->bus) - repaired_ns;
+	sim->stats.longest_recovery_ns = took_ns;
+	if (took_ns > RECOVERY_NS(schedule->n_nodes))
+		sim_violated(sim, "it took %u ms until everybody was synced",
+			(unsigned)(took_ns / NS_PER_MS));
+	bus_check_agreement(schedule->bus);
+	if (sim->violation[0])
+		return;
+	last_writes(schedule);
+	bus_check_agreement(schedule->bus);
+	history_check_end(sim->history);
+}
+
+/* Mostly as many as people have; now and then more. */
+static unsigned n_nodes_of(uint64_t seed)
+{
+	return seed % 16 ? 2 + (unsigned)(seed % 6) : 8 + (unsigned)(seed / 16 % 5);
+}
+
+struct sim *schedule_run(const struct schedule_config *config)
+{
+	unsigned n_nodes = n_nodes_of(config->seed);
+	struct sim *sim = sim_new(n_nodes, config->seed, config->is_logged);
+	struct schedule schedule = {.sim = sim, .bus = sim->bus, .n_nodes = n_nodes};
+
+	bus_set_mutation(sim->bus, config->mutation);
+	schedule.n_steps = 500ULL << bus_random(sim->bus, 4);
+	schedule.calm = 20ULL << bus_random(sim->bus, 6);
+	schedule.quiet = 2ULL << bus_random(sim->bus, 4);
+	if (bus_random(sim->bus, 7) == 0)
+		bus_set_max_position(sim->bus, 40);
+	sim_log(sim, 0, "seed %" PRIu64 ": %u nodes, %" PRIu64 " steps", config->seed, n_nodes,
+		schedule.n_steps);
+	for (uint32_t id = 1; id <= n_nodes; id++)
+		sim_start(sim, id);
+	disturbed_part(&schedule);
+	if (!sim->violation[0])
+		repaired_part(&schedule);
+	for (uint32_t id = 1; id <= n_nodes; id++) {
+		if (bus_is_running(sim->bus, id))
+			sim_count(sim, id);
+	}
+	return sim;
+}
