@@ -83,15 +83,7 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 int cluster_get(const struct cluster *cluster, const char *key, const struct json **ret_value,
 	uint64_t *ret_version)
 {
-	const struct store_entry *entry = store_find(rs_store(cluster->rs), key);
-
-	if (!entry)
-		return -ENOENT;
-	if (ret_value)
-		*ret_value = entry->json;
-	if (ret_version)
-		*ret_version = entry->version;
-	return 0;
+	return store_get(rs_store(cluster->rs), key, ret_value, ret_version);
 }
 
 int cluster_for_each(const struct cluster *cluster, const char *prefix,

@@ -88,6 +88,20 @@ const struct store_entry *store_find(const struct store *store, const char *key)
 	return key_is_at(store, index, key) ? store->entries[index] : NULL;
 }
 
+int store_get(const struct store *store, const char *key, const struct json **ret_value,
+	uint64_t *ret_version)
+{
+	const struct store_entry *entry = store_find(store, key);
+
+	if (!entry)
+		return -ENOENT;
+	if (ret_value)
+		*ret_value = entry->json;
+	if (ret_version)
+		*ret_version = entry->version;
+	return 0;
+}
+
 static size_t entry_snapshot_bytes(const struct store_entry *entry)
 {
 	return sizeof(struct rs_wire_entry) + entry->key_len + entry->value_bytes;

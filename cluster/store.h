@@ -35,6 +35,9 @@ void store_free(struct store *store);
 size_t store_n_keys(const struct store *store);
 /* NULL when there is no such key. */
 const struct store_entry *store_find(const struct store *store, const char *key);
+/* As cluster_get() has it: 0 or -ENOENT; the value is lent, and both outputs may be NULL. */
+int store_get(const struct store *store, const char *key, const struct json **ret_value,
+	uint64_t *ret_version);
 /* The entry at `index` in order of keys, and the index of the first entry not before `key`. */
 const struct store_entry *store_at(const struct store *store, size_t index);
 size_t store_lower_bound(const struct store *store, const char *key);

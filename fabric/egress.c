@@ -23,7 +23,7 @@ void egress_fini(struct egress *egress)
 
 /* ---- locks ---- */
 
-void egress_release(struct egress *egress)
+static void release(struct egress *egress)
 {
 	if (egress->held)
 		pthread_mutex_unlock(&egress->held->lock);
@@ -34,7 +34,7 @@ void egress_hold(struct egress *egress, struct vport *port)
 {
 	if (egress->held == port)
 		return;
-	egress_release(egress);
+	release(egress);
 	pthread_mutex_lock(&port->lock);
 	egress->held = port;
 }
@@ -42,7 +42,7 @@ void egress_hold(struct egress *egress, struct vport *port)
 void egress_begin_write(struct egress *egress)
 {
 	/* Who holds a port waits for nobody who could wait for the switch. */
-	egress_release(egress);
+	release(egress);
 	pthread_rwlock_unlock(&egress->sw->lock);
 	pthread_rwlock_wrlock(&egress->sw->lock);
 }
@@ -134,7 +134,7 @@ void egress_end(struct egress *egress, egress_shut_fn on_shut, void *data)
 	struct vport *port;
 
 	flush(egress);
-	egress_release(egress);
+	release(egress);
 	pthread_rwlock_unlock(&sw->lock);
 	while ((port = pop(sw, egress->failed))) {
 		if (vport_shut(port))

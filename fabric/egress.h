@@ -46,7 +46,6 @@ void egress_kick(struct egress *egress);
 
 /* Within a turn: hold the lock of `port` and of no other; let go of the one that is held. */
 void egress_hold(struct egress *egress, struct vport *port);
-void egress_release(struct egress *egress);
 /* Within a turn: lock the switch for writing instead of reading, and back. No lock of a port is
  * held afterwards; meanwhile others may have changed what they may change under that lock. */
 void egress_begin_write(struct egress *egress);

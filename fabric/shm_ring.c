@@ -191,15 +191,6 @@ int shm_consumer_peek(struct shm_consumer *c, uint32_t *ret_frame_bytes)
 	return 0;
 }
 
-void shm_consumer_take(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data)
-{
-	if (data) {
-		memcpy(ret_hdr, c->record.eth_hdr, sizeof(*ret_hdr));
-		copy_out(c, c->tail + (uint32_t)sizeof(c->record), data, c->record.frame_bytes);
-	}
-	c->tail += record_bytes(c->record.frame_bytes);
-}
-
 unsigned shm_consumer_take_head(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data,
 	uint32_t head_bytes, struct iovec ret_rest[2])
 {
@@ -214,6 +205,16 @@ unsigned shm_consumer_take_head(struct shm_consumer *c, struct eth_hdr *ret_hdr,
 	ret_rest[0] = (struct iovec){(uint8_t *)c->data + offset, first_bytes};
 	ret_rest[1] = (struct iovec){(uint8_t *)c->data, rest_bytes - first_bytes};
 	return (rest_bytes > 0) + (rest_bytes > first_bytes);
+}
+
+void shm_consumer_take(struct shm_consumer *c, struct eth_hdr *ret_hdr, void *data)
+{
+	struct iovec none[2];
+
+	if (data)
+		(void)shm_consumer_take_head(c, ret_hdr, data, UINT32_MAX, none);
+	else
+		c->tail += record_bytes(c->record.frame_bytes);
 }
 
 bool shm_consumer_publish(struct shm_consumer *c)

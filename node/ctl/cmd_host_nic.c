@@ -31,15 +31,6 @@ const struct ctl_option host_nic_bindings_options[] = {
 	{NULL, NULL, NULL},
 };
 
-static struct json *request_for(const struct ctl_args *args, const char *op)
-{
-	struct json *request = ctl_request(op);
-
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
-	return request;
-}
-
 /* ---- nic list ---- */
 
 static void format_speed(int64_t mbps, char *text, size_t size_bytes)
@@ -89,7 +80,7 @@ static void print_list(const struct json *nics)
 int cmd_host_nic_list(const struct ctl_args *args)
 {
 	_cleanup_json_ struct json *reply = NULL;
-	int r = ctl_call(args, request_for(args, "nic.list"), TIMEOUT_MS, &reply);
+	int r = ctl_call(args, ctl_request("nic.list"), TIMEOUT_MS, &reply);
 
 	if (r)
 		return r;
@@ -143,7 +134,7 @@ static int show(const struct ctl_args *args)
 {
 	bool heads_only = ctl_option(args, "nics");
 	_cleanup_json_ struct json *reply = NULL;
-	struct json *request = request_for(args, "nic.bindings");
+	struct json *request = ctl_request("nic.bindings");
 	const struct json *nics;
 	int r;
 
@@ -185,7 +176,7 @@ static int change(const struct ctl_args *args, const char *action)
 {
 	bool pair = strcmp(action, "enable") == 0 || strcmp(action, "disable") == 0;
 	_cleanup_json_ struct json *reply = NULL;
-	struct json *request = request_for(args, "nic.change");
+	struct json *request = ctl_request("nic.change");
 	const struct json *changes;
 	int r, result = EXIT_OK;
 
@@ -249,7 +240,7 @@ static void print_order(const struct json *reply)
 static int order(const struct ctl_args *args, const char *move)
 {
 	_cleanup_json_ struct json *reply = NULL;
-	struct json *request = request_for(args, "nic.order");
+	struct json *request = ctl_request("nic.order");
 	int r = EXIT_OK;
 
 	if (move) {

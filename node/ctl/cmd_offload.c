@@ -88,7 +88,7 @@ static void print_connections(const struct json *reply)
 
 int cmd_offload_show(const struct ctl_args *args)
 {
-	static const char *const options[] = {"host", "switch", "vm", "node"};
+	static const char *const options[] = {"host", "switch", "vm"};
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("offload.show");
 	int r;
@@ -150,7 +150,6 @@ int cmd_offload_set(const struct ctl_args *args)
 		{"lso", "lso"},
 		{"rsc", "rsc"},
 		{"rss", "rss"},
-		{"node", "node"},
 	};
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("offload.set");

@@ -22,8 +22,6 @@ static struct json *request_for(const struct ctl_args *args, const char *op)
 {
 	struct json *request = ctl_request(op);
 
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	json_set_bool(request, "force", ctl_option(args, "force"));
 	return request;
 }

@@ -110,8 +110,6 @@ int cmd_switch_list(const struct ctl_args *args)
 	struct table *table;
 	int r;
 
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, TIMEOUT_MS, &reply);
 	if (r)
 		return r;
@@ -302,8 +300,6 @@ int cmd_switch_adapter_list(const struct ctl_args *args)
 
 	if (args->n_positional > 0)
 		json_set_string(request, "name", args->positional[0]);
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, TIMEOUT_MS, &reply);
 	if (r)
 		return r;

@@ -23,8 +23,6 @@ static int fetch(const struct ctl_args *args, const char *op, struct json *entri
 
 		json_set_string(request, "switch", args->positional[0]);
 		json_set_int(request, "from", from);
-		if (ctl_option(args, "node"))
-			json_set_string(request, "node", ctl_option(args, "node"));
 		r = ctl_call(args, request, TIMEOUT_MS, &reply);
 		if (r)
 			return r;
@@ -93,8 +91,6 @@ int cmd_switch_workers(const struct ctl_args *args)
 	struct table *table;
 	int r;
 
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, TIMEOUT_MS, &reply);
 	if (r)
 		return r;
@@ -142,7 +138,7 @@ static void print_probe(const struct json *vlans)
 /* Exit status 8 (refused) when a VLAN does not reach. */
 int cmd_switch_probe(const struct ctl_args *args)
 {
-	static const char *const options[] = {"to", "vlans", "node"};
+	static const char *const options[] = {"to", "vlans"};
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("switch.probe");
 	const struct json *vlans;

@@ -150,8 +150,6 @@ static struct json *request_for(const struct ctl_args *args, const char *op)
 	struct json *request = ctl_request(op);
 
 	json_set_string(request, "port", args->positional[0]);
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	return request;
 }
 

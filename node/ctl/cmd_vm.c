@@ -182,8 +182,6 @@ static int simple(const struct ctl_args *args, const char *op, unsigned timeout_
 	int r;
 
 	json_set_string(request, "vm", args->positional[0]);
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, timeout_ms, &reply);
 	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
 }

@@ -62,8 +62,6 @@ int cmd_vm_create(const struct ctl_args *args)
 	json_set_int(request, "vps", vps ? strtoll(vps, NULL, 10) : 1);
 	json_set_string(
 		request, "cmdline", ctl_option(args, "cmdline") ? ctl_option(args, "cmdline") : "");
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, TIMEOUT_MS, &reply);
 	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
 }

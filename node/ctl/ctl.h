@@ -88,12 +88,12 @@ const char *ctl_option_at(const struct ctl_args *args, const char *name, unsigne
 
 /* ---- request.c ---- */
 
-/* Ask; on failure print one line to stderr and return its exit code. Takes over `request`. */
+/* Ask, with the option --node if it was given; on failure print one line to stderr and return its
+ * exit code. Takes over `request`. */
 int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
 	struct json **ret_reply);
-/* A request of whose answer only a note matters without --json; with the option --node if it was
- * given. Takes over `request`; `r` is what became of it so far, and not sent unless that is
- * EXIT_OK. */
+/* The same, where only a note of the answer matters without --json. `r` is what became of the
+ * request so far: it is not sent unless that is EXIT_OK. */
 int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned timeout_ms);
 struct json *ctl_request(const char *op);
 /* "512M", "2G", "65536K" or bytes. 0 or -EINVAL. */

@@ -70,6 +70,7 @@ static int connect_failed(int error)
 int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
 	struct json **ret_reply)
 {
+	const char *node = ctl_option(args, "node");
 	struct ipc_client *client = NULL;
 	struct json *reply = NULL;
 	int r = ipc_client_new(args->ipc_name, &client);
@@ -78,6 +79,8 @@ int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout
 		json_unref(request);
 		return connect_failed(r);
 	}
+	if (node)
+		json_set_string(request, "node", node);
 	r = ipc_call(client, request, timeout_ms, &reply);
 	json_unref(request);
 	ipc_client_free(client);
@@ -104,8 +107,6 @@ int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned t
 		json_unref(request);
 		return r;
 	}
-	if (ctl_option(args, "node"))
-		json_set_string(request, "node", ctl_option(args, "node"));
 	r = ctl_call(args, request, timeout_ms, &reply);
 	if (r)
 		return r;

@@ -134,46 +134,6 @@ static void repair_disk_one(struct script *script, uint32_t id)
 	bus_fail_disk(script->sim->bus, id, false);
 }
 
-static void do_start(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, start_one);
-}
-
-static void do_crash(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, crash_one);
-}
-
-static void do_hang(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, hang_one);
-}
-
-static void do_wake(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, wake_one);
-}
-
-static void do_disconnect(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, disconnect_one);
-}
-
-static void do_connect(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, connect_one);
-}
-
-static void do_disk_fails(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, fail_disk_one);
-}
-
-static void do_disk_works(struct script *script, char *const *words, size_t n_words)
-{
-	for_each_node(script, words, n_words, repair_disk_one);
-}
-
 static void do_partition(struct script *script, char *const *words, size_t n_words)
 {
 	unsigned sides[BUS_MAX_NODES + 1] = {};
@@ -383,15 +343,16 @@ static const struct {
 	const char *name;
 	size_t min_words, max_words; /* itself included */
 	void (*fn)(struct script *script, char *const *words, size_t n_words);
+	void (*each)(struct script *script, uint32_t id); /* in its place: of each node named */
 } commands[] = {
-	{"start", 2, SCRIPT_MAX_WORDS, do_start},
-	{"crash", 2, SCRIPT_MAX_WORDS, do_crash},
-	{"hang", 2, SCRIPT_MAX_WORDS, do_hang},
-	{"wake", 2, SCRIPT_MAX_WORDS, do_wake},
-	{"disconnect", 2, SCRIPT_MAX_WORDS, do_disconnect},
-	{"connect", 2, SCRIPT_MAX_WORDS, do_connect},
-	{"disk-fails", 2, SCRIPT_MAX_WORDS, do_disk_fails},
-	{"disk-works", 2, SCRIPT_MAX_WORDS, do_disk_works},
+	{"start", 2, SCRIPT_MAX_WORDS, .each = start_one},
+	{"crash", 2, SCRIPT_MAX_WORDS, .each = crash_one},
+	{"hang", 2, SCRIPT_MAX_WORDS, .each = hang_one},
+	{"wake", 2, SCRIPT_MAX_WORDS, .each = wake_one},
+	{"disconnect", 2, SCRIPT_MAX_WORDS, .each = disconnect_one},
+	{"connect", 2, SCRIPT_MAX_WORDS, .each = connect_one},
+	{"disk-fails", 2, SCRIPT_MAX_WORDS, .each = fail_disk_one},
+	{"disk-works", 2, SCRIPT_MAX_WORDS, .each = repair_disk_one},
 	{"partition", 2, SCRIPT_MAX_WORDS, do_partition},
 	{"merge", 1, 1, do_merge},
 	{"slow", 3, 3, do_slow},
@@ -415,6 +376,8 @@ void script_command(struct script *script, char *const *words, size_t n_words)
 			continue;
 		if (n_words < commands[i].min_words || n_words > commands[i].max_words)
 			script_fail(script, "'%s' does not fit so many arguments", words[0]);
+		else if (commands[i].each)
+			for_each_node(script, words, n_words, commands[i].each);
 		else
 			commands[i].fn(script, words, n_words);
 		return;

@@ -7,15 +7,8 @@ int cluster_get(const struct cluster *cluster, const char *key, const struct jso
 	uint64_t *ret_version)
 {
 	const struct rs *rs = bus_rs(cluster->sim->bus, cluster->id);
-	const struct store_entry *entry = store_find(rs_store(rs), key);
 
-	if (!entry)
-		return -ENOENT;
-	if (ret_value)
-		*ret_value = entry->json;
-	if (ret_version)
-		*ret_version = entry->version;
-	return 0;
+	return store_get(rs_store(rs), key, ret_value, ret_version);
 }
 
 int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,

@@ -48,15 +48,7 @@ void fake_free(struct cluster *cluster)
 int cluster_get(const struct cluster *cluster, const char *key, const struct json **ret_value,
 	uint64_t *ret_version)
 {
-	const struct store_entry *entry = store_find(cluster->store, key);
-
-	if (!entry)
-		return -ENOENT;
-	if (ret_value)
-		*ret_value = entry->json;
-	if (ret_version)
-		*ret_version = entry->version;
-	return 0;
+	return store_get(cluster->store, key, ret_value, ret_version);
 }
 
 int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
