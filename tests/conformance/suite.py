@@ -155,8 +155,10 @@ class Suite:
             function(self)
         except Skip as e:
             self._line("skip", "the rest", str(e))
-        except (Exception, Late):  # a guest that did not boot, or died
+        except Exception:  # a guest that did not boot, or died
             self._line("FAIL", "the rest", "\n" + traceback.format_exc())
+        except Late as e:  # in a property, which said so, or between two
+            self._line("FAIL", "the rest", str(e) if hasattr(e, "shown") else "\n" + traceback.format_exc())
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
         if self.counts["FAIL"] > failed and os.path.exists(self.log):
