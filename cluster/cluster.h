@@ -34,6 +34,9 @@
 #define CLUSTER_VALUE_MAX_BYTES 65536
 #define CLUSTER_NAME_MAX_LEN    63
 
+#define CLUSTER_LEASE_MIN_NS 500000000ULL
+#define CLUSTER_LEASE_MAX_NS 60000000000ULL
+
 struct cluster;
 
 struct cluster_config {
@@ -52,9 +55,10 @@ struct cluster_callbacks {
 	void (*lease_renewed)(uint64_t until_ns, void *data);
 };
 
-/* Loads the store; corosync need not be there yet. Callbacks come from the loop only. -EBUSY: the
- * database is in use by another process; -EBADMSG: it is damaged, or from a newer version; -EACCES,
- * -EIO, ... What was loaded is not reported as changed. */
+/* Loads the store; corosync need not be there yet. -EINVAL: lease_ns is not 0.5 to 60 s; Callbacks
+ * come from the loop only. -EBUSY: the database is in use by another process; -EBADMSG: it is
+ * damaged, or from a newer version; -EACCES, -EIO, ... What was loaded is not reported as changed.
+ */
 int cluster_new(struct loop *loop, const struct cluster_config *config,
 	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster);
 /* Writes that are not done end with -EIO or -EHOSTDOWN before this returns. NULL is fine. */

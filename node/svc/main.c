@@ -242,6 +242,9 @@ static const char usage[] =
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
 	"  --migration-stall SECONDS\n"
 	"                     a migration in which nothing moves for so long is given up (10)\n"
+	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
+	"and\n"
+	"                     are started elsewhere a little later (3000)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
 	"  --debug            log more\n";
@@ -268,6 +271,15 @@ static char *own_folder(void)
 	return path;
 }
 
+static bool lease_is_possible(uint64_t lease_ns)
+{
+	if (lease_ns >= CLUSTER_LEASE_MIN_NS && lease_ns <= CLUSTER_LEASE_MAX_NS)
+		return true;
+	fprintf(stderr, "viaductd: --lease is %llu to %llu milliseconds\n",
+		CLUSTER_LEASE_MIN_NS / NS_PER_MS, CLUSTER_LEASE_MAX_NS / NS_PER_MS);
+	return false;
+}
+
 static int parse_options(int argc, char **argv, struct svc_options *options, bool *ret_debug)
 {
 	static const struct option long_options[] = {
@@ -276,6 +288,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"libexec-dir", required_argument, NULL, 'x'},
 		{"vm-memory", required_argument, NULL, 'm'},
 		{"migration-stall", required_argument, NULL, 'S'},
+		{"lease", required_argument, NULL, 'L'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
 		{"debug", no_argument, NULL, 'd'},
@@ -301,6 +314,11 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			break;
 		case 'S':
 			options->migration_stall_ns = strtoull(optarg, NULL, 10) * NS_PER_SEC;
+			break;
+		case 'L':
+			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
+			if (!lease_is_possible(options->lease_ns))
+				exit(2);
 			break;
 		case 'u':
 			user = optarg;
@@ -330,10 +348,14 @@ static int make_dir(const char *path)
 
 static int set_up(struct svc *svc)
 {
-	const struct cluster_config config = {.state_dir = svc->options.state_dir};
+	const struct cluster_config config = {
+		.state_dir = svc->options.state_dir,
+		.lease_ns = svc->options.lease_ns,
+	};
 	const struct cluster_callbacks callbacks = {
 		.changed = on_cluster_changed,
 		.store_changed = on_store_changed,
+		.lease_renewed = svc_on_lease,
 	};
 	int r = make_dir(svc->options.state_dir);
 
