@@ -193,5 +193,7 @@ uint64_t cluster_lease_until_ns(const struct cluster *cluster);
 /* Nothing that this node ran under a lease runs any more, even if the node does. What it starts
  * from now on has another owner record. */
 bool cluster_node_is_gone(const struct cluster *cluster, uint32_t id);
+/* Since when (clock_boot_ns()) its lease is not renewed by those here; 0: it is. */
+uint64_t cluster_node_parted_ns(const struct cluster *cluster, uint32_t id);
 
 #endif

@@ -259,3 +259,8 @@ bool cluster_node_is_gone(const struct cluster *cluster, uint32_t id)
 	return cluster_is_quorate(cluster) && cluster_is_synced(cluster) &&
 	       lease_is_gone(cluster->lease->lease, id);
 }
+
+uint64_t cluster_node_parted_ns(const struct cluster *cluster, uint32_t id)
+{
+	return lease_parted_ns(cluster->lease->lease, id);
+}

@@ -495,3 +495,10 @@ bool lease_is_gone(const struct lease *lease, uint32_t node)
 	return node != lease->local_id && lease->strangers_parted_ns &&
 	       lease->confirmed_ns >= lease->strangers_parted_ns + patience(lease->duration_ns);
 }
+
+uint64_t lease_parted_ns(const struct lease *lease, uint32_t node)
+{
+	const struct lease_node *found = find(lease, node);
+
+	return found ? found->parted_ns : lease->strangers_parted_ns;
+}

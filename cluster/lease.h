@@ -89,5 +89,7 @@ uint64_t lease_deadline(const struct lease *lease);
 uint64_t lease_until_ns(const struct lease *lease);
 /* Never of this node itself. */
 bool lease_is_gone(const struct lease *lease, uint32_t node);
+/* Since when its ticks are not acknowledged; 0: they are. */
+uint64_t lease_parted_ns(const struct lease *lease, uint32_t node);
 
 #endif

@@ -3,7 +3,7 @@
  * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that
  * this node owns, answers the command line and the other nodes.
  */
-#include "node/svc/svc.h"
+#include "node/svc/failover.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -49,6 +49,8 @@ static void on_peer(
 		mig_in_load(svc, request, from, message);
 	} else if (strcmp(op, "mig.ports") == 0) {
 		port_states_take(svc, request, from, message);
+	} else if (strcmp(op, "failover.start") == 0) {
+		failover_on_peer(svc, request, message);
 	} else if (strncmp(op, "reach.", 6) == 0) {
 		reach_on_peer(svc, request, message);
 	} else if (strcmp(op, "mig.started") == 0) {
@@ -166,6 +168,7 @@ static void on_cluster_changed(void *data)
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 	publish_node(svc);
 	svc_recover(svc);
+	failover_touch(svc->failover);
 	if (svc->switchd)
 		switchd_sync(svc->switchd);
 	list_for_each_safe(vp, after, &svc->vms, link) {
@@ -208,6 +211,9 @@ static void on_store_changed(
 {
 	struct svc *svc = data;
 
+	if (strncmp(key, "vm", 2) == 0 || strncmp(key, "owner/vm/", 9) == 0 ||
+		strncmp(key, "node", 4) == 0)
+		failover_touch(svc->failover);
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
 	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
@@ -385,6 +391,9 @@ static int set_up(struct svc *svc)
 			strerror(-r));
 		return r;
 	}
+	r = failover_new(svc, &svc->failover);
+	if (r < 0)
+		return r;
 	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
 	if (r < 0)
 		log_error(

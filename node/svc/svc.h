@@ -59,6 +59,7 @@ struct svc {
 	struct ipc_server *ipc;
 	struct peer *peer; /* NULL until the local node's name and address are known */
 	struct switchd *switchd;
+	struct failover *failover;
 	struct host *host; /* NULL: the host's adapters cannot be managed */
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
