@@ -447,6 +447,7 @@ int main(int argc, char **argv)
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
 	ipc_server_free(svc.ipc);
+	failover_free(take_ptr(svc.failover));
 	cluster_free(svc.cluster);
 	switchd_free(svc.switchd);
 	host_free(svc.host);

@@ -48,6 +48,14 @@ static void on_applied(uint32_t id, const char *key, const struct store_entry *e
 	journal_applied(data, id, key, entry);
 }
 
+static void on_renewed(uint32_t id, uint64_t until_ns, void *data)
+{
+	struct sim *sim = data;
+
+	sim->stats.n_renewals++;
+	fleet_renewed(sim->fleet, id, until_ns);
+}
+
 static const struct bus_watch watch = {
 	.violated = on_violated,
 	.log = on_log,
@@ -55,6 +63,7 @@ static const struct bus_watch watch = {
 	.sent = on_sent,
 	.changed = on_changed,
 	.applied = on_applied,
+	.renewed = on_renewed,
 };
 
 struct sim *sim_new(unsigned n_nodes, uint64_t seed, bool is_logged)
