@@ -15,6 +15,7 @@
 struct start {
 	struct svc *svc;
 	char name[SVC_NAME_MAX_LEN + 1];
+	uint64_t epoch; /* that it is to run with */
 	bool is_saved;
 	struct saved saved;
 	struct json *extra; /* of the state that is published when it runs */
@@ -139,6 +140,11 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 		finish(start, -ENOENT, API_NOT_FOUND, "it was deleted meanwhile");
 		return;
 	}
+	/* The word that it is done may come late: what counts is the record as it is now. */
+	if (v.owner.node_id != cluster_local_id(svc->cluster) || v.owner.epoch != start->epoch) {
+		finish(start, -ESTALE, API_CONFLICT, "somebody else has taken it meanwhile");
+		return;
+	}
 	r = vmproc_new(svc, start->name, (struct json *)v.config, start->saved.offloads,
 		v.owner.epoch, start->is_saved, on_prepared, start, &vp);
 	if (r < 0) {
@@ -166,7 +172,8 @@ void vm_start(struct svc *svc, const char *name, const struct vm_view *v, struct
 		fn(-ENOMEM, API_FAILED, "out of memory", data);
 		return;
 	}
-	*start = (struct start){.svc = svc, .extra = extra, .fn = fn, .data = data};
+	*start = (struct start){
+		.svc = svc, .epoch = v->owner.epoch + 1, .extra = extra, .fn = fn, .data = data};
 	snprintf(start->name, sizeof(start->name), "%s", name);
 	start->is_saved = strcmp(api_vm_state(v, &reason), "Saved") == 0;
 	saved_note(v, &start->saved);

@@ -203,6 +203,15 @@ static bool was_taken_over(const struct place *place, uint64_t epoch)
 	return seen_find(&place->object->takeovers, seen_mix(epoch) + place->id, &id);
 }
 
+/* By its record, as it is here and now. */
+static bool owns(const struct place *place, uint64_t epoch)
+{
+	struct cluster_owner owner;
+
+	return cluster_owner_get(cluster_of(place), place->object->name, &owner) == 0 &&
+	       owner.node_id == place->id && owner.epoch == epoch;
+}
+
 static void on_started(int error, uint64_t version, void *data)
 {
 	struct op *op = data;
@@ -223,8 +232,10 @@ static void on_started(int error, uint64_t version, void *data)
 	}
 	if (is_takeover(place, &op->was) || was_taken_over(place, op->was.epoch))
 		place->object->fence_epoch = MAX(place->object->fence_epoch, epoch);
-	if (epoch > place->epoch)
+	if (epoch > place->epoch && owns(place, epoch))
 		run(place, epoch);
+	else if (place->op == op)
+		stop(place);
 }
 
 static void start(struct place *place, const struct cluster_owner *owner)
@@ -282,15 +293,15 @@ static void read_record(struct place *place)
 		place->what = HERE_UNSURE;
 }
 
-/* The source says so; it has been told that its write is done. */
+/* The source says so; it has been told that its write is done. That may be long ago: what counts is
+ * the record as it is here. */
 static void arrive(struct place *place, uint64_t epoch)
 {
-	struct sim *sim = sim_of(place);
-
 	/* Nobody there to be told, or it has helped itself from the record before. */
-	if (!bus_is_running(sim->bus, place->id) || place->epoch >= epoch)
+	if (!bus_is_running(sim_of(place)->bus, place->id) || place->epoch >= epoch)
 		return;
-	run(place, epoch);
+	if (owns(place, epoch))
+		run(place, epoch);
 }
 
 static void on_left(int error, uint64_t version, void *data)
@@ -377,6 +388,19 @@ void fleet_act(struct fleet *fleet, uint32_t id)
 
 	if (bus_is_running(fleet->sim->bus, id))
 		act(&fleet->objects[number].places[id]);
+}
+
+void fleet_applied(struct fleet *fleet, uint32_t id, const char *key)
+{
+	for (unsigned i = 0; i < N_OBJECTS; i++) {
+		struct place *place = &fleet->objects[i].places[id];
+
+		if (place->what != HERE_RUNNING || strncmp(key, "owner/", 6) != 0 ||
+			strcmp(key + 6, place->object->name) != 0)
+			continue;
+		if (!owns(place, place->epoch))
+			stop(place);
+	}
 }
 
 void fleet_renewed(struct fleet *fleet, uint32_t id, uint64_t until_ns)

@@ -18,6 +18,8 @@ void fleet_free(struct fleet *fleet);
 
 /* That node does something with one of them. */
 void fleet_act(struct fleet *fleet, uint32_t id);
+/* What runs there stops as soon as its record says something else. */
+void fleet_applied(struct fleet *fleet, uint32_t id, const char *key);
 /* It has a lease until then. */
 void fleet_renewed(struct fleet *fleet, uint32_t id, uint64_t until_ns);
 /* The node's process is gone, and what ran in it. */

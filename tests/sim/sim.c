@@ -45,7 +45,10 @@ static void on_changed(uint32_t id, void *data)
 static void on_applied(uint32_t id, const char *key, const struct store_entry *entry,
 	uint64_t version _unused_, void *data)
 {
-	journal_applied(data, id, key, entry);
+	struct sim *sim = data;
+
+	journal_applied(sim, id, key, entry);
+	fleet_applied(sim->fleet, id, key);
 }
 
 static void on_renewed(uint32_t id, uint64_t until_ns, void *data)
