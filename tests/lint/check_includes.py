@@ -47,7 +47,7 @@ PUBLIC = {
     "fabric": ["client.h", "open.h", "vlan.h"],
     "csv": ["csv.h", "disk.h"],
     "migrate": ["migrate.h"],
-    "node/hv": ["partition.h"],
+    "node/hv": ["partition.h", "host_cpu.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
     "cluster": ["cluster.h", "place.h"],
 }
