@@ -165,8 +165,12 @@ static struct json *show_json(struct svc *svc, const char *name, const struct vm
 	static const char *const copied[] = {"kernel", "initrd", "cmdline", "min_memory_bytes",
 		"max_memory_bytes", "vram_bytes", "disks"};
 	struct json *j = view_json(name, v);
-	char path[320];
+	char path[320], key[SVC_NAME_MAX_LEN + 16];
+	const struct json *restarts;
 
+	snprintf(key, sizeof(key), "restarts/%s", name);
+	if (cluster_get(svc->cluster, key, &restarts, NULL) == 0 && json_get(restarts, "last"))
+		json_set(j, "restart", json_copy(json_get(restarts, "last")));
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
 		if (json_get(v->config, copied[i]))
 			json_set(j, copied[i], json_copy(json_get(v->config, copied[i])));

@@ -17,9 +17,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 
+#define NICE               (-15)
 #define HOUSEKEEPING_NS    (2 * NS_PER_SEC)
 #define RESERVED_BYTES     (1ULL << 30) /* of the host's memory, not for VMs */
 #define MIGRATION_STALL_NS (10 * NS_PER_SEC)
@@ -357,6 +359,13 @@ static int make_dir(const char *path)
 	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Leases must be renewed however busy VMs keep the processors. */
+static void be_preferred(void)
+{
+	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
+		log_debug("no higher priority: %s", strerror(errno));
+}
+
 static int set_up(struct svc *svc)
 {
 	const struct cluster_config config = {
@@ -449,6 +458,7 @@ int main(int argc, char **argv)
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
 	signal(SIGPIPE, SIG_IGN);
+	be_preferred();
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;
 	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
