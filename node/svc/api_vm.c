@@ -294,7 +294,7 @@ void api_vm_start(struct api_call *call)
 		return;
 	}
 	if (has_room(call, name, &v))
-		vm_start(svc, name, &v, NULL, on_start_over, call);
+		vm_start(svc, name, &v, false, on_start_over, call);
 }
 
 /* ---- stop ---- */

@@ -34,7 +34,9 @@ int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void 
 
 /* How often the VM was started again within `window_s`, by the wall clock. */
 unsigned restarts_count(struct svc *svc, const char *vm, unsigned window_s);
-/* Once more; `last` (taken over, may be NULL) is kept for people. */
-void restarts_note(struct svc *svc, const char *vm, struct json *last);
+/* Once more, or tried to. */
+void restarts_note(struct svc *svc, const char *vm);
+/* How the last one went, for people; takes over `last`. */
+void restarts_describe(struct svc *svc, const char *vm, struct json *last);
 
 #endif

@@ -50,7 +50,7 @@ static void on_over(int error, enum api_code code _unused_, const char *why, voi
 	json_set_int(last, "fencing_ns", take->fencing_ns);
 	json_set_int(last, "decision_ns", take->decision_ns);
 	json_set_int(last, "start_ns", (int64_t)(clock_boot_ns() - take->begun_ns));
-	restarts_note(svc, take->vm, last);
+	restarts_describe(svc, take->vm, last);
 	events_add(svc, EVENT_WARNING, "vm.failed-over", take->vm,
 		"%s runs here now; it was lost with %s (waited %lld ms for its lease, started in "
 		"%lld ms)",
@@ -101,10 +101,12 @@ int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void 
 	snprintf(take->from, sizeof(take->from), "%s", json_get_string(request, "from", "?"));
 	if (api_vm_view(svc, name, &v) == 0)
 		why = check(svc, name, (uint64_t)json_get_int(request, "epoch", 0), &v);
-	if (why)
+	if (why) {
 		answer(take, why);
-	else
-		vm_start(svc, name, &v, NULL, on_over, take);
+		return 0;
+	}
+	restarts_note(svc, name);
+	vm_start(svc, name, &v, true, on_over, take);
 	return 0;
 }
 

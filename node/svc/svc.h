@@ -393,9 +393,9 @@ void vmproc_restart(struct vmproc *vp);
 struct start;
 /* 0: it runs. Otherwise `why` is a sentence. */
 typedef void (*start_fn)(int error, enum api_code code, const char *why, void *data);
-/* Own it, as it is in the view and not changed since, and start it. `extra` (taken over, may be
- * NULL) goes to its state when it runs. `fn` exactly once, perhaps before this returns. */
-void vm_start(struct svc *svc, const char *name, const struct vm_view *v, struct json *extra,
+/* Own it, as it is in the view and not changed since, and start it. `is_wanted`: if that fails, it
+ * is tried again elsewhere (failover.h). `fn` exactly once, perhaps before this returns. */
+void vm_start(struct svc *svc, const char *name, const struct vm_view *v, bool is_wanted,
 	start_fn fn, void *data);
 /* The VM ended before it had started: whoever waits is told why, and the store. */
 void vm_start_over(struct start *start, uint64_t epoch, const char *why);

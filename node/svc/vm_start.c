@@ -18,7 +18,7 @@ struct start {
 	uint64_t epoch; /* that it is to run with */
 	bool is_saved;
 	struct saved saved;
-	struct json *extra; /* of the state that is published when it runs */
+	bool is_wanted; /* whatever happens: it is tried again elsewhere */
 	start_fn fn;
 	void *data;
 };
@@ -31,7 +31,6 @@ static void finish(struct start *start, int error, enum api_code code, const cha
 
 	snprintf(text, sizeof(text), "%s did not start: %s", start->name, why);
 	saved_fini(&start->saved);
-	json_unref(start->extra);
 	free(start);
 	fn(error, code, text, data);
 }
@@ -40,6 +39,8 @@ static void failed(struct start *start, uint64_t epoch, const char *why)
 {
 	if (start->is_saved)
 		saved_keep(start->svc, start->name, epoch, &start->saved, why);
+	else if (start->is_wanted)
+		vmproc_publish_lost(start->svc, start->name, epoch, why);
 	else
 		vmproc_publish(start->svc, start->name, epoch, "Failed", why);
 	finish(start, -EIO, API_FAILED, why);
@@ -72,7 +73,7 @@ static void on_started(
 	}
 	vp->state = VMPROC_RUNNING;
 	vp->starting = NULL;
-	vmproc_publish_with(vp->svc, start->name, vp->epoch, "Running", "", take_ptr(start->extra));
+	vmproc_publish(vp->svc, start->name, vp->epoch, "Running", "");
 	vmproc_sync_nics(vp);
 	if (start->is_saved)
 		saved_remove(vp->svc, &start->saved);
@@ -159,7 +160,7 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 		vmproc_publish(svc, start->name, v.owner.epoch, "Starting", "");
 }
 
-void vm_start(struct svc *svc, const char *name, const struct vm_view *v, struct json *extra,
+void vm_start(struct svc *svc, const char *name, const struct vm_view *v, bool is_wanted,
 	start_fn fn, void *data)
 {
 	struct start *start = calloc(1, sizeof(*start));
@@ -168,12 +169,14 @@ void vm_start(struct svc *svc, const char *name, const struct vm_view *v, struct
 	int r;
 
 	if (!start) {
-		json_unref(extra);
 		fn(-ENOMEM, API_FAILED, "out of memory", data);
 		return;
 	}
-	*start = (struct start){
-		.svc = svc, .epoch = v->owner.epoch + 1, .extra = extra, .fn = fn, .data = data};
+	*start = (struct start){.svc = svc,
+		.epoch = v->owner.epoch + 1,
+		.is_wanted = is_wanted,
+		.fn = fn,
+		.data = data};
 	snprintf(start->name, sizeof(start->name), "%s", name);
 	start->is_saved = strcmp(api_vm_state(v, &reason), "Saved") == 0;
 	saved_note(v, &start->saved);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What becomes of VMs when processes, nodes and networks die, in a cluster of VIADUCT_FAILOVER_NODES (3) nodes with the
-fast profile. At no time are there two processes of one VM, stopped ones included: somebody looks all the while. KVM is
+"""What becomes of VMs when processes, nodes and networks die, in a cluster of VIADUCT_FAILOVER_NODES (3) nodes. At no
+time are there two processes of one VM, stopped ones included: somebody looks all the while. KVM is
 not needed: the VMs' processes are puppets (vm_puppet.c)."""
 import os
 import shutil
@@ -20,7 +20,7 @@ N_NODES = int(os.environ.get("VIADUCT_FAILOVER_NODES", "3"))
 DIRECTORY = os.environ.get("VIADUCT_FAILOVER_LAB", f"/var/lib/viaduct-test-failover-{N_NODES}")
 VM = "VM1"
 PUPPET = os.path.realpath(os.path.join(os.path.dirname(bin_directory()), "puppet", "viaduct-vmhost"))
-TOKEN_MS, LEASE_MS = 300, 1000
+TOKEN_MS, LEASE_MS = 1000, 3000
 
 
 def vm_processes(name):
