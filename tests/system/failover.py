@@ -116,8 +116,7 @@ class Env:
     def pids(self, name, pattern):
         """As this program sees them."""
         init = self.lab.nodes[name].machine.pid
-        with open(f"/proc/{init}/ns/pid") as _:
-            space = os.readlink(f"/proc/{init}/ns/pid")
+        space = os.readlink(f"/proc/{init}/ns/pid")
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -136,6 +135,19 @@ class Env:
         for pid in pids:
             os.kill(pid, number)
         return pids
+
+
+def resume(pids):
+    """SIGCONT; also to the nsenter that a process was started with, which stops when its child does."""
+    for pid in pids:
+        if not start_time(pid):
+            continue
+        with open(f"/proc/{pid}/stat") as f:
+            parent = int(f.read().rpartition(")")[2].split()[1])
+        with open(f"/proc/{parent}/comm") as f:
+            if f.read().strip() == "nsenter":
+                os.kill(parent, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
 def setup():
@@ -229,9 +241,7 @@ def test_a_node_stands_still(env):
             os.kill(pid, signal.SIGSTOP)
         env.wait_elsewhere((owner,), since, "a node that stands still")
         check(not env.pids(owner, f"vmhost-{VM}"), "it still is where it was, stopped")
-        for pid in stopped:
-            if start_time(pid):
-                os.kill(pid, signal.SIGCONT)
+        resume(stopped)
         env.all_up()
 
 
@@ -242,8 +252,7 @@ def test_viaductd_stands_still(env):
         since = time.monotonic()
         stopped = env.signal(owner, "/viaductd ", signal.SIGSTOP)
         env.wait_elsewhere((owner,), since, "a viaductd that stands still")
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        resume(stopped)
         env.all_up()
 
 
