@@ -20,6 +20,8 @@
  *   node/NAME          what a node can do for VMs: node_facts.h
  *   policy/NAME        what people want to become of a VM in trouble: policy.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
+ *   restarts/NAME      how often a VM was started again by itself (failover.h)
+ *   confirm/NODE       written to know that what was read is everybody's (verdict.c)
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
  *
  * A VM runs on a node only while that node owns it, with the epoch it was started with.
