@@ -3,7 +3,7 @@
  * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that
  * this node owns, answers the command line and the other nodes.
  */
-#include "node/svc/svc.h"
+#include "node/svc/failover.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,9 +17,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 
+#define NICE               (-15)
 #define HOUSEKEEPING_NS    (2 * NS_PER_SEC)
 #define RESERVED_BYTES     (1ULL << 30) /* of the host's memory, not for VMs */
 #define MIGRATION_STALL_NS (10 * NS_PER_SEC)
@@ -52,6 +54,8 @@ static void on_peer(
 		mig_in_load(svc, request, from, message);
 	} else if (strcmp(op, "mig.ports") == 0) {
 		port_states_take(svc, request, from, message);
+	} else if (strcmp(op, "failover.start") == 0) {
+		failover_on_peer(svc, request, message);
 	} else if (strncmp(op, "reach.", 6) == 0) {
 		reach_on_peer(svc, request, message);
 	} else if (strcmp(op, "mig.started") == 0) {
@@ -169,6 +173,7 @@ static void on_cluster_changed(void *data)
 	publish_node(svc);
 	place_watch_touch(svc->place_watch);
 	svc_recover(svc);
+	failover_touch(svc->failover);
 	if (svc->switchd)
 		switchd_sync(svc->switchd);
 	list_for_each_safe(vp, after, &svc->vms, link) {
@@ -211,6 +216,9 @@ static void on_store_changed(
 {
 	struct svc *svc = data;
 
+	if (strncmp(key, "vm", 2) == 0 || strncmp(key, "owner/vm/", 9) == 0 ||
+		strncmp(key, "node", 4) == 0)
+		failover_touch(svc->failover);
 	place_watch_key(svc->place_watch, key);
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
@@ -247,6 +255,9 @@ static const char usage[] =
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
 	"  --migration-stall SECONDS\n"
 	"                     a migration in which nothing moves for so long is given up (10)\n"
+	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
+	"and\n"
+	"                     are started elsewhere a little later (3000)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
 	"  --debug            log more\n";
@@ -273,6 +284,15 @@ static char *own_folder(void)
 	return path;
 }
 
+static bool lease_is_possible(uint64_t lease_ns)
+{
+	if (lease_ns >= CLUSTER_LEASE_MIN_NS && lease_ns <= CLUSTER_LEASE_MAX_NS)
+		return true;
+	fprintf(stderr, "viaductd: --lease is %llu to %llu milliseconds\n",
+		CLUSTER_LEASE_MIN_NS / NS_PER_MS, CLUSTER_LEASE_MAX_NS / NS_PER_MS);
+	return false;
+}
+
 static int parse_options(int argc, char **argv, struct svc_options *options, bool *ret_debug)
 {
 	static const struct option long_options[] = {
@@ -281,6 +301,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"libexec-dir", required_argument, NULL, 'x'},
 		{"vm-memory", required_argument, NULL, 'm'},
 		{"migration-stall", required_argument, NULL, 'S'},
+		{"lease", required_argument, NULL, 'L'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
 		{"debug", no_argument, NULL, 'd'},
@@ -306,6 +327,11 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			break;
 		case 'S':
 			options->migration_stall_ns = strtoull(optarg, NULL, 10) * NS_PER_SEC;
+			break;
+		case 'L':
+			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
+			if (!lease_is_possible(options->lease_ns))
+				exit(2);
 			break;
 		case 'u':
 			user = optarg;
@@ -333,12 +359,23 @@ static int make_dir(const char *path)
 	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Leases must be renewed however busy VMs keep the processors. */
+static void be_preferred(void)
+{
+	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
+		log_debug("no higher priority: %s", strerror(errno));
+}
+
 static int set_up(struct svc *svc)
 {
-	const struct cluster_config config = {.state_dir = svc->options.state_dir};
+	const struct cluster_config config = {
+		.state_dir = svc->options.state_dir,
+		.lease_ns = svc->options.lease_ns,
+	};
 	const struct cluster_callbacks callbacks = {
 		.changed = on_cluster_changed,
 		.store_changed = on_store_changed,
+		.lease_renewed = svc_on_lease,
 	};
 	int r = make_dir(svc->options.state_dir);
 
@@ -375,6 +412,9 @@ static int set_up(struct svc *svc)
 			strerror(-r));
 		return r;
 	}
+	r = failover_new(svc, &svc->failover);
+	if (r < 0)
+		return r;
 	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
 	if (r < 0)
 		log_error(
@@ -418,6 +458,7 @@ int main(int argc, char **argv)
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
 	signal(SIGPIPE, SIG_IGN);
+	be_preferred();
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;
 	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
@@ -428,6 +469,7 @@ int main(int argc, char **argv)
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
 	ipc_server_free(svc.ipc);
+	failover_free(take_ptr(svc.failover));
 	cluster_free(svc.cluster);
 	place_watch_free(svc.place_watch);
 	vlan_watch_free(svc.vlan_watch);

@@ -198,6 +198,8 @@ static void on_deleted(int error, uint64_t version, void *data)
 	}
 	snprintf(key, sizeof(key), "vmstate/%s", name);
 	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
+	snprintf(key, sizeof(key), "restarts/%s", name);
+	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
 	snprintf(key, sizeof(key), "policy/%s", name);
 	if (cluster_get(cluster, key, &policy, &version) == 0)
 		cluster_cas(cluster, key, version, NULL, on_deleted_quietly, NULL);
