@@ -3,7 +3,7 @@
  * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that
  * this node owns, answers the command line and the other nodes.
  */
-#include "node/svc/svc.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -99,6 +99,7 @@ static void publish_node(struct svc *svc)
 	value = json_object_new();
 	json_set_int(value, "vm_memory_bytes", (int64_t)svc->options.vm_memory_bytes);
 	json_set_bool(value, "kvm", svc->kvm_fd >= 0);
+	json_set_string(value, "version", VIADUCT_VERSION);
 	publish(svc, "node", value);
 	value = json_object_new();
 	json_set_string(value, "key", peer_public_key(svc->peer));
@@ -225,6 +226,7 @@ static void on_housekeeping(void *data)
 	start_peer(svc);
 	publish_node(svc);
 	svc_recover(svc);
+	node_state_keep(svc);
 	loop_timer_add(svc->loop, HOUSEKEEPING_NS, on_housekeeping, svc, NULL);
 }
 
@@ -405,6 +407,7 @@ int main(int argc, char **argv)
 	log_init("viaductd", debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, STDERR_FILENO);
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
+	list_init(&svc.moves);
 	signal(SIGPIPE, SIG_IGN);
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;

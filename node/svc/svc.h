@@ -17,6 +17,8 @@
  *   switch/NODE/NAME   a virtual switch of a node: switch.h
  *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
+ *   nodestate/NAME     whether it takes VMs, and how its drain went: node_state.c
+ *   setting/moves      {parallel}: migrations that leave a node at once
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
  *
@@ -62,6 +64,11 @@ struct svc {
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
 	struct list jobs;  /* struct job.link */
+	struct list moves; /* those of them that wait for their turn (moves.c) */
+	bool moves_soon;
+	uint64_t move_bytes_per_s; /* of the last live migration */
+	struct drain *drain;       /* under way (drain_run.c), or NULL */
+	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
 	uint64_t next_job;
 	bool recovered; /* stale states of a former life were cleaned up */
 };
@@ -233,6 +240,11 @@ struct vmproc *api_running_vm(struct api_call *call);
  * answer is the request's. */
 void api_pass_on(struct api_call *call, struct vmproc *vp, const char *op, struct json *message,
 	const int *fds, size_t n_fds, uint64_t timeout_ns);
+void api_vm_take(struct api_call *call);
+void api_node_list(struct api_call *call);
+void api_node_pause(struct api_call *call);
+void api_node_resume(struct api_call *call);
+void api_cluster_set(struct api_call *call);
 void api_job_show(struct api_call *call);
 void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
@@ -436,7 +448,14 @@ uint64_t vm_config_room(const struct json *config);
 
 /* ---- job.c: long operations that people watch ---- */
 
-enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+enum job_state {
+	JOB_RUNNING,
+	JOB_DONE,
+	JOB_FAILED,
+	JOB_CANCELLED,
+	JOB_QUEUED, /* waits for its turn: nothing was done yet */
+};
+const char *job_state_name(enum job_state state);
 
 struct job {
 	struct list link;
@@ -456,10 +475,18 @@ struct job {
 	struct list waiters; /* calls waiting for a change */
 	int (*cancel)(struct job *job, void *data);
 	void *data;
+	/* After every change; whoever set it clears it before it goes. */
+	void (*notify)(struct job *job, void *data);
+	void *notify_data;
+	bool is_move; /* one of those of which so many run at once (moves.c) */
 };
+
+bool job_is_over(const struct job *job); /* done, failed or cancelled */
 
 struct job *job_new(
 	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to);
+/* It has waited long enough. */
+void job_start(struct job *job);
 void job_update(struct job *job, const char *phase, unsigned percent, struct json *report);
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error);
 
@@ -468,6 +495,44 @@ struct job_ref;
 struct job_ref *job_ref_new(const struct job *job);
 /* Frees `ref`. The job's `data` if it still runs and can be found, else NULL. */
 void *job_ref_take(struct job_ref *ref);
+
+/* ---- moves.c: what leaves this node, so much at once as the cluster wants ---- */
+
+#define MOVES_MAX_PARALLEL 8
+enum move_kind {
+	MOVE_LIVE,
+	MOVE_QUICK,
+	MOVE_STOP,  /* turned off, then handed over */
+	MOVE_OWNER, /* does not run: handed over */
+};
+
+struct move_request {
+	const char *vm, *to;
+	enum move_kind kind;
+	const char *volume;                          /* of a quick one; NULL: the first */
+	const struct json *options;                  /* of a live one; may be NULL */
+	void (*notify)(struct job *job, void *data); /* as of struct job; may be NULL */
+	void *data;
+};
+/* Begin it, or let it wait for its turn: the job says which. An -errno with a code and a sentence:
+ * it cannot be, and there is no job to wait for; `notify` was not called. */
+int moves_begin(struct svc *svc, const struct move_request *request, struct job **ret_job,
+	enum api_code *ret_code, char *why, size_t size_bytes);
+/* The job in which the VM waits or moves; NULL: in none. */
+const struct job *moves_find(struct svc *svc, const char *vm);
+/* A job has ended: in its next turn the loop begins what waits. */
+void moves_next_soon(struct svc *svc);
+/* So many at once (setting/moves). */
+unsigned moves_limit(struct svc *svc);
+unsigned moves_clamp(int64_t n); /* what a wish for so many becomes */
+/* Bytes of memory that the last live migration moved in a second; 0: there was none. */
+uint64_t moves_rate(const struct svc *svc);
+
+/* node_state.c: it takes no VM, neither by a move nor by a start. */
+bool node_is_paused(struct svc *svc, const char *node);
+
+/* handover.c: the job's VM, which does not run, becomes its target's. */
+int handover_start(struct svc *svc, struct job *job, bool was_stopped);
 
 /* ---- migration ---- */
 
