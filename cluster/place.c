@@ -213,7 +213,8 @@ int place_add_node(struct place *place, const struct place_node *node)
 	if (!node_is_sane(place, node))
 		return -EINVAL;
 	if (place_intern(&place->words, node->name, &host.name) < 0 ||
-		place_intern(&place->words, node->cpu_digest, &host.cpu_digest) < 0)
+		place_intern(&place->words, node->cpu_digest, &host.cpu_digest) < 0 ||
+		place_intern(&place->words, node->why_not, &host.why_not) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < place->n_hosts; i++) {
 		if (place->hosts[i].id == node->id || place->hosts[i].name == host.name)

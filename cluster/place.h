@@ -61,8 +61,9 @@ struct place_volume {
 struct place_node {
 	uint32_t id; /* corosync's */
 	const char *name;
-	bool is_up;     /* a member with a service that is in sync */
-	bool is_paused; /* takes nothing new: paused or drained */
+	bool is_up;          /* a member with a service that is in sync */
+	bool is_paused;      /* takes nothing new: paused or drained */
+	const char *why_not; /* "": nothing else speaks against all VMs */
 	bool has_kvm;
 	uint64_t vm_memory_bytes;   /* what VMs may use altogether */
 	uint64_t numa_memory_bytes; /* of its largest NUMA node; 0: not known */
@@ -113,7 +114,7 @@ struct place_reason {
 /* Why `vm` cannot run on that node: how many reasons were written, most fundamental first, at most
  * `max` (from 1; PLACE_MAX_REASONS has room for all); 0: it can. -ENOENT: no such VM or node. Where
  * a VM runs already it takes up no new room: nothing is said of memory, limit, processors and
- * pause. */
+ * pause. Where it is, running or not, nothing is said of VLANs: people have put it there. */
 int place_why_not(const struct place *place, const char *vm, uint32_t node_id,
 	struct place_reason *ret_reasons, size_t max);
 /* How many reasons there are, without their texts. -ENOENT. */

@@ -66,6 +66,8 @@ static void check_node(struct findings *f)
 		found(f, "it is down");
 	if (f->host->is_paused && !is_there(f))
 		found(f, "it is paused");
+	if (f->host->why_not)
+		found(f, "%s", place_word(f->place, f->host->why_not));
 	if (!f->host->has_kvm)
 		found(f, "it has no usable /dev/kvm");
 }
@@ -166,7 +168,8 @@ static void check_vlans(struct findings *f, const struct place_net *net, uint32_
 	uint64_t missing[BITMAP_WORDS(VLAN_N_VIDS)];
 	unsigned n = 0;
 
-	if (net->reaches_all || !wanted)
+	/* Where it is people have put it, and no other host may be there to know better. */
+	if (net->reaches_all || !wanted || f->guest->node_id == f->host->id)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(missing); i++) {
 		missing[i] = need[i] & ~has[i];

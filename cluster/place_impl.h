@@ -34,7 +34,7 @@ struct place_reach {
 };
 
 struct place_host {
-	uint32_t id, name, cpu_digest;
+	uint32_t id, name, cpu_digest, why_not;
 	bool is_up, is_paused, has_kvm;
 	uint64_t memory_bytes, numa_memory_bytes;
 	unsigned cpus, numa_cpus, max_vms;

@@ -5,6 +5,7 @@
  */
 #include "node/svc/node.h"
 #include "node/svc/place_view.h"
+#include "node/svc/policy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,9 +66,7 @@ static void look_at_state(struct svc *svc, const struct vm_view *view, struct dr
 
 static int add_vm(struct making *m, const char *name, const struct vm_view *view)
 {
-	const struct json *policy;
-	char key[SVC_NAME_MAX_LEN + 16];
-	uint64_t version;
+	struct policy policy;
 	struct drain_vm *vm;
 
 	if (m->n == m->max) {
@@ -79,19 +78,16 @@ static int add_vm(struct making *m, const char *name, const struct vm_view *view
 			return -ENOMEM;
 		m->vms = more;
 	}
+	policy_get(m->svc, name, &policy);
 	vm = &m->vms[m->n++];
 	*vm = (struct drain_vm){
 		.name = name,
 		.node_id = view->owner.node_id,
-		.priority = PLACE_MEDIUM,
+		.priority = policy.priority,
 		.memory_bytes = vm_config_room(view->config),
 		.why_not = "",
 		.why_not_move = "",
 	};
-	snprintf(key, sizeof(key), "policy/%s", name);
-	if (cluster_get(m->svc->cluster, key, &policy, &version) == 0)
-		place_priority_from_name(
-			json_get_string(policy, "priority", "medium"), &vm->priority);
 	if (m->wish->moved)
 		look_at_state(m->svc, view, vm);
 	else
@@ -111,33 +107,15 @@ static int add_own(const char *key, const struct json *owner, uint64_t version _
 	return add_vm(m, name, &view);
 }
 
-/* "22-6": from 22:00 to 6:00 of this node's clock. */
-static bool is_in_window(const char *window)
-{
-	time_t now = time(NULL);
-	unsigned from, to;
-	struct tm tm;
-
-	if (sscanf(window, "%u-%u", &from, &to) != 2 || !localtime_r(&now, &tm))
-		return false;
-	if (from <= to)
-		return (unsigned)tm.tm_hour >= from && (unsigned)tm.tm_hour < to;
-	return (unsigned)tm.tm_hour >= from || (unsigned)tm.tm_hour < to;
-}
-
 /* Does its policy want it back, now? */
 static bool wants_back(struct svc *svc, const char *vm)
 {
-	char key[SVC_NAME_MAX_LEN + 16];
-	const struct json *policy;
-	const char *failback;
-	uint64_t version;
+	time_t now = time(NULL);
+	struct policy policy;
+	struct tm tm;
 
-	snprintf(key, sizeof(key), "policy/%s", vm);
-	if (cluster_get(svc->cluster, key, &policy, &version) < 0)
-		return false;
-	failback = json_get_string(policy, "failback", "none");
-	return strcmp(failback, "immediate") == 0 || is_in_window(failback);
+	policy_get(svc, vm, &policy);
+	return localtime_r(&now, &tm) && policy_may_fail_back(&policy, (unsigned)tm.tm_hour);
 }
 
 /* Those that are still where the drain brought them: what somebody moved since stays there. */
