@@ -61,7 +61,8 @@ static void look_at_state(struct svc *svc, const struct vm_view *view, struct dr
 		vm->why_not = "it is starting, being saved or moved; try again in a moment";
 	else if (vm->runs && cluster_migration_nets(svc->cluster, view->node.id,
 				     cluster_local_id(svc->cluster), &net, 1) == 0)
-		vm->why_not_move = "no cluster network may carry a migration from its node";
+		vm->why_not_move = "no cluster network that is up may carry a migration from its "
+				   "node";
 }
 
 static int add_vm(struct making *m, const char *name, const struct vm_view *view)
@@ -159,7 +160,7 @@ static size_t look_at_nodes(struct svc *svc, bool is_failback, struct cluster_no
 		if (!is_failback && nodes[i].id != self &&
 			cluster_migration_nets(svc->cluster, self, nodes[i].id, &net, 1) == 0)
 			ret_nodes[i].why_no_live =
-				"no cluster network may carry a migration to it and is up";
+				"no cluster network that is up may carry a migration to it";
 	}
 	return n;
 }

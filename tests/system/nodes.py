@@ -45,8 +45,16 @@ class Env:
         for name in ("host1", "host2"):
             self.viaduct("switch", "create", "S", "--node", name, "--type", "private")
         self.viaduct("volume", "create", "Volume1", "--path", self.lab.volume)
+        self.wait_for_facts()
         for vm, memory in VMS.items():
             self.create(vm, memory)
+
+    def wait_for_facts(self):
+        """Until every node has said what it can do for VMs: before, nothing is placed there."""
+        def known():
+            nodes = {n["name"]: n["vm_memory_bytes"] for n in self.node.ask("node", "list")["nodes"]}
+            return all(nodes.values())
+        wait_for(known, 20, "the facts of the nodes")
 
     def create(self, vm, memory, node="host1"):
         self.viaduct("vm", "create", vm, "--node", node, "--kernel", os.path.join(DIRECTORY, "authkey"),
