@@ -71,8 +71,8 @@ static bool nodes_are_known(struct api_call *call, const struct json *changes, c
 		const char *name = json_string(json_at(names, i), "");
 		struct cluster_node node;
 
-		if (cluster_find_node(call->svc->cluster, name, &node) == 0)
-			continue;
+		if (!name[0] || cluster_find_node(call->svc->cluster, name, &node) == 0)
+			continue; /* what is no name at all is found out later */
 		api_fail(call, API_NOT_FOUND,
 			"there is no node '%.63s'; see 'viaduct cluster status'", name);
 		return false;
@@ -115,13 +115,12 @@ void api_vm_policy_set(struct api_call *call)
 		api_fail(call, API_USAGE, "what is to be set?");
 		return;
 	}
+	if (!nodes_are_known(call, changes, "preferred") ||
+		!nodes_are_known(call, changes, "possible"))
+		return;
 	if (policy_change(find(call->svc, name, &version), changes, &record, error, sizeof(error)) <
 		0) {
 		api_fail(call, API_USAGE, "%s", error);
-		return;
-	}
-	if (!nodes_are_known(call, changes, "preferred") ||
-		!nodes_are_known(call, changes, "possible")) {
 		return;
 	}
 	snprintf(key, sizeof(key), "policy/%s", name);

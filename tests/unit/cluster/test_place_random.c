@@ -274,7 +274,7 @@ static void a_large_cluster_is_asked_for_all_pairs(void **state)
 		n_chosen += place_choose(place, name, i % 64 + 1) != 0;
 	}
 	assert_int_equal(n_chosen, 10000 - 4 * 100);
-	assert_int_equal(n_reasons, 4 * 100 * 64);
+	assert_int_equal(n_reasons, 4 * 100 * 63); /* where it is it stays */
 	place_free(place);
 }
 

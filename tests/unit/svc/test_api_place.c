@@ -242,6 +242,7 @@ static void owners_of_a_policy_count(void **state _unused_)
 static void nodes_of_a_policy_are_checked(void **state _unused_)
 {
 	assert_string_equal(set("{\"possible\":[\"host9\"]}"), "not-found");
+	assert_string_equal(set("{\"possible\":[7]}"), "usage");
 	assert_string_equal(set("{\"failback\":\"soon\"}"), "usage");
 	assert_string_equal(set("7"), "usage");
 	assert_string_equal(
