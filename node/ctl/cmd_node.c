@@ -260,8 +260,8 @@ static void print_plan(const struct json *plan, bool dry_run)
 		print_reasons(table, json_get(step, "reasons"));
 	}
 	table_print(table);
-	printf("\nPlan %s: %zu steps, about %s", text_of(plan, "digest"), json_length(steps),
-		how_long(MAX(seconds, (int64_t)1)));
+	printf("\nPlan %s: %zu step%s, about %s", text_of(plan, "digest"), json_length(steps),
+		json_length(steps) == 1 ? "" : "s", how_long(MAX(seconds, (int64_t)1)));
 	if (n_blocked)
 		printf(", %u blocked", n_blocked);
 	puts(dry_run ? "; nothing was done" : "");

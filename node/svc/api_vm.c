@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/svc/svc.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"

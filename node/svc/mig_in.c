@@ -7,6 +7,7 @@
  */
 #include "node/svc/svc.h"
 #include "node/svc/nic.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -5,7 +5,8 @@
  * migrations that share a link take more than twice as long: what takes longer is written to more,
  * and has to be sent again.
  */
-#include "node/svc/svc.h"
+#include "node/svc/moves.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"

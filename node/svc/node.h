@@ -18,9 +18,12 @@
 #define VIADUCT_NODE_SVC_NODE_H
 
 #include "cluster/drain.h"
-#include "node/svc/svc.h"
+#include "node/svc/moves.h"
 
 /* ---- node_state.c ---- */
+
+/* It takes no VM, neither by a move nor by a start. */
+bool node_is_paused(struct svc *svc, const char *node);
 
 const struct json *node_state(struct svc *svc, const char *node); /* lent, or NULL: up */
 /* A copy to change, with all that there is. */

@@ -511,44 +511,6 @@ struct job_ref *job_ref_new(const struct job *job);
 /* Frees `ref`. The job's `data` if it still runs and can be found, else NULL. */
 void *job_ref_take(struct job_ref *ref);
 
-/* ---- moves.c: what leaves this node, so much at once as the cluster wants ---- */
-
-#define MOVES_MAX_PARALLEL 8
-enum move_kind {
-	MOVE_LIVE,
-	MOVE_QUICK,
-	MOVE_STOP,  /* turned off, then handed over */
-	MOVE_OWNER, /* does not run: handed over */
-};
-
-struct move_request {
-	const char *vm, *to;
-	enum move_kind kind;
-	const char *volume;                          /* of a quick one; NULL: the first */
-	const struct json *options;                  /* of a live one; may be NULL */
-	void (*notify)(struct job *job, void *data); /* as of struct job; may be NULL */
-	void *data;
-};
-/* Begin it, or let it wait for its turn: the job says which. An -errno with a code and a sentence:
- * it cannot be, and there is no job to wait for; `notify` was not called. */
-int moves_begin(struct svc *svc, const struct move_request *request, struct job **ret_job,
-	enum api_code *ret_code, char *why, size_t size_bytes);
-/* The job in which the VM waits or moves; NULL: in none. */
-const struct job *moves_find(struct svc *svc, const char *vm);
-/* A job has ended: in its next turn the loop begins what waits. */
-void moves_next_soon(struct svc *svc);
-/* So many at once (setting/moves). */
-unsigned moves_limit(struct svc *svc);
-unsigned moves_clamp(int64_t n); /* what a wish for so many becomes */
-/* Bytes of memory that the last live migration moved in a second; 0: there was none. */
-uint64_t moves_rate(const struct svc *svc);
-
-/* node_state.c: it takes no VM, neither by a move nor by a start. */
-bool node_is_paused(struct svc *svc, const char *node);
-
-/* handover.c: the job's VM, which does not run, becomes its target's. */
-int handover_start(struct svc *svc, struct job *job, bool was_stopped);
-
 /* ---- migration ---- */
 
 struct mig_out;
