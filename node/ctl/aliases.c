@@ -34,7 +34,11 @@ static const struct alias {
 } aliases[] = {
 	{"Get-VM", "vm list", {{0}}},
 	{"Get-ClusterNetwork", "cluster network list", {{0}}},
-	{"Get-ClusterNode", "cluster status", {{0}}},
+	{"Get-ClusterNode", "node list", {{0}}},
+	{"Suspend-ClusterNode", "node pause",
+		{{"-Name", "1"}, {"-Drain", "=--drain"}, {"-ForceDrain", "=--force"},
+			{"-TargetNode", "target"}, {"-Wait", "=--wait"}}},
+	{"Resume-ClusterNode", "node resume", {{"-Name", "1"}, {"-Failback", "failback"}}},
 	{"Get-VMSwitch", "switch list", {{"-ComputerName", "node"}}},
 	{"Get-NetAdapter", "nic list", {{"-CimSession", "node"}}},
 	{"Get-NetAdapterBinding", "nic bindings", {{"-Name", "nic"}, {"-CimSession", "node"}}},

@@ -55,12 +55,15 @@ static void request_cancel(const struct ctl_args *args, const char *id)
 	ctl_call(args, request, TIMEOUT_MS, &reply);
 }
 
-static int follow(const struct ctl_args *args, const char *id, struct json **ret_job)
+int ctl_follow(
+	const struct ctl_args *args, const char *id, ctl_progress_fn show, struct json **ret_job)
 {
+	struct sigaction action = {.sa_handler = on_interrupt};
 	bool terminal = isatty(STDOUT_FILENO) && !args->json;
 	int64_t sequence = 0;
 	unsigned n_failures = 0;
 
+	sigaction(SIGINT, &action, NULL);
 	for (;;) {
 		_cleanup_json_ struct json *reply = NULL;
 		struct json *request = ctl_request("job.show");
@@ -81,8 +84,9 @@ static int follow(const struct ctl_args *args, const char *id, struct json **ret
 		job = json_get(reply, "job");
 		sequence = json_get_int(job, "sequence", 0);
 		if (!args->json)
-			print_progress(job, terminal);
-		if (strcmp(json_get_string(job, "state", ""), "running") != 0) {
+			(show ? show : print_progress)(job, terminal);
+		if (strcmp(json_get_string(job, "state", ""), "running") != 0 &&
+			strcmp(json_get_string(job, "state", ""), "queued") != 0) {
 			if (terminal)
 				putchar('\n');
 			*ret_job = json_ref(job);
@@ -201,7 +205,6 @@ static int migrate(const struct ctl_args *args, struct json *request, bool quick
 {
 	_cleanup_json_ struct json *reply = NULL;
 	_cleanup_json_ struct json *job = NULL;
-	struct sigaction action = {.sa_handler = on_interrupt};
 	const char *id;
 	int r;
 
@@ -218,8 +221,7 @@ static int migrate(const struct ctl_args *args, struct json *request, bool quick
 		puts(id);
 		return EXIT_OK;
 	}
-	sigaction(SIGINT, &action, NULL);
-	r = follow(args, id, &job);
+	r = ctl_follow(args, id, NULL, &job);
 	return r ? r : finish(args, job, quick);
 }
 
@@ -255,7 +257,7 @@ int cmd_quick_migrate(const struct ctl_args *args)
 int cmd_job_list(const struct ctl_args *args)
 {
 	static const char *const headings[] = {
-		"Job", "Kind", "VM", "From", "To", "State", "%", "Why"};
+		"Job", "Kind", "VM", "From", "To", "State", "%", "Phase", "Why"};
 	static const char *const keys[] = {"id", "kind", "vm", "from", "to", "state"};
 	_cleanup_json_ struct json *reply = NULL;
 	const struct json *jobs;
@@ -274,6 +276,7 @@ int cmd_job_list(const struct ctl_args *args)
 		for (size_t k = 0; k < ARRAY_LEN(keys); k++)
 			table_cell(table, "%s", json_get_string(job, keys[k], ""));
 		table_cell(table, "%lld", (long long)json_get_int(job, "percent", 0));
+		table_cell(table, "%s", json_get_string(job, "phase", ""));
 		table_cell(table, "%s", json_get_string(job, "error", ""));
 	}
 	table_print(table);

@@ -110,6 +110,10 @@ static const struct ctl_option node_option[] = {
 	{"node", "NODE", "the node (this one, or the VM's owner)"},
 	OPTION_END,
 };
+static const struct ctl_option job_list_options[] = {
+	{"node", "NODE", "whose moves and drains (this one's)"},
+	OPTION_END,
+};
 static const struct ctl_option volume_create_options[] = {
 	{"path", "PATH", "a directory that all nodes reach under the same path"},
 	OPTION_END,
@@ -276,6 +280,16 @@ const struct ctl_command ctl_commands[] = {
 	{"vm serial", "VM", 1, "type on, and read from, the serial port", cmd_vm_serial,
 		serial_options},
 	{"cluster status", "", 0, "members, quorum, store", cmd_cluster_status, no_options},
+	{"cluster set", "", 0, "settings of the whole cluster", cmd_cluster_set,
+		cluster_set_options},
+	{"node list", "", 0, "the nodes: state, VMs, memory, drain", cmd_node_list, no_options},
+	{"node show", "NODE", 1, "one node: its VMs, its drain", cmd_node_show, no_options},
+	{"node pause", "NODE", 1, "let a node take no more VMs", cmd_node_pause,
+		node_pause_options},
+	{"node drain", "NODE", 1, "pause a node and move its VMs away, by a plan", cmd_node_drain,
+		node_drain_options},
+	{"node resume", "NODE", 1, "let it take VMs again; bring back those that a drain moved",
+		cmd_node_resume, node_resume_options},
 	{"cluster network list", "", 0, "the cluster's networks", cmd_network_list, no_options},
 	{"cluster network set", "NETWORK", 1, "change a network's role, metric, name",
 		cmd_network_set, network_set_options},
@@ -326,7 +340,9 @@ const struct ctl_command ctl_commands[] = {
 	{"volume list", "", 0, "the shared volumes", cmd_volume_list, no_options},
 	{"volume create", "VOLUME", 1, "make a directory a shared volume", cmd_volume_create,
 		volume_create_options},
-	{"job list", "", 0, "migrations of this node, past and present", cmd_job_list, no_options},
-	{"job cancel", "JOB", 1, "cancel a migration", cmd_job_cancel, no_options},
+	{"job list", "", 0, "moves and drains of this node, past and present", cmd_job_list,
+		job_list_options},
+	{"job cancel", "JOB", 1, "cancel a move, or a drain: what moves goes on, what waits stays",
+		cmd_job_cancel, no_options},
 };
 const size_t ctl_n_commands = ARRAY_LEN(ctl_commands);

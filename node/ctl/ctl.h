@@ -128,6 +128,14 @@ const char *format_rate(int64_t bps);
 int ctl_parse_bool(const char *text, bool *ret_value);
 int ctl_parse_int(const char *text, int64_t *ret_value);
 
+/* ---- cmd_migrate.c ---- */
+
+/* Wait for the end of a job, whose progress `show` prints at every change (NULL: with --json, and
+ * as a migration's). Ctrl-C cancels it. EXIT_OK with the job, however it ended. */
+typedef void (*ctl_progress_fn)(const struct json *job, bool terminal);
+int ctl_follow(
+	const struct ctl_args *args, const char *id, ctl_progress_fn show, struct json **ret_job);
+
 /* ---- format.c ---- */
 
 struct table;
@@ -158,6 +166,16 @@ int cmd_vm_where(const struct ctl_args *args);
 int cmd_vm_policy(const struct ctl_args *args);
 
 int cmd_cluster_status(const struct ctl_args *args);
+extern const struct ctl_option node_drain_options[];
+extern const struct ctl_option node_pause_options[];
+extern const struct ctl_option node_resume_options[];
+extern const struct ctl_option cluster_set_options[];
+int cmd_node_list(const struct ctl_args *args);
+int cmd_node_show(const struct ctl_args *args);
+int cmd_node_pause(const struct ctl_args *args);
+int cmd_node_drain(const struct ctl_args *args);
+int cmd_node_resume(const struct ctl_args *args);
+int cmd_cluster_set(const struct ctl_args *args);
 int cmd_network_list(const struct ctl_args *args);
 int cmd_network_set(const struct ctl_args *args);
 int cmd_switch_create(const struct ctl_args *args);

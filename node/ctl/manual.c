@@ -70,6 +70,22 @@ static void print_command(const struct ctl_command *command)
 		print_option(o);
 }
 
+/* Names are not broken at the ends of lines: somebody searches for them. */
+static void print_aliases(void)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size_bytes = 0;
+	FILE *to = open_memstream(&text, &size_bytes);
+
+	if (!to)
+		return;
+	ctl_print_aliases(to);
+	fclose(to);
+	puts(".nh");
+	print(text);
+	puts("\n.hy");
+}
+
 int ctl_manual(void)
 {
 	puts(".TH VIADUCT 1 \"\" \"Viaduct\" \"Viaduct\"\n.ad l\n"
@@ -82,7 +98,7 @@ int ctl_manual(void)
 		print_command(&ctl_commands[i]);
 	puts(".SH OTHER NAMES\nThese work, too, with the parameters that they have where they come "
 	     "from:");
-	ctl_print_aliases(stdout);
+	print_aliases();
 	puts("\n.SH EXIT STATUS");
 	for (size_t i = 0; i < ARRAY_LEN(exit_codes); i++) {
 		printf(".TP 4\n.B %d\n", (int)exit_codes[i].code);

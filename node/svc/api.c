@@ -31,6 +31,10 @@ static const struct api_op {
 	void (*handler)(struct api_call *call);
 } api_table[] = {
 	{"cluster.status", api_cluster_status},
+	{"cluster.set", api_cluster_set},
+	{"node.list", api_node_list},
+	{"node.pause", api_node_pause},
+	{"node.resume", api_node_resume},
 	{"nic.list", api_nic_list},
 	{"nic.bindings", api_nic_bindings},
 	{"nic.change", api_nic_change},
@@ -73,6 +77,7 @@ static const struct api_op {
 	{"vm.stop", api_vm_stop},
 	{"vm.serial", api_vm_serial},
 	{"vm.migrate", api_vm_migrate},
+	{"vm.take", api_vm_take},
 	{"vm.shutdown", api_vm_shutdown},
 	{"vm.pause", api_vm_pause},
 	{"vm.resume", api_vm_resume},

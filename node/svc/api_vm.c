@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/svc/svc.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -282,6 +282,14 @@ void api_vm_start(struct api_call *call)
 		api_forward(call, node);
 		return;
 	}
+	if (node_is_paused(svc, node)) {
+		api_fail(call, API_REFUSED,
+			"%s is paused: it takes no VMs; start %s elsewhere with --node, or resume "
+			"it "
+			"with 'viaduct node resume %s'",
+			node, name, node);
+		return;
+	}
 	if (!may_start(call, name, &v))
 		return;
 	if (vmproc_find(svc, name)) {
@@ -324,49 +332,26 @@ void api_vm_stop(struct api_call *call)
 
 /* ---- migrate ---- */
 
-static const char *check_migration(struct api_call *call, const char *name, const struct vmproc *vp,
-	const char *to, struct cluster_node *ret_target, enum api_code *ret_code)
-{
-	struct cluster *cluster = call->svc->cluster;
-
-	*ret_code = API_CONFLICT;
-	if (!vp || vp->state != VMPROC_RUNNING)
-		return "it is not running";
-	if (vp->out || vp->quick)
-		return "it is being moved already";
-	if (vp->n_changes > 0)
-		return "a network adapter of it is being changed; try again in a moment";
-	if (cluster_find_node(cluster, to, ret_target) < 0) {
-		*ret_code = API_NOT_FOUND;
-		return "there is no such node";
-	}
-	if (ret_target->id == cluster_local_id(cluster))
-		return "it is there already";
-	(void)name;
-	*ret_code = API_UNREACHABLE;
-	if (!ret_target->is_member)
-		return "that node is down";
-	if (!ret_target->has_service || !ret_target->is_synced)
-		return "no ready viaductd runs on that node";
-	return NULL;
-}
-
+/* {vm, node, kind, volume, and what mig_out.c takes} */
 void api_vm_migrate(struct api_call *call)
 {
 	const struct json *m = call->message;
 	const char *name = json_get_string(m, "vm", "");
 	const char *to = json_get_string(m, "node", "");
-	const char *kind = json_get_string(m, "kind", "live");
-	const char *volume = json_get_string(m, "volume", NULL);
-	bool quick = strcmp(kind, "quick") == 0;
+	bool quick = strcmp(json_get_string(m, "kind", "live"), "quick") == 0;
+	const struct move_request request = {
+		.vm = name,
+		.to = to,
+		.kind = quick ? MOVE_QUICK : MOVE_LIVE,
+		.volume = json_get_string(m, "volume", NULL),
+		.options = m,
+	};
 	struct cluster_node target;
 	enum api_code code;
 	struct json *result;
-	struct vmproc *vp;
 	struct vm_view v;
 	struct job *job;
-	const char *why;
-	int r;
+	char why[256];
 
 	if (!api_need_vm(call, name, &v))
 		return;
@@ -377,36 +362,12 @@ void api_vm_migrate(struct api_call *call)
 	}
 	if (!api_needs_quorum(call) || !api_at_owner(call, name, &v))
 		return;
-	vp = vmproc_find(call->svc, name);
-	why = check_migration(call, name, vp, to, &target, &code);
-	if (why) {
+	if (moves_begin(call->svc, &request, &job, &code, why, sizeof(why)) < 0) {
 		api_fail(call, code, "%s cannot be moved to %s: %s", name, to, why);
-		return;
-	}
-	if (quick && !volume)
-		volume = volume_first(call->svc);
-	if (quick && !volume) {
-		api_fail(call, API_REFUSED,
-			"a quick migration needs a shared volume; make one with 'viaduct volume "
-			"create'");
-		return;
-	}
-	job = job_new(call->svc, quick ? "quick-migrate" : "live-migrate", name,
-		cluster_local_name(call->svc->cluster), to);
-	if (!job) {
-		api_fail(call, API_FAILED, "out of memory");
-		return;
-	}
-	r = quick ? quick_out_start(vp, job, &target, volume) : mig_out_start(vp, job, &target, m);
-	if (r < 0) {
-		why = r == -ENETUNREACH ? "no cluster network may carry a migration between the "
-					  "two nodes and is up"
-					: strerror(-r);
-		job_finish(job, JOB_FAILED, API_REFUSED, why);
-		api_fail(call, API_REFUSED, "%s cannot be moved to %s: %s", name, to, why);
 		return;
 	}
 	result = json_object_new();
 	json_set_string(result, "job", job->id);
+	json_set_string(result, "state", job_state_name(job->state));
 	api_reply(call, result);
 }

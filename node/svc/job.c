@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/svc/svc.h"
+#include "node/svc/moves.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,7 +15,18 @@ static const char *const state_names[] = {
 	[JOB_DONE] = "done",
 	[JOB_FAILED] = "failed",
 	[JOB_CANCELLED] = "cancelled",
+	[JOB_QUEUED] = "queued",
 };
+
+const char *job_state_name(enum job_state state)
+{
+	return state_names[state];
+}
+
+bool job_is_over(const struct job *job)
+{
+	return job->state != JOB_RUNNING && job->state != JOB_QUEUED;
+}
 
 static struct json *job_json(const struct job *job)
 {
@@ -49,12 +60,16 @@ static void answer(struct api_call *call, const struct job *job)
 	api_reply(call, result);
 }
 
-static void wake_waiters(struct job *job)
+/* Whoever waits is told, and whoever has begun it. */
+static void changed(struct job *job)
 {
 	struct api_call *call, *after;
 
+	job->sequence++;
 	list_for_each_safe(call, after, &job->waiters, link)
 		answer(call, job);
+	if (job->notify)
+		job->notify(job, job->notify_data);
 }
 
 static void job_free(struct job *job)
@@ -74,7 +89,7 @@ static void forget_old_jobs(struct svc *svc)
 	list_for_each_safe(job, after, &svc->jobs, link) {
 		if (n <= JOBS_KEPT)
 			return;
-		if (job->state != JOB_RUNNING && list_empty(&job->waiters)) {
+		if (job_is_over(job) && list_empty(&job->waiters)) {
 			job_free(job);
 			n--;
 		}
@@ -112,29 +127,41 @@ void job_update(struct job *job, const char *phase, unsigned percent, struct jso
 		json_unref(job->report);
 		job->report = report;
 	}
-	job->sequence++;
-	wake_waiters(job);
+	changed(job);
+}
+
+void job_start(struct job *job)
+{
+	job->state = JOB_RUNNING;
+	job->cancel = NULL;
+	job->data = NULL;
+	job->started_ns = clock_mono_ns();
+	snprintf(job->phase, sizeof(job->phase), "begin");
+	changed(job);
 }
 
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error)
 {
-	if (job->state != JOB_RUNNING)
+	char what[2 * SVC_NAME_MAX_LEN + 32];
+
+	if (job_is_over(job))
 		return;
 	job->state = state;
 	job->code = code;
 	job->cancel = NULL;
 	job->data = NULL;
 	job->ended_ns = clock_mono_ns();
+	snprintf(what, sizeof(what), "%s%s%s%s%s", job->kind, job->vm[0] ? " of " : "", job->vm,
+		job->to[0] ? " to " : "", job->to);
 	if (state == JOB_DONE) {
 		job->percent = 100;
-		log_info("%s: %s of %s to %s done", job->id, job->kind, job->vm, job->to);
+		log_info("%s: %s done", job->id, what);
 	} else {
 		snprintf(job->error, sizeof(job->error), "%s", error);
-		log_warning("%s: %s of %s to %s %s: %s", job->id, job->kind, job->vm, job->to,
-			state_names[state], error);
+		log_warning("%s: %s %s: %s", job->id, what, state_names[state], error);
 	}
-	job->sequence++;
-	wake_waiters(job);
+	moves_next_soon(job->svc);
+	changed(job);
 }
 
 struct job_ref {
@@ -205,7 +232,7 @@ void api_job_show(struct api_call *call)
 
 	if (!job)
 		return; /* and the call is gone */
-	if (wait_ms <= 0 || job->sequence > after || job->state != JOB_RUNNING) {
+	if (wait_ms <= 0 || job->sequence > after || job_is_over(job)) {
 		answer(call, job);
 		return;
 	}
@@ -215,10 +242,16 @@ void api_job_show(struct api_call *call)
 
 void api_job_list(struct api_call *call)
 {
-	struct json *result = json_object_new();
-	struct json *jobs = json_array_new();
+	const char *node = json_get_string(call->message, "node", NULL);
+	struct json *result, *jobs;
 	struct job *job;
 
+	if (node && !call->from_peer && strcmp(node, cluster_local_name(call->svc->cluster)) != 0) {
+		api_forward(call, node);
+		return;
+	}
+	result = json_object_new();
+	jobs = json_array_new();
 	list_for_each(job, &call->svc->jobs, link)
 		json_append(jobs, job_json(job));
 	json_set(result, "jobs", jobs);
@@ -232,9 +265,9 @@ void api_job_cancel(struct api_call *call)
 
 	if (!job)
 		return;
-	if (job->state != JOB_RUNNING || !job->cancel) {
+	if (job_is_over(job) || !job->cancel) {
 		api_fail(call, API_CONFLICT, "%s cannot be cancelled: it is %s", job->id,
-			job->state == JOB_RUNNING ? "past that point" : state_names[job->state]);
+			job_is_over(job) ? state_names[job->state] : "past that point");
 		return;
 	}
 	r = job->cancel(job, job->data);

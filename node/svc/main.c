@@ -4,6 +4,7 @@
  * this node owns, answers the command line and the other nodes.
  */
 #include "node/svc/failover.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -104,8 +105,10 @@ static void publish_node(struct svc *svc)
 	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer)
 		return;
 	value = node_facts_record(svc->facts);
-	if (value)
+	if (value) {
+		json_set_string(value, "version", VIADUCT_VERSION);
 		publish(svc, "node", value);
+	}
 	value = json_object_new();
 	json_set_string(value, "key", peer_public_key(svc->peer));
 	publish(svc, "peer", value);
@@ -237,6 +240,7 @@ static void on_housekeeping(void *data)
 	start_peer(svc);
 	publish_node(svc);
 	svc_recover(svc);
+	node_state_keep(svc);
 	vlan_watch_tick(svc->vlan_watch);
 	loop_timer_add(svc->loop, HOUSEKEEPING_NS, on_housekeeping, svc, NULL);
 }
@@ -457,6 +461,7 @@ int main(int argc, char **argv)
 	log_init("viaductd", debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, STDERR_FILENO);
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
+	list_init(&svc.moves);
 	signal(SIGPIPE, SIG_IGN);
 	be_preferred();
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)

@@ -7,6 +7,7 @@
  */
 #include "node/svc/svc.h"
 #include "node/svc/nic.h"
+#include "node/svc/node.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -390,6 +391,8 @@ void mig_in_prepare(
 	snprintf(key, sizeof(key), "vm/%s", name);
 	if (!svc_name_is_valid(name) || cluster_get(svc->cluster, key, &config, &version) < 0)
 		why = "there is no VM of that name in the store";
+	else if (node_is_paused(svc, cluster_local_name(svc->cluster)))
+		why = "this node is paused: it takes no VMs";
 	else if (!source_owns(svc, name, from, epoch))
 		why = "the source does not own the VM with that epoch";
 	else if (vmproc_find(svc, name))

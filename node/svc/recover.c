@@ -34,6 +34,18 @@ static int recover_one(
 		    strcmp(state, "Saved") == 0) &&
 		(uint64_t)json_get_int(value, "epoch", 0) == epoch)
 		return 0;
+	/* Handed over to us, and we ended before we said so: it is still saved. */
+	if (strcmp(state, "Saved") == 0) {
+		struct vm_view view;
+		struct saved saved;
+
+		if (api_vm_view(svc, name, &view) < 0)
+			return 0;
+		saved_note(&view, &saved);
+		saved_keep(svc, name, epoch, &saved, "");
+		saved_fini(&saved);
+		return 0;
+	}
 	log_warning("%s was %s when this node's service ended or was cut off; it is off now", name,
 		state);
 	vmproc_publish_lost(svc, name, epoch,

@@ -18,6 +18,8 @@
  *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
  *   vlan/NODE/NAME     VLANs that do not get through from a switch: vlan_watch.h
  *   node/NAME          what a node can do for VMs: node_facts.h
+ *   nodestate/NAME     whether it takes VMs, and how its drain went: node_state.c
+ *   setting/moves      {parallel}: migrations that leave a node at once
  *   policy/NAME        what people want to become of a VM in trouble: policy.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   restarts/NAME      how often a VM was started again by itself (failover.h)
@@ -71,6 +73,11 @@ struct svc {
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
 	struct list jobs;  /* struct job.link */
+	struct list moves; /* those of them that wait for their turn (moves.c) */
+	bool moves_soon;
+	uint64_t move_bytes_per_s; /* of the last live migration */
+	struct drain *drain;       /* under way (drain_run.c), or NULL */
+	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
 	uint64_t next_job;
 	bool recovered;  /* stale states of a former life were cleaned up */
 	bool was_synced; /* in this life */
@@ -244,6 +251,11 @@ struct vmproc *api_running_vm(struct api_call *call);
  * answer is the request's. */
 void api_pass_on(struct api_call *call, struct vmproc *vp, const char *op, struct json *message,
 	const int *fds, size_t n_fds, uint64_t timeout_ns);
+void api_vm_take(struct api_call *call);
+void api_node_list(struct api_call *call);
+void api_node_pause(struct api_call *call);
+void api_node_resume(struct api_call *call);
+void api_cluster_set(struct api_call *call);
 void api_job_show(struct api_call *call);
 void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
@@ -478,7 +490,14 @@ uint64_t vm_config_room(const struct json *config);
 
 /* ---- job.c: long operations that people watch ---- */
 
-enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+enum job_state {
+	JOB_RUNNING,
+	JOB_DONE,
+	JOB_FAILED,
+	JOB_CANCELLED,
+	JOB_QUEUED, /* waits for its turn: nothing was done yet */
+};
+const char *job_state_name(enum job_state state);
 
 struct job {
 	struct list link;
@@ -498,10 +517,18 @@ struct job {
 	struct list waiters; /* calls waiting for a change */
 	int (*cancel)(struct job *job, void *data);
 	void *data;
+	/* After every change; whoever set it clears it before it goes. */
+	void (*notify)(struct job *job, void *data);
+	void *notify_data;
+	bool is_move; /* one of those of which so many run at once (moves.c) */
 };
+
+bool job_is_over(const struct job *job); /* done, failed or cancelled */
 
 struct job *job_new(
 	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to);
+/* It has waited long enough. */
+void job_start(struct job *job);
 void job_update(struct job *job, const char *phase, unsigned percent, struct json *report);
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error);
 

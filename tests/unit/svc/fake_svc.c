@@ -272,6 +272,12 @@ int vmproc_new(struct svc *svc _unused_, const char *name _unused_, struct json 
 
 struct vmproc *vmproc_find(struct svc *svc _unused_, const char *name)
 {
+	struct vmproc *vp;
+
+	list_for_each(vp, &fake.svc.vms, link) {
+		if (strcmp(vp->name, name) == 0)
+			return vp;
+	}
 	return fake.vm && strcmp(fake.vm->name, name) == 0 ? fake.vm : NULL;
 }
 
@@ -317,10 +323,21 @@ uint64_t vm_config_room(const struct json *config)
 	return vm_config_memory(config);
 }
 
-int mig_out_start(struct vmproc *vp _unused_, struct job *job _unused_,
-	const struct cluster_node *target _unused_, const struct json *options _unused_)
+size_t cluster_migration_nets(const struct cluster *cluster _unused_, uint32_t from _unused_,
+	uint32_t to _unused_, struct cluster_net *ret_nets _unused_, size_t max _unused_)
 {
-	return -ENETUNREACH;
+	return fake.moves;
+}
+
+int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target _unused_,
+	const struct json *options _unused_)
+{
+	if (!fake.moves)
+		return -ENETUNREACH;
+	assert_true(fake.n_moving < ARRAY_LEN(fake.moving));
+	fake.moving[fake.n_moving++] = job;
+	vp->out = (struct mig_out *)&fake;
+	return 0;
 }
 
 int quick_out_start(struct vmproc *vp _unused_, struct job *job _unused_,
@@ -368,11 +385,70 @@ void fake_set_up(void)
 	assert_int_equal(loop_new(&fake.svc.loop), 0);
 	list_init(&fake.svc.vms);
 	list_init(&fake.svc.jobs);
+	list_init(&fake.svc.moves);
+}
+
+static void vm_free(struct vmproc *vp)
+{
+	if (vp) {
+		list_remove(&vp->link);
+		json_unref(vp->config);
+		json_unref(vp->offloads);
+	}
+	free(vp);
+}
+
+static void on_turned(void *data)
+{
+	loop_stop(data);
+}
+
+void fake_turn(void)
+{
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(loop_job_add(fake.svc.loop, on_turned, fake.svc.loop), 0);
+		loop_run(fake.svc.loop);
+	}
+}
+
+static void set_owner(const char *vm, uint32_t node, uint64_t epoch)
+{
+	struct json *owner = json_object_new(), *state = json_object_new();
+	char key[80];
+
+	json_set_int(owner, "node", node);
+	json_set_int(owner, "epoch", (int64_t)epoch);
+	snprintf(key, sizeof(key), "owner/vm/%s", vm);
+	fake_store(key, owner);
+	json_set_int(state, "epoch", (int64_t)epoch);
+	json_set_string(state, "state", "Running");
+	snprintf(key, sizeof(key), "vmstate/%s", vm);
+	fake_store(key, state);
+}
+
+void fake_end_move(unsigned n, const char *error)
+{
+	struct job *job = fake.moving[n];
+	struct vmproc *vp;
+
+	assert_true(n < fake.n_moving && job);
+	vp = vmproc_find(&fake.svc, job->vm);
+	vp->out = NULL;
+	fake.moving[n] = NULL;
+	if (!error) {
+		set_owner(job->vm, 2, vp->epoch + 1);
+		if (vp == fake.vm)
+			fake.vm = NULL;
+		vm_free(vp);
+	}
+	job_finish(job, error ? JOB_FAILED : JOB_DONE, API_FAILED, error ? error : "");
+	fake_turn();
 }
 
 void fake_tear_down(void)
 {
 	struct job *job, *after;
+	struct vmproc *vp;
 
 	list_for_each_safe(job, after, &fake.svc.jobs, link) {
 		list_remove(&job->link);
@@ -385,36 +461,36 @@ void fake_tear_down(void)
 	json_unref(fake.to_switch);
 	json_unref(fake.switch_port);
 	json_unref(fake.started_with);
-	if (fake.vm) {
-		json_unref(fake.vm->config);
-		json_unref(fake.vm->offloads);
-	}
-	free(fake.vm);
+	while ((vp = list_pop(&fake.svc.vms, struct vmproc, link)))
+		vm_free(vp);
+	vm_free(fake.vm);
+	json_unref(fake.svc.nodestate);
 	loop_free(fake.svc.loop);
 }
 
 void fake_run(const char *vm)
 {
-	char key[80];
-	struct json *state = json_object_new();
+	struct vmproc *vp = calloc(1, sizeof(*vp));
 	struct cluster_owner owner = {0};
+	char key[80];
 
+	assert_non_null(vp);
 	snprintf(key, sizeof(key), "vm/%s", vm);
 	cluster_owner_get(NULL, key, &owner);
-	fake.vm = calloc(1, sizeof(*fake.vm));
-	assert_non_null(fake.vm);
-	snprintf(fake.vm->name, sizeof(fake.vm->name), "%s", vm);
-	fake.vm->svc = &fake.svc;
-	fake.vm->epoch = owner.epoch;
-	fake.vm->state = VMPROC_RUNNING;
-	fake.vm->config = json_copy(fake_stored(key));
-	fake.vm->offloads = nic_offloads(fake.vm->config);
-	fake.vm->n_ports = (unsigned)json_length(json_get(fake.vm->config, "nics"));
-	list_init(&fake.vm->calls);
-	snprintf(key, sizeof(key), "vmstate/%s", vm);
-	json_set_int(state, "epoch", (int64_t)owner.epoch);
-	json_set_string(state, "state", "Running");
-	fake_store(key, state);
+	list_init(&vp->link);
+	if (fake.vm)
+		list_append(&fake.svc.vms, &vp->link);
+	else
+		fake.vm = vp;
+	snprintf(vp->name, sizeof(vp->name), "%s", vm);
+	vp->svc = &fake.svc;
+	vp->epoch = owner.epoch;
+	vp->state = VMPROC_RUNNING;
+	vp->config = json_copy(fake_stored(key));
+	vp->offloads = nic_offloads(vp->config);
+	vp->n_ports = (unsigned)json_length(json_get(vp->config, "nics"));
+	list_init(&vp->calls);
+	set_owner(vm, owner.node_id, owner.epoch);
 }
 
 static void on_stored(int error, uint64_t version _unused_, void *data _unused_)

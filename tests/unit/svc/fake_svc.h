@@ -25,7 +25,11 @@ struct fake {
 	struct json *switch_port;   /* in its answers */
 	struct json *to_switch;     /* the last request, with its "op" */
 
-	struct vmproc *vm; /* the only one that runs here, or NULL */
+	struct vmproc *vm; /* the first one that runs here, or NULL; others are in svc.vms */
+
+	bool moves;             /* live migrations begin, and end when fake_end_move() says so */
+	struct job *moving[16]; /* those that have begun, in order; NULL: over */
+	unsigned n_moving;
 };
 
 extern struct fake fake;
@@ -41,5 +45,9 @@ const struct json *fake_stored(const char *key);
 void fake_store(const char *key, struct json *value);
 /* A VM of the store runs here, with the configuration and the owner it has there. */
 void fake_run(const char *vm);
+/* The n-th move that began is over: the VM is on host2 now, or stays for a reason. */
+void fake_end_move(unsigned n, const char *error);
+/* What was to be done in the next turns of the loop. */
+void fake_turn(void);
 
 #endif
