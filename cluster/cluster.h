@@ -29,7 +29,7 @@
 #include "base/json.h"
 #include "base/loop.h"
 
-#define CLUSTER_MAX_NODES       32
+#define CLUSTER_MAX_NODES       64
 #define CLUSTER_KEY_MAX_LEN     255
 #define CLUSTER_VALUE_MAX_BYTES 65536
 #define CLUSTER_NAME_MAX_LEN    63

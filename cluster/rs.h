@@ -81,6 +81,25 @@
  * A version is {generation, position in the epoch, participant that wrote}: a store that lost in a
  * split may have a version at the same position as the winner's, but never the same version.
  *
+ * VERSIONS OF THE PROTOCOL
+ *
+ * Each participant says in HELLO, before its STATE, which versions it speaks and which is the
+ * lowest that its store allows (the floor, RS_PROTOCOL_KEY; who says nothing speaks version 1).
+ * With the STATEs everybody has all HELLOs too, and concludes: the floor is the highest of those
+ * said; the epoch speaks the highest version that all speak who reach the floor. So a newer member
+ * talks down to older ones, and when the last of those is updated the next epoch speaks the newer
+ * version.
+ *
+ * Who does not reach the floor, or has forgotten the version that the rest settles on, cannot take
+ * part: everybody marks it, it marks itself (RS_OUTDATED), and the lowest id of the others starts a
+ * sync without it. A speaker of version 1 cannot conclude that; it is told with a message of the
+ * floor's version, which it does not speak either. For a moment it may believe to be in the epoch
+ * that the others have given up. That is harmless: nobody else confirms what it writes, and its
+ * store is one of the leader's.
+ *
+ * The floor only rises, when an administrator asks for it and all configured nodes have said that
+ * they reach it.
+ *
  * SILENCE
  *
  * A process that hangs stays in the membership and would hold up everybody. What a member waits for
@@ -122,8 +141,13 @@
 #define RS_MAX_WRITES       1024       /* of this member, not yet reported */
 #define RS_MAX_WRITES_BYTES (4U << 20) /* keys and values of those */
 #define RS_SILENCE_NS       3000000000ULL
-/* A version is generation << 32 | position << 5 | index of the participant. */
-#define RS_MAX_POSITION ((1ULL << 27) - 1)
+/* A key's version is generation << 32 | position << 8 | index of the participant; << 5 in epochs of
+ * version 1 of the protocol. Both grow, as an epoch has one of them. */
+#define RS_WRITER_BITS    8
+#define RS_WRITER_BITS_V1 5
+#define RS_MAX_POSITION   ((1ULL << (32 - RS_WRITER_BITS)) - 1)
+/* {"floor": N}: versions below N are not spoken any more. */
+#define RS_PROTOCOL_KEY "cluster/protocol"
 
 struct rs;
 
@@ -134,7 +158,7 @@ enum rs_mode {
 	RS_UPDATE,    /* waits for the leader's store, queues writes */
 	RS_SYNCED,    /* has the epoch's store, applies writes */
 	RS_NO_QUORUM, /* the participants have no quorum; reads only */
-	RS_OUTDATED,  /* another member speaks a newer protocol; this one has to be updated */
+	RS_OUTDATED,  /* the others speak a version that this member does not (rs_needed()) */
 };
 
 /* What is kept on disk beside the entries. */
@@ -175,8 +199,10 @@ struct rs_ops {
 
 struct rs_config {
 	uint64_t silence_ns;   /* 0 for RS_SILENCE_NS */
-	uint64_t max_position; /* writes in an epoch; 0 for RS_MAX_POSITION, and never more */
+	uint64_t max_position; /* writes in an epoch; 0 for as many as there is room for */
 	uint32_t nonce;        /* random at each start of the process */
+	uint16_t oldest;       /* versions of the protocol; 0 for RS_WIRE_OLDEST, _NEWEST */
+	uint16_t newest;
 };
 
 /* Takes over `store`, which was saved together with `meta`. -EINVAL: meta contradicts itself. */
@@ -213,6 +239,13 @@ int rs_write(struct rs *rs, const char *key, uint64_t expected, const char *valu
 	size_t value_bytes, rs_done_fn done, void *data, uint64_t now_ns);
 
 enum rs_mode rs_mode(const struct rs *rs);
+/* RS_OUTDATED: the version that the cluster speaks and this member does not. */
+uint16_t rs_needed(const struct rs *rs);
+/* What the epoch speaks, 0 outside of one; what the store allows at least; the newest that a member
+ * has said to speak, 0 while it has not. */
+uint16_t rs_protocol(const struct rs *rs);
+uint16_t rs_floor(const struct rs *rs);
+uint16_t rs_member_newest(const struct rs *rs, uint32_t id);
 const struct store *rs_store(const struct rs *rs);
 const struct rs_meta *rs_meta(const struct rs *rs);
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);

@@ -9,7 +9,7 @@
 static uint32_t coordinator(const struct rs *rs)
 {
 	for (size_t i = 0; i < rs->n_members; i++) {
-		if (!rs->members[i].is_silent)
+		if (!rs->members[i].is_silent && !rs->members[i].is_outdated)
 			return rs->members[i].id;
 	}
 	return 0;
@@ -21,7 +21,7 @@ static void list_participants(const struct rs *rs, struct rs_sync *ret_sync)
 	struct rs_sync sync = {};
 
 	for (size_t i = 0; i < rs->n_members; i++) {
-		if (!rs->members[i].is_silent)
+		if (!rs->members[i].is_silent && !rs->members[i].is_outdated)
 			sync.participants[sync.n_participants++] = rs->members[i].id;
 	}
 	*ret_sync = sync;
@@ -81,7 +81,8 @@ static void note_silent(struct rs *rs, struct rs_member *member)
 
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
-	(void)sender;
+	/* What it speaks is asked again. */
+	rs_member_find(rs, sender)->is_outdated = false;
 	/* Of an earlier epoch: its sender has been, or will be, served by a later SYNC_START. */
 	if (!rs_epoch_equal(&msg->epoch, &rs->epoch) || msg->sync.participants[0] != rs->local_id) {
 		rs->stats.n_ignored++;
@@ -149,8 +150,11 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	bool accepted;
 	int error;
 
-	if (msg->epoch.initiator != sender || !participants_are_members(rs, sync)) {
-		rs->stats.n_ignored++; /* of an earlier membership */
+	/* Of an earlier membership, or of somebody who does not know that it is no part of this
+	 * one. */
+	if (msg->epoch.initiator != sender || !participants_are_members(rs, sync) ||
+		rs_member_find(rs, sender)->is_outdated) {
+		rs->stats.n_ignored++;
 		return;
 	}
 	rs->stats.n_syncs++;
@@ -161,7 +165,10 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	rs->epoch = msg->epoch;
 	rs->proposed = MAX(rs->proposed, msg->epoch.generation);
 	for (uint32_t i = 0; i < sync->n_participants; i++)
-		rs->peers[i] = (struct rs_peer){.id = sync->participants[i]};
+		rs->peers[i] = (struct rs_peer){
+			.id = sync->participants[i],
+			.hello = {.oldest = 1, .newest = 1},
+		};
 	rs->n_peers = sync->n_participants;
 	if (!rs_peer_find(rs, rs->local_id)) {
 		rs_ask_sync(rs);
@@ -171,6 +178,7 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	if (error < 0)
 		return;
 	rs_enter(rs, RS_EXCHANGE);
+	rs_hello_send(rs);
 	send_state(rs, accepted);
 }
 
@@ -237,12 +245,28 @@ static bool has_digest_of(const struct rs_peer *a, const struct rs_peer *b)
 	return memcmp(a->state.digest, b->state.digest, RS_DIGEST_BYTES) == 0;
 }
 
+static void start_without_outdated(struct rs *rs)
+{
+	if (rs->mode == RS_OUTDATED)
+		return;
+	rs->asked = true;
+	if (coordinator(rs) != rs->local_id)
+		return;
+	rs_version_tell(rs);
+	rs_start_sync(rs);
+}
+
 /* All STATEs are here, the same ones at every participant. */
 static void decide(struct rs *rs)
 {
 	const struct rs_peer *self = rs_peer_find(rs, rs->local_id), *leader;
+	bool accepted = all_have_accepted(rs);
 
-	if (!all_have_accepted(rs)) {
+	if (!rs_version_settle(rs)) {
+		start_without_outdated(rs);
+		return;
+	}
+	if (!accepted) {
 		/* The initiator knows now which generation is high enough. */
 		if (rs->epoch.initiator == rs->local_id)
 			rs_start_sync(rs);

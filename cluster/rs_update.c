@@ -136,7 +136,7 @@ static void replay(struct rs *rs)
 
 	while (rs->mode == RS_UPDATE &&
 		(entry = list_pop(&rs->replay, struct rs_replay, siblings))) {
-		if (rs_wire_parse(entry->bytes, entry->size_bytes, &msg, &version) == 0)
+		if (rs_wire_parse(entry->bytes, entry->size_bytes, rs->newest, &msg, &version) == 0)
 			rs_apply(rs, entry->sender, &msg.write);
 		free(entry);
 	}

@@ -18,6 +18,7 @@ const char *bus_mutation_name(enum bus_mutation mutation)
 		[BUS_SWAPS_MESSAGES] = "swaps-messages",
 		[BUS_LOSES_MESSAGES] = "loses-messages",
 		[BUS_COUNTS_NO_VOTES] = "counts-no-votes",
+		[BUS_LOSES_HELLOS] = "loses-hellos",
 	};
 
 	return mutation < BUS_N_MUTATIONS ? names[mutation] : NULL;
@@ -78,6 +79,12 @@ void bus_set_device_side(struct bus *bus, uint32_t id)
 void bus_set_max_position(struct bus *bus, uint64_t max_position)
 {
 	bus->max_position = max_position;
+}
+
+void bus_set_speaks(struct bus *bus, uint32_t id, uint16_t oldest, uint16_t newest)
+{
+	bus->nodes[id].oldest = oldest;
+	bus->nodes[id].newest = newest;
 }
 
 struct bus *bus_new(unsigned n_nodes, uint64_t seed)

@@ -70,6 +70,7 @@ struct node {
 	struct list inbox;  /* for the process */
 
 	unsigned slowness;
+	uint16_t oldest, newest; /* versions that the next process speaks; 0: all */
 	uint64_t lag_ns;
 	uint64_t hashed_version;    /* of the store, when its digest was last needed */
 	uint64_t due_ns[N_ACTIONS]; /* 0: not decided */

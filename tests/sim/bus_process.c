@@ -191,6 +191,7 @@ static void forge_confirmations(struct node *node)
 	struct rs_msg msg = {
 		.type = RS_WIRE_ACK,
 		.epoch = rs->epoch,
+		.version = rs->protocol,
 		.ack = {rs->applied, rs->chain[rs->applied % RS_CHAIN_LENGTH]},
 	};
 	uint32_t others[RS_MAX_MEMBERS];
@@ -282,14 +283,22 @@ static void process_confchg(struct node *node, const struct item *item)
 	rs_confchg(node->rs, ids, n, node->bus->now_ns);
 }
 
+static bool is_lost(struct node *node, const struct item *item)
+{
+	const struct rs_wire_header *header = (const void *)item->bytes;
+
+	return node->bus->mutation == BUS_LOSES_HELLOS && item->size_bytes >= sizeof(*header) &&
+	       le16toh(header->type) == RS_WIRE_HELLO && bus_random(node->bus, 8) == 0;
+}
+
 void process_take(struct node *node)
 {
 	struct item *item = list_pop(&node->inbox, struct item, siblings);
 
-	if (item->type == ITEM_MESSAGE)
+	if (item->type == ITEM_MESSAGE && !is_lost(node, item))
 		rs_deliver(
 			node->rs, item->sender, item->bytes, item->size_bytes, node->bus->now_ns);
-	else
+	else if (item->type != ITEM_MESSAGE)
 		process_confchg(node, item);
 	pace_handled(node, item->size_bytes);
 	node->in_turn = true;
@@ -326,6 +335,8 @@ void process_start(struct node *node)
 		.silence_ns = node->bus->silence_ns,
 		.max_position = node->bus->max_position,
 		.nonce = (uint32_t)bus_random(node->bus, UINT32_MAX),
+		.oldest = node->oldest,
+		.newest = node->newest,
 	};
 	struct store *store;
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/history.h"
+#include "tests/sim/upgrade.h"
 
 /* Within that time after the last repair everybody has to be synced: a silence for each node that
  * could have been waited for, twice. */
@@ -20,6 +21,7 @@ struct schedule {
 	uint64_t calm;            /* steps between disturbances, about */
 	uint64_t quiet;           /* steps between writes */
 	uint64_t torn_generation; /* in which a confirmed write was lost with a crash */
+	bool is_mixed;            /* nodes speak different versions, and are updated */
 };
 
 static uint32_t some_node(struct schedule *schedule)
@@ -57,9 +59,11 @@ static void heal(struct schedule *schedule)
 
 static void start(struct schedule *schedule, uint32_t id)
 {
-	if (!bus_is_running(schedule->bus, id))
+	if (!bus_is_running(schedule->bus, id)) {
+		if (schedule->is_mixed)
+			upgrade_some(schedule->sim, id);
 		sim_start(schedule->sim, id);
-	else if (!bus_is_connected(schedule->bus, id))
+	} else if (!bus_is_connected(schedule->bus, id))
 		bus_connect(schedule->bus, id);
 }
 
@@ -202,6 +206,8 @@ static void work(struct schedule *schedule)
 
 	if (!bus_is_running(schedule->bus, id))
 		return;
+	if (schedule->is_mixed && bus_random(schedule->bus, 16) == 0)
+		upgrade_finish(schedule->sim, id);
 	if (bus_random(schedule->bus, 3) == 0)
 		fleet_act(schedule->sim->fleet, id);
 	else
@@ -255,6 +261,8 @@ static void repaired_part(struct schedule *schedule)
 		start(schedule, id);
 	bus_settle(schedule->bus);
 	took_ns = bus_now_ns(schedule->bus) - repaired_ns;
+	if (schedule->is_mixed)
+		upgrade_all(sim);
 	sim->stats.longest_recovery_ns = took_ns;
 	if (took_ns > RECOVERY_NS(schedule->n_nodes))
 		sim_violated(sim, "it took %u ms until everybody was synced",
@@ -264,12 +272,18 @@ static void repaired_part(struct schedule *schedule)
 		return;
 	last_writes(schedule);
 	bus_check_agreement(schedule->bus);
+	if (schedule->is_mixed)
+		upgrade_check_downgrade(sim);
 	history_check_end(sim->history);
 }
 
-/* Mostly as many as people have; now and then more. */
+#define N_ROOM_SEEDS 1000
+
+/* Mostly as many as people have; now and then more, and once in a while all there is room for. */
 static unsigned n_nodes_of(uint64_t seed)
 {
+	if (seed % N_ROOM_SEEDS == 7)
+		return 13 + (unsigned)(seed / N_ROOM_SEEDS * 17 % (RS_MAX_MEMBERS - 12));
 	return seed % 16 ? 2 + (unsigned)(seed % 6) : 8 + (unsigned)(seed / 16 % 5);
 }
 
@@ -279,6 +293,8 @@ struct sim *schedule_run(const struct schedule_config *config)
 	struct sim *sim = sim_new(n_nodes, config->seed, config->is_logged);
 	struct schedule schedule = {.sim = sim, .bus = sim->bus, .n_nodes = n_nodes};
 
+	schedule.is_mixed = config->seed % 8 == 3 && n_nodes <= 12 &&
+			    (!config->mutation || config->mutation == BUS_LOSES_HELLOS);
 	bus_set_mutation(sim->bus, config->mutation);
 	schedule.n_steps = 500ULL << bus_random(sim->bus, 4);
 	schedule.calm = 20ULL << bus_random(sim->bus, 6);
@@ -288,7 +304,7 @@ struct sim *schedule_run(const struct schedule_config *config)
 	sim_log(sim, 0, "seed %" PRIu64 ": %u nodes, %" PRIu64 " steps", config->seed, n_nodes,
 		schedule.n_steps);
 	for (uint32_t id = 1; id <= n_nodes; id++)
-		sim_start(sim, id);
+		start(&schedule, id);
 	disturbed_part(&schedule);
 	if (!sim->violation[0])
 		repaired_part(&schedule);

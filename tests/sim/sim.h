@@ -18,6 +18,7 @@ struct sim_stats {
 	uint64_t n_memberships, n_epochs, n_handovers, n_resent, n_silent;
 	uint64_t n_crashes, n_torn, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs;
 	uint64_t n_started, n_moved, n_taken_over; /* VMs and volumes */
+	uint64_t n_raised;
 	uint64_t n_messages, n_steps;
 	uint64_t longest_recovery_ns;
 };
@@ -27,7 +28,8 @@ struct sim {
 	struct history *history;
 	struct fleet *fleet;
 	struct sim_stats stats;
-	uint64_t lives[BUS_MAX_NODES + 1]; /* of the processes; with them, answers die */
+	uint16_t newest[BUS_MAX_NODES + 1]; /* versions that processes speak; 0: all there are */
+	uint64_t lives[BUS_MAX_NODES + 1];  /* of the processes; with them, answers die */
 
 	char violation[256]; /* the first one; "" for none */
 	uint64_t violated_ns;

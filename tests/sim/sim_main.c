@@ -70,6 +70,7 @@ static void print_stats(const struct sim_stats *stats, uint64_t n_schedules)
 		{"VMs and volumes started", stats->n_started},
 		{"  moved", stats->n_moved},
 		{"  taken over", stats->n_taken_over},
+		{"lowest protocol version raised", stats->n_raised},
 		{"longest recovery, simulated ms", stats->longest_recovery_ns / 1000000},
 	};
 

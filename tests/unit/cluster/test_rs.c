@@ -313,7 +313,7 @@ static void handover_survives_the_death_of_the_leader(void **state)
 	bus_start(bus, 4);
 	for (unsigned i = 0; i < MAX_STEPS && rs_mode(bus_rs(bus, 4)) != RS_UPDATE; i++)
 		bus_step(bus);
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 60; i++)
 		bus_step(bus);
 	assert_int_equal(rs_mode(bus_rs(bus, 4)), RS_UPDATE);
 	bus_kill(bus, 1);

@@ -210,7 +210,7 @@ static void newer_protocol_stops_a_member(void **state)
 	struct bus *bus = cluster_of(3);
 	struct rs_wire_header header = {
 		.magic = htole32(RS_WIRE_MAGIC),
-		.version = htole16(RS_WIRE_VERSION + 1),
+		.version = htole16(RS_WIRE_NEWEST + 1),
 	};
 	struct bus_outcome outcome;
 
