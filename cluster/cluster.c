@@ -176,6 +176,7 @@ static void take_quorum(struct cluster *cluster)
 		.votes = info->local_votes,
 		.quorum_votes = info->quorum_votes,
 		.device_votes = info->device_votes,
+		.nodes_needed = info->nodes_needed,
 	};
 
 	member_set_present(&cluster->members, info->members, info->n_members);

@@ -50,8 +50,8 @@ struct cluster_callbacks {
 };
 
 /* Loads the store; corosync need not be there yet. Callbacks come from the loop only. -EBUSY: the
- * database is in use by another process; -EBADMSG: it is damaged, or from a newer version; -EACCES,
- * -EIO, ... What was loaded is not reported as changed. */
+ * database is in use by another process; -EBADMSG: it is damaged; -EPROTONOSUPPORT: from a newer
+ * version; -EACCES, -EIO, ... What was loaded is not reported as changed. */
 int cluster_new(struct loop *loop, const struct cluster_config *config,
 	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster);
 /* Writes that are not done end with -EIO or -EHOSTDOWN before this returns. NULL is fine. */
@@ -70,6 +70,7 @@ struct cluster_node {
 	bool is_member;                      /* in the corosync membership */
 	bool has_service;                    /* its viaductd is in our CPG group */
 	bool is_synced;                      /* and has the store that we are synced with */
+	unsigned protocol; /* the newest version of the store's that it speaks; 0: unknown */
 };
 /* The configured nodes (nodelist), ordered by id. */
 size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max);
@@ -78,11 +79,16 @@ int cluster_find_node(
 
 struct cluster_status {
 	uint32_t expected_votes, total_votes, quorum_votes;
+	uint32_t nodes_needed;  /* votes of nodes alone, when there is a quorum device; else 0 */
 	uint64_t generation;    /* quorate generation of the store */
 	uint64_t store_version; /* version of the last write */
 	char digest[65];        /* hex SHA-256 over the store's content */
 	size_t n_keys;
 	int store_error; /* why this node's database cannot be written, and it takes no part */
+	/* Versions of the store's protocol: what is spoken now (0: this node is in no epoch), the
+	 * newest this node speaks, the oldest the cluster allows, and what it speaks that this node
+	 * does not, which then takes no part (0: it is fine). */
+	unsigned protocol, protocol_newest, protocol_floor, protocol_needed;
 };
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status);
 
@@ -108,6 +114,22 @@ typedef void (*cluster_done_fn)(int error, uint64_t version, void *data);
  * While the members settle after a change the write waits. */
 int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
 	cluster_done_fn done, void *data);
+
+/* Finish an upgrade: from now on no node may speak an older version of the store's protocol than
+ * the newest that all configured nodes speak (*ret_version). -EUNATCH: *ret_node is not there to
+ * say what it speaks; -EPROTONOSUPPORT: it speaks an older version than others; -EALREADY: so it is
+ * already; and those of cluster_cas(). */
+int cluster_upgrade(struct cluster *cluster, unsigned *ret_version, struct cluster_node *ret_node,
+	cluster_done_fn done, void *data);
+
+/* The store as it is now, whatever is written later. */
+struct cluster_view;
+int cluster_view_new(const struct cluster *cluster, struct cluster_view **ret_view);
+void cluster_view_free(struct cluster_view *view);
+size_t cluster_view_n_keys(const struct cluster_view *view);
+/* In order of keys; lent; false: there are not so many. */
+bool cluster_view_at(const struct cluster_view *view, size_t index, const char **ret_key,
+	const struct json **ret_value, uint64_t *ret_version);
 
 /* Cluster networks (net.h has the pure part): one per IP subnet that nodes have interfaces in. */
 enum cluster_net_state {

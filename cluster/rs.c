@@ -262,7 +262,8 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns)
 	const struct rs_votes *sent = &rs->votes_sent;
 	bool is_news = votes->quorate != sent->quorate || votes->votes != sent->votes ||
 		       votes->quorum_votes != sent->quorum_votes ||
-		       votes->device_votes != sent->device_votes;
+		       votes->device_votes != sent->device_votes ||
+		       votes->nodes_needed != sent->nodes_needed;
 
 	rs->now_ns = now_ns;
 	rs->votes = *votes;

@@ -42,7 +42,8 @@
  * has a given generation, and whoever accepted a later one can no longer take part in an earlier
  * one.
  *
- * Quorum is counted over the participants, by the votes in their STATEs, and corosync must have
+ * Quorum is counted over the participants, by the votes in their STATEs (how many are needed is in
+ * their HELLOs, as that is without a quorum device's), and corosync must have
  * told each of them that there is quorum. A node whose corosync runs but whose daemon does not has
  * a vote in corosync's quorum but no copy of the store; counting it would let two sets of daemons
  * that never met both write. Without quorum the sync ends here: stores stay as they are and are
@@ -118,11 +119,11 @@
  *     everywhere (the promise never is: it is synced to the disk).
  *   - A disk that is lost takes its promises along. Such a node may come back with an empty store
  * while a quorum of the others lives; not when it is needed for one.
- *   - A quorum device has votes and no copy of the store. Between a quorum that it was needed for
- * and the next one there may be no member in common: a node that went on alone with the device,
- *     then died, and was replaced by another one with the device, takes its last writes along. And
- *     what the device votes is believed until corosync says otherwise: it must have taken its vote
- *     back from one side before it gives it to another, and before that side can sync.
+ *   - A quorum device has votes and no copy of the store, so it does not count here: between a
+ * quorum that needed it and the next one there might be no member in common, and for a moment it
+ * may have lent its vote to both halves of a split. A majority of the nodes' votes is needed
+ *     (rs_votes.nodes_needed), whatever the device says. Epochs of version 1 of the protocol still
+ *     count it, as its speakers do.
  *   - Two quorums must overlap. They do unless corosync is told otherwise while there is a split:
  *     lowered expected votes, last_man_standing, two_node without wait_for_all.
  *   - Members are trusted to follow the protocol (corosync authenticates them). Their bytes are not
@@ -174,6 +175,7 @@ struct rs_votes {
 	uint32_t votes;        /* of this node */
 	uint32_t quorum_votes; /* needed; 0 while unknown */
 	uint32_t device_votes; /* what the quorum device casts now */
+	uint32_t nodes_needed; /* of that, if there is a device: a majority of the nodes' votes */
 };
 
 struct rs_ops {

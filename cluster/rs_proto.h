@@ -12,7 +12,8 @@
  * it has to be updated.
  *
  *   1  32 members; no HELLO, which its speakers drop as a message of unknown type
- *   2  64 members; 8 instead of 5 bits for the writer in a key's version
+ *   2  64 members; 8 instead of 5 bits for the writer in a key's version; a quorum device does not
+ *      count
  */
 #ifndef VIADUCT_CLUSTER_RS_PROTO_H
 #define VIADUCT_CLUSTER_RS_PROTO_H
@@ -80,8 +81,10 @@ struct rs_wire_hello {
 	uint16_t newest;
 	uint16_t floor; /* that its store asks for; 0: none */
 	uint16_t reserved;
+	uint32_t nodes_needed; /* votes of nodes, without a quorum device's */
+	uint32_t reserved2;
 };
-static_assert_size(struct rs_wire_hello, 32);
+static_assert_size(struct rs_wire_hello, 40);
 
 enum {
 	RS_STATE_ACCEPTED = 1, /* the generation was news to the sender, who now promises it */
@@ -96,7 +99,7 @@ struct rs_wire_state {
 	uint32_t flags;
 	uint32_t votes;        /* the sender's own */
 	uint32_t quorum_votes; /* how many are needed */
-	uint32_t device_votes; /* what a quorum device adds */
+	uint32_t device_votes; /* what a quorum device adds; counted by version 1 only */
 	uint8_t digest[RS_DIGEST_BYTES];
 };
 static_assert_size(struct rs_wire_state, 96);

@@ -204,7 +204,7 @@ static bool all_have_accepted(struct rs *rs)
 
 static bool there_is_quorum(const struct rs *rs)
 {
-	uint64_t votes = 0, needed = 0, device_votes = 0;
+	uint64_t votes = 0, needed = 0, nodes_needed = 0, device_votes = 0;
 
 	for (size_t i = 0; i < rs->n_peers; i++) {
 		const struct rs_state *state = &rs->peers[i].state;
@@ -213,9 +213,11 @@ static bool there_is_quorum(const struct rs *rs)
 			return false;
 		votes += state->votes;
 		needed = MAX(needed, (uint64_t)state->quorum_votes);
+		nodes_needed = MAX(nodes_needed, (uint64_t)rs->peers[i].hello.nodes_needed);
 		device_votes = MAX(device_votes, (uint64_t)state->device_votes);
 	}
-	return votes + device_votes >= needed;
+	/* A device's votes are none of a copy of the store: from version 2 on they do not count. */
+	return rs->protocol == 1 ? votes + device_votes >= needed : votes >= nodes_needed;
 }
 
 /* Peers ascend by id, so the first of equals is the lowest. */

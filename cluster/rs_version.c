@@ -18,12 +18,24 @@ static bool has_hello(const struct rs *rs)
 	return rs->newest > 1;
 }
 
+static struct rs_hello own_hello(const struct rs *rs)
+{
+	const struct rs_votes *votes = &rs->votes;
+
+	return (struct rs_hello){
+		.oldest = rs->oldest,
+		.newest = rs->newest,
+		.floor = rs_floor(rs),
+		.nodes_needed = votes->nodes_needed ? votes->nodes_needed : votes->quorum_votes,
+	};
+}
+
 void rs_hello_send(struct rs *rs)
 {
 	struct rs_msg msg = {
 		.type = RS_WIRE_HELLO,
 		.epoch = rs->epoch,
-		.hello = {.oldest = rs->oldest, .newest = rs->newest, .floor = rs_floor(rs)},
+		.hello = own_hello(rs),
 	};
 
 	if (has_hello(rs))
@@ -98,7 +110,7 @@ void rs_version_tell(struct rs *rs)
 		.type = RS_WIRE_HELLO,
 		.version = settle(rs).floor,
 		.epoch = rs->epoch,
-		.hello = {.oldest = rs->oldest, .newest = rs->newest, .floor = rs_floor(rs)},
+		.hello = own_hello(rs),
 	};
 
 	if (has_hello(rs))

@@ -39,6 +39,8 @@ static bool parse_hello(struct reader *in, struct rs_msg *msg)
 	hello->newest = reader_le16(in);
 	hello->floor = reader_le16(in);
 	reserved = reader_le16(in);
+	hello->nodes_needed = reader_le32(in);
+	reserved |= reader_le32(in) != 0;
 	return reader_done(in) && !reserved && hello->oldest > 0 && hello->oldest <= hello->newest;
 }
 
@@ -128,6 +130,8 @@ static void put_hello(struct buf *out, const struct rs_msg *msg)
 	buf_le16(out, msg->hello.newest);
 	buf_le16(out, msg->hello.floor);
 	buf_le16(out, 0);
+	buf_le32(out, msg->hello.nodes_needed);
+	buf_le32(out, 0);
 }
 
 static void put_state(struct buf *out, const struct rs_msg *msg)

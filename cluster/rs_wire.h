@@ -35,6 +35,7 @@ struct rs_hello {
 	uint16_t oldest;
 	uint16_t newest;
 	uint16_t floor;
+	uint32_t nodes_needed;
 };
 
 struct rs_state {

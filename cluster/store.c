@@ -34,7 +34,7 @@ int store_new(struct store **ret_store)
 
 static void entry_free(struct store_entry *entry)
 {
-	if (!entry)
+	if (!entry || --entry->n_refs > 0)
 		return;
 	json_unref((struct json *)entry->json);
 	free(entry);
@@ -129,6 +129,7 @@ static int entry_new(const char *key, size_t key_len, const char *value, size_t 
 	}
 	text = entry->key + key_len + 1;
 	*entry = (struct store_entry){
+		.n_refs = 1,
 		.version = version,
 		.json = json,
 		.value = text,
@@ -207,6 +208,46 @@ int store_delete(struct store *store, const char *key)
 	store->digest_is_valid = false;
 	entry_free(entry);
 	return 0;
+}
+
+struct store_view {
+	size_t n_entries;
+	struct store_entry *entries[];
+};
+
+int store_view_new(const struct store *store, struct store_view **ret_view)
+{
+	struct store_view *view;
+
+	view = malloc(sizeof(*view) + store->n_entries * sizeof(struct store_entry *));
+	if (!view)
+		return -ENOMEM;
+	view->n_entries = store->n_entries;
+	for (size_t i = 0; i < store->n_entries; i++) {
+		view->entries[i] = store->entries[i];
+		view->entries[i]->n_refs++;
+	}
+	*ret_view = view;
+	return 0;
+}
+
+void store_view_free(struct store_view *view)
+{
+	if (!view)
+		return;
+	for (size_t i = 0; i < view->n_entries; i++)
+		entry_free(view->entries[i]);
+	free(view);
+}
+
+size_t store_view_n_keys(const struct store_view *view)
+{
+	return view->n_entries;
+}
+
+const struct store_entry *store_view_at(const struct store_view *view, size_t index)
+{
+	return index < view->n_entries ? view->entries[index] : NULL;
 }
 
 static struct rs_wire_entry entry_header(const struct store_entry *entry)

@@ -21,6 +21,7 @@
 struct store;
 
 struct store_entry {
+	unsigned n_refs;  /* stores and views that it is in */
 	uint64_t version; /* never 0 */
 	const struct json *json;
 	const char *value; /* JSON text, not terminated */
@@ -48,6 +49,13 @@ size_t store_lower_bound(const struct store *store, const char *key);
 int store_put(struct store *store, const char *key, size_t key_len, const char *value,
 	size_t value_bytes, uint64_t version);
 int store_delete(struct store *store, const char *key); /* -ENOENT */
+
+/* The entries of now, which stay as they are whatever becomes of the store. */
+struct store_view;
+int store_view_new(const struct store *store, struct store_view **ret_view);
+void store_view_free(struct store_view *view);
+size_t store_view_n_keys(const struct store_view *view);
+const struct store_entry *store_view_at(const struct store_view *view, size_t index);
 
 /* SHA-256 over the snapshot; remembered until the store changes. */
 int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES]);

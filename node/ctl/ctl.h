@@ -154,6 +154,9 @@ int cmd_host_nic_list(const struct ctl_args *args);
 int cmd_host_nic_bindings(const struct ctl_args *args);
 
 int cmd_cluster_status(const struct ctl_args *args);
+int cmd_cluster_upgrade(const struct ctl_args *args);
+int cmd_cluster_backup(const struct ctl_args *args);
+int cmd_cluster_restore(const struct ctl_args *args);
 int cmd_network_list(const struct ctl_args *args);
 int cmd_network_set(const struct ctl_args *args);
 int cmd_switch_create(const struct ctl_args *args);

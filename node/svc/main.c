@@ -328,6 +328,34 @@ static int make_dir(const char *path)
 	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Each with what is to be done. */
+static void store_failed(struct svc *svc, int error)
+{
+	const char *folder = svc->options.state_dir;
+
+	if (error == -EBADMSG)
+		log_error("the cluster's store %s/store.sqlite is damaged. Move store.sqlite, "
+			  "store.sqlite-wal and store.sqlite-shm away and start viaductd again: "
+			  "the other nodes give this one the store back",
+			folder);
+	else if (error == -EPROTONOSUPPORT)
+		log_error("the cluster's store %s/store.sqlite was written by a newer viaduct. "
+			  "Update viaduct on this node; or, to go back to this version, move "
+			  "store.sqlite, store.sqlite-wal and store.sqlite-shm away: the other "
+			  "nodes give the store back if they still speak what this version speaks",
+			folder);
+	else if (error == -EBUSY)
+		log_error("the cluster's store %s/store.sqlite is in use: another viaductd runs "
+			  "with the same state folder; a node has one",
+			folder);
+	else if (error == -ENOSPC)
+		log_error("there is no room left for the cluster's store in %s; make room and "
+			  "start viaductd again, nothing is lost",
+			folder);
+	else
+		log_error("the cluster's store in %s cannot be used: %s", folder, strerror(-error));
+}
+
 static int set_up(struct svc *svc)
 {
 	const struct cluster_config config = {.state_dir = svc->options.state_dir};
@@ -359,8 +387,7 @@ static int set_up(struct svc *svc)
 	}
 	r = cluster_new(svc->loop, &config, &callbacks, svc, &svc->cluster);
 	if (r < 0) {
-		log_error("the cluster's store in %s cannot be used: %s", svc->options.state_dir,
-			strerror(-r));
+		store_failed(svc, r);
 		return r;
 	}
 	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
@@ -416,6 +443,7 @@ int main(int argc, char **argv)
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
 	ipc_server_free(svc.ipc);
+	api_store_free(&svc);
 	cluster_free(svc.cluster);
 	switchd_free(svc.switchd);
 	host_free(svc.host);

@@ -63,6 +63,7 @@ struct svc {
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
 	struct list jobs;  /* struct job.link */
 	uint64_t next_job;
+	struct store_views *views; /* api_store.c */
 	bool recovered; /* stale states of a former life were cleaned up */
 };
 
@@ -124,6 +125,12 @@ void api_again(struct api_call *call);
 bool api_needs_quorum(struct api_call *call);
 
 void api_cluster_status(struct api_call *call);
+void api_cluster_upgrade(struct api_call *call);
+/* Views of the store that nobody has read to their end. */
+void api_store_free(struct svc *svc);
+void api_store_view(struct api_call *call);
+void api_store_read(struct api_call *call);
+void api_store_restore(struct api_call *call);
 void api_nic_list(struct api_call *call);
 void api_nic_bindings(struct api_call *call);
 void api_nic_change(struct api_call *call);

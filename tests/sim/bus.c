@@ -18,6 +18,7 @@ const char *bus_mutation_name(enum bus_mutation mutation)
 		[BUS_SWAPS_MESSAGES] = "swaps-messages",
 		[BUS_LOSES_MESSAGES] = "loses-messages",
 		[BUS_COUNTS_NO_VOTES] = "counts-no-votes",
+		[BUS_COUNTS_DEVICE] = "counts-device",
 		[BUS_LOSES_HELLOS] = "loses-hellos",
 	};
 
@@ -74,6 +75,8 @@ void bus_set_device_votes(struct bus *bus, uint32_t votes)
 void bus_set_device_side(struct bus *bus, uint32_t id)
 {
 	bus->device_side = id;
+	for (uint32_t other = 1; other <= bus->n_nodes; other++)
+		bus->nodes[other].votes_are_news = true;
 }
 
 void bus_set_max_position(struct bus *bus, uint64_t max_position)

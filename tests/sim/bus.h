@@ -44,6 +44,7 @@ enum bus_mutation {
 	BUS_SWAPS_MESSAGES,   /* a node may get two messages in the other order */
 	BUS_LOSES_MESSAGES,   /* a node may not get a message at all */
 	BUS_COUNTS_NO_VOTES,  /* every side of a split is told that it has quorum */
+	BUS_COUNTS_DEVICE,    /* the votes of a quorum device count as if it had a copy */
 	BUS_LOSES_HELLOS,     /* a process may not hear which versions another one speaks */
 	BUS_N_MUTATIONS,
 };

@@ -232,6 +232,14 @@ bool process_confirm(struct node *node)
 	return true;
 }
 
+/* BUS_COUNTS_DEVICE: as if the device had a copy of the store. */
+static uint32_t nodes_needed_of(const struct bus *bus)
+{
+	if (bus->device_votes == 0 || bus->mutation == BUS_COUNTS_NO_VOTES)
+		return 0;
+	return bus->mutation == BUS_COUNTS_DEVICE ? 1 : bus->n_nodes / 2 + 1;
+}
+
 static struct rs_votes votes_of(const struct node *node)
 {
 	const struct bus *bus = node->bus;
@@ -249,6 +257,7 @@ static struct rs_votes votes_of(const struct node *node)
 		.votes = 1,
 		.quorum_votes = needed,
 		.device_votes = device_votes,
+		.nodes_needed = nodes_needed_of(bus),
 	};
 }
 

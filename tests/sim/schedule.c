@@ -21,6 +21,7 @@ struct schedule {
 	uint64_t calm;            /* steps between disturbances, about */
 	uint64_t quiet;           /* steps between writes */
 	uint64_t torn_generation; /* in which a confirmed write was lost with a crash */
+	bool has_device;          /* a quorum device */
 	bool is_mixed;            /* nodes speak different versions, and are updated */
 };
 
@@ -153,6 +154,18 @@ static void wait(struct schedule *schedule)
 	bus_run_until(schedule->bus, now_ns + bus_random(schedule->bus, 3 * BUS_SILENCE_NS));
 }
 
+/* To one side, to all that there are, or to nobody. */
+static void move_device(struct schedule *schedule, uint32_t id)
+{
+	static const char *const names[] = {"everybody", "nobody", "the side of"};
+	uint64_t kind = bus_random(schedule->bus, 3);
+
+	if (!schedule->has_device)
+		return;
+	sim_log(schedule->sim, kind == 2 ? id : 0, "the quorum device votes for %s", names[kind]);
+	bus_set_device_side(schedule->bus, kind == 0 ? 0 : kind == 1 ? BUS_NO_SIDE : id);
+}
+
 static void disturb(struct schedule *schedule)
 {
 	uint32_t id = some_node(schedule);
@@ -194,6 +207,9 @@ static void disturb(struct schedule *schedule)
 	case 27:
 		if (bus_random(schedule->bus, 4) == 0)
 			crash_all(schedule);
+		break;
+	case 28:
+		move_device(schedule, id);
 		break;
 	default:
 		wait(schedule);
@@ -253,6 +269,7 @@ static void repaired_part(struct schedule *schedule)
 	bus_set_calm(schedule->bus);
 	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
 		repair(schedule, id);
+	bus_set_device_side(schedule->bus, 0);
 	bus_heal(schedule->bus);
 	repaired_ns = bus_now_ns(schedule->bus);
 	bus_settle(schedule->bus);
@@ -277,13 +294,14 @@ static void repaired_part(struct schedule *schedule)
 	history_check_end(sim->history);
 }
 
-#define N_ROOM_SEEDS 1000
+#define N_ROOM_SEEDS 2500
 
 /* Mostly as many as people have; now and then more, and once in a while all there is room for. */
 static unsigned n_nodes_of(uint64_t seed)
 {
 	if (seed % N_ROOM_SEEDS == 7)
-		return 13 + (unsigned)(seed / N_ROOM_SEEDS * 17 % (RS_MAX_MEMBERS - 12));
+		return seed / N_ROOM_SEEDS % 4 == 2 ? RS_MAX_MEMBERS
+						    : 13 + (unsigned)(seed / N_ROOM_SEEDS * 7 % 20);
 	return seed % 16 ? 2 + (unsigned)(seed % 6) : 8 + (unsigned)(seed / 16 % 5);
 }
 
@@ -295,9 +313,14 @@ struct sim *schedule_run(const struct schedule_config *config)
 
 	schedule.is_mixed = config->seed % 8 == 3 && n_nodes <= 12 &&
 			    (!config->mutation || config->mutation == BUS_LOSES_HELLOS);
+	schedule.has_device = config->seed % 8 == 5;
+	if (schedule.has_device)
+		bus_set_device_votes(sim->bus, 1 + (uint32_t)bus_random(sim->bus, n_nodes - 1));
 	bus_set_mutation(sim->bus, config->mutation);
 	schedule.n_steps = 500ULL << bus_random(sim->bus, 4);
 	schedule.calm = 20ULL << bus_random(sim->bus, 6);
+	if (n_nodes > 12)
+		schedule.n_steps = 1000;
 	schedule.quiet = 2ULL << bus_random(sim->bus, 4);
 	if (bus_random(sim->bus, 7) == 0)
 		bus_set_max_position(sim->bus, 40);

@@ -52,7 +52,7 @@ static const struct rs_msg examples[] = {
 	{.type = RS_WIRE_ACK, .epoch = {7, 3, 0x1234}, .ack = {.position = 8, .chain = 9}},
 	{.type = RS_WIRE_HELLO,
 		.epoch = {7, 3, 0x1234},
-		.hello = {.oldest = 1, .newest = 2, .floor = 2}},
+		.hello = {.oldest = 1, .newest = 2, .floor = 2, .nodes_needed = 3}},
 };
 
 static struct buf bytes_of(const struct rs_msg *msg)
