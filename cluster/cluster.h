@@ -82,15 +82,22 @@ struct cluster_status {
 	uint32_t nodes_needed;  /* votes of nodes alone, when there is a quorum device; else 0 */
 	uint64_t generation;    /* quorate generation of the store */
 	uint64_t store_version; /* version of the last write */
-	char digest[65];        /* hex SHA-256 over the store's content */
+	char digest[65];        /* hex SHA-256 over the store's content; "" while it is not known */
 	size_t n_keys;
-	int store_error; /* why this node's database cannot be written, and it takes no part */
+	/* The longest that the store has kept the loop from anything else, and of that, computing.
+	 */
+	uint64_t longest_turn_ns, longest_turn_cpu_ns;
+	int connect_error; /* why the connection to corosync did not last; -EADDRINUSE: another
+			      process of this node has joined the cluster before */
+	int store_error;   /* why this node's database cannot be written, and it takes no part */
 	/* Versions of the store's protocol: what is spoken now (0: this node is in no epoch), the
 	 * newest this node speaks, the oldest the cluster allows, and what it speaks that this node
 	 * does not, which then takes no part (0: it is fine). */
 	unsigned protocol, protocol_newest, protocol_floor, protocol_needed;
 };
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status);
+
+void cluster_reset_longest_turn(struct cluster *cluster);
 
 /* The store. Keys are printable ASCII paths ("vm/VM1"); values are JSON. A key's version is 0 while
  * it does not exist and grows with every write to it; it is never reused. */

@@ -55,6 +55,11 @@ int cluster_find_node(
 	return 0;
 }
 
+void cluster_reset_longest_turn(struct cluster *cluster)
+{
+	cluster->longest_turn_ns = cluster->longest_turn_cpu_ns = 0;
+}
+
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status)
 {
 	const struct rs_meta *meta = rs_meta(cluster->rs);
@@ -63,6 +68,9 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		.store_version = meta->version,
 		.n_keys = store_n_keys(rs_store(cluster->rs)),
 		.store_error = cluster->db_error,
+		.longest_turn_ns = cluster->longest_turn_ns,
+		.longest_turn_cpu_ns = cluster->longest_turn_cpu_ns,
+		.connect_error = cluster->connect_error,
 		.protocol = rs_protocol(cluster->rs),
 		.protocol_newest = RS_WIRE_NEWEST,
 		.protocol_floor = MAX(rs_floor(cluster->rs), (uint16_t)RS_WIRE_OLDEST),
@@ -78,7 +86,7 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		status.quorum_votes = info->quorum_votes;
 		status.nodes_needed = info->nodes_needed;
 	}
-	if (rs_digest(cluster->rs, digest) == 0) {
+	if (rs_known_digest(cluster->rs, digest)) {
 		for (size_t i = 0; i < sizeof(digest); i++)
 			snprintf(&status.digest[2 * i], 3, "%02x", digest[i]);
 	}

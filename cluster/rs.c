@@ -54,6 +54,8 @@ int rs_new(const struct rs_config *config, const struct rs_ops *ops, void *data,
 	rs->silence_ns = config->silence_ns ? config->silence_ns : RS_SILENCE_NS;
 	rs->max_position = config->max_position;
 	rs->nonce = config->nonce;
+	rs->work_bytes = config->work_bytes ? config->work_bytes : RS_WORK_BYTES;
+	rs->work_keys = config->work_keys ? config->work_keys : RS_WORK_KEYS;
 	rs->oldest = config->oldest ? config->oldest : RS_WIRE_OLDEST;
 	rs->newest = config->newest ? config->newest : RS_WIRE_NEWEST;
 	rs->store = store;
@@ -73,8 +75,7 @@ void rs_free(struct rs *rs)
 	while ((pending = list_pop(&rs->pending, struct rs_pending, siblings)))
 		free(pending);
 	rs_handover_reset(rs);
-	buf_fini(&rs->snapshot);
-	buf_fini(&rs->incoming);
+	store_free(rs->replaced);
 	buf_fini(&rs->out);
 	free(rs->chain);
 	store_free(rs->store);
@@ -133,6 +134,8 @@ void rs_send(struct rs *rs, const struct rs_msg *msg)
 
 void rs_epoch_leave(struct rs *rs)
 {
+	rs_report_rest(rs);
+	rs->is_hashing = false;
 	rs_handover_reset(rs);
 	rs_pending_carry(rs);
 	rs->n_peers = 0;
@@ -304,6 +307,21 @@ void rs_tick(struct rs *rs, uint64_t now_ns)
 	deadline_update(rs);
 }
 
+bool rs_has_work(const struct rs *rs)
+{
+	return rs->is_hashing || rs->replaced;
+}
+
+void rs_work(struct rs *rs, uint64_t now_ns)
+{
+	rs->now_ns = now_ns;
+	if (rs->is_hashing)
+		rs_state_send(rs);
+	else if (rs->replaced)
+		rs_report_some(rs);
+	deadline_update(rs);
+}
+
 uint64_t rs_deadline(const struct rs *rs)
 {
 	return rs->deadline_ns;
@@ -344,6 +362,13 @@ const struct rs_meta *rs_meta(const struct rs *rs)
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES])
 {
 	return store_digest(rs->store, ret_digest);
+}
+
+bool rs_known_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES])
+{
+	if (!store_digest_is_known(rs->store) && store_snapshot_bytes(rs->store) > RS_WORK_BYTES)
+		return false;
+	return !rs->is_hashing && rs_digest(rs, ret_digest) == 0;
 }
 
 bool rs_has_member(const struct rs *rs, uint32_t id)

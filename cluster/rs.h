@@ -150,6 +150,10 @@
 /* {"floor": N}: versions below N are not spoken any more. */
 #define RS_PROTOCOL_KEY "cluster/protocol"
 
+/* What is hashed, and how many entries are reported, in one piece. */
+#define RS_WORK_BYTES (1U << 20)
+#define RS_WORK_KEYS  1000
+
 struct rs;
 
 enum rs_mode {
@@ -195,6 +199,9 @@ struct rs_ops {
 	 * save_meta() also synced to the disk; on an error this member answers nothing any more and
 	 * the implementer has to call rs_disconnect(). */
 	void (*save_entry)(const char *key, const struct store_entry *entry, void *data);
+	/* May be NULL. The entries of a store that comes in pieces, in order; NULL: it begins. Then
+	 * save_store() is given the store that has just these, or another one begins. */
+	void (*stage_entry)(const struct store_entry *entry, void *data);
 	int (*save_store)(const struct store *store, const struct rs_meta *meta, void *data);
 	int (*save_meta)(const struct rs_meta *meta, void *data);
 };
@@ -203,7 +210,9 @@ struct rs_config {
 	uint64_t silence_ns;   /* 0 for RS_SILENCE_NS */
 	uint64_t max_position; /* writes in an epoch; 0 for as many as there is room for */
 	uint32_t nonce;        /* random at each start of the process */
-	uint16_t oldest;       /* versions of the protocol; 0 for RS_WIRE_OLDEST, _NEWEST */
+	size_t work_bytes;     /* of a piece of work; 0 for RS_WORK_BYTES, _KEYS */
+	unsigned work_keys;
+	uint16_t oldest; /* versions of the protocol; 0 for RS_WIRE_OLDEST, _NEWEST */
 	uint16_t newest;
 };
 
@@ -226,6 +235,10 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns);
  * applied, then the transaction is ended, and rs_saved() confirms it to ourselves. */
 void rs_flush(struct rs *rs);
 void rs_saved(struct rs *rs);
+/* What would take too long at once - hashing, reporting, freeing a large store - is done in pieces:
+ * while rs_has_work(), call rs_work() soon, and end a turn after it. */
+bool rs_has_work(const struct rs *rs);
+void rs_work(struct rs *rs, uint64_t now_ns);
 /* When rs_deadline() has come. */
 void rs_tick(struct rs *rs, uint64_t now_ns);
 /* 0: nothing to wait for. */
@@ -251,6 +264,8 @@ uint16_t rs_member_newest(const struct rs *rs, uint32_t id);
 const struct store *rs_store(const struct rs *rs);
 const struct rs_meta *rs_meta(const struct rs *rs);
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
+/* The same, if that does not take long. */
+bool rs_known_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
 /* In the group; and, as far as is known here, with the store of the epoch we are synced in. */
 bool rs_has_member(const struct rs *rs, uint32_t id);
 bool rs_member_is_synced(const struct rs *rs, uint32_t id);

@@ -71,6 +71,8 @@ struct rs {
 	const struct rs_ops *ops;
 	void *data;
 	uint64_t silence_ns;
+	size_t work_bytes;
+	unsigned work_keys;
 	uint64_t max_position; /* as configured; 0: what the protocol has room for */
 	uint32_t local_id;
 	uint32_t nonce;
@@ -91,6 +93,8 @@ struct rs {
 
 	/* Sync. */
 	uint64_t proposed;     /* highest generation we know to have been proposed */
+	bool is_hashing;       /* our STATE waits for the digest */
+	bool accepted;         /* what it will say */
 	bool start_pending;    /* our SYNC_START is on its way */
 	bool asked;            /* we rely on the coordinator to start a sync */
 	struct rs_epoch epoch; /* of the last SYNC_START in this membership */
@@ -101,9 +105,17 @@ struct rs {
 
 	/* Hand-over of the store: what the leader sends, what others receive. */
 	bool handover_done; /* nobody needed one, or UPDATE_COMPLETE was delivered */
-	struct buf snapshot;
-	size_t snapshot_sent_bytes;
-	struct buf incoming;
+	struct store_view *snapshot;
+	size_t snapshot_at;        /* the next entry */
+	struct buf snapshot_ahead; /* bytes of entries before it that are not sent */
+	size_t snapshot_bytes, snapshot_sent_bytes;
+	struct store *incoming; /* what has come, as far as it is whole entries */
+	struct buf incoming_rest;
+	size_t incoming_bytes;
+	/* A store that was taken over is reported in pieces, and the one before it freed. */
+	struct store *replaced;
+	size_t replaced_at, reported_at;
+	bool is_reporting;
 	struct list replay; /* struct rs_replay */
 	size_t replay_bytes;
 
@@ -146,6 +158,8 @@ void rs_version_tell(struct rs *rs);
 /* The version of a key that is written at the current place in the epoch; how many there are. */
 uint64_t rs_version_make(const struct rs *rs, size_t writer);
 uint64_t rs_version_max_position(const struct rs *rs);
+/* For one more key; depends on nothing but the store. */
+bool rs_version_has_room(const struct rs *rs);
 /* Our own store asks for what we do not speak. */
 bool rs_version_is_past(const struct rs *rs);
 
@@ -154,6 +168,8 @@ void rs_start_sync(struct rs *rs);
 void rs_ask_sync(struct rs *rs);
 bool rs_is_waiting(const struct rs *rs);
 void rs_silence(struct rs *rs);
+/* Our STATE, when the digest is known. */
+void rs_state_send(struct rs *rs);
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
@@ -161,6 +177,9 @@ void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 /* rs_update.c */
 void rs_handover_reset(struct rs *rs);
 void rs_handover_start(struct rs *rs);
+/* Some of what is left to report; all of it. */
+void rs_report_some(struct rs *rs);
+void rs_report_rest(struct rs *rs);
 void rs_on_update(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_update_complete(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_replay_add(struct rs *rs, uint32_t sender, const struct rs_msg *msg);

@@ -11,9 +11,9 @@
  * the epoch has settled on (rs.h). Whoever gets a message of a version it does not speak knows that
  * it has to be updated.
  *
- *   1  32 members; no HELLO, which its speakers drop as a message of unknown type
+ *   1  32 members, 65536 keys; no HELLO, which its speakers drop as a message of unknown type
  *   2  64 members; 8 instead of 5 bits for the writer in a key's version; a quorum device does not
- *      count
+ *      count; 262144 keys, once the floor (rs.h) is 2
  */
 #ifndef VIADUCT_CLUSTER_RS_PROTO_H
 #define VIADUCT_CLUSTER_RS_PROTO_H
@@ -27,6 +27,7 @@
 
 #define RS_MAX_MEMBERS     64
 #define RS_MAX_MEMBERS_V1  32
+#define RS_MAX_KEYS_V1     65536
 #define RS_KEY_MAX_LEN     255
 #define RS_VALUE_MAX_BYTES 65536
 #define RS_CHUNK_MAX_BYTES 32768

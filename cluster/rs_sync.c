@@ -96,7 +96,7 @@ void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg
 	rs_start_sync(rs);
 }
 
-static void send_state(struct rs *rs, bool accepted)
+void rs_state_send(struct rs *rs)
 {
 	struct rs_msg msg = {.type = RS_WIRE_STATE,
 		.epoch = rs->epoch,
@@ -104,14 +104,19 @@ static void send_state(struct rs *rs, bool accepted)
 			.promised = rs->meta.promised,
 			.generation = rs->meta.generation,
 			.version = rs->meta.version,
-			.accepted = accepted,
+			.accepted = rs->accepted,
 			.quorate = rs->votes.quorate,
 			.votes = rs->votes.votes,
 			.quorum_votes = rs->votes.quorum_votes,
 			.device_votes = rs->votes.device_votes,
 		}};
 
-	if (rs_digest(rs, msg.state.digest) < 0) {
+	int r = store_digest_some(rs->store, rs->work_bytes);
+
+	rs->is_hashing = r > 0;
+	if (r > 0)
+		return;
+	if (r < 0 || rs_digest(rs, msg.state.digest) < 0) {
 		rs_withdraw(rs);
 		return;
 	}
@@ -179,7 +184,8 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 		return;
 	rs_enter(rs, RS_EXCHANGE);
 	rs_hello_send(rs);
-	send_state(rs, accepted);
+	rs->accepted = accepted;
+	rs_state_send(rs);
 }
 
 static bool all_states_are_here(const struct rs *rs)

@@ -136,3 +136,8 @@ uint64_t rs_version_max_position(const struct rs *rs)
 {
 	return rs->max_position ? rs->max_position : (1ULL << (32 - writer_bits(rs))) - 1;
 }
+
+bool rs_version_has_room(const struct rs *rs)
+{
+	return store_n_keys(rs->store) < RS_MAX_KEYS_V1 || rs_floor(rs) > 1;
+}

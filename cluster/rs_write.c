@@ -218,6 +218,8 @@ static int apply_write(
 		return -ESTALE;
 	if (write->is_delete && !entry)
 		return 0;
+	if (!entry && !rs_version_has_room(rs))
+		return -ENOSPC;
 	version = rs_version_make(rs, (size_t)(rs_peer_find(rs, sender) - rs->peers));
 	r = change_store(rs, key, write, version);
 	if (r < 0)

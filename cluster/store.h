@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "cluster/rs_proto.h"
 
-#define STORE_MAX_KEYS 65536
+#define STORE_MAX_KEYS 262144
 
 struct store;
 
@@ -59,6 +59,21 @@ const struct store_entry *store_view_at(const struct store_view *view, size_t in
 
 /* SHA-256 over the snapshot; remembered until the store changes. */
 int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES]);
+/* The same in pieces of about `max_bytes`: 1: there is more to do; 0: store_digest() costs nothing
+ * now; -errno. Begins anew when the store has changed. */
+int store_digest_some(struct store *store, size_t max_bytes);
+bool store_digest_is_known(const struct store *store);
+/* Begin with what is there while more keys are to come behind; up to about `max_bytes`. */
+void store_digest_ahead(struct store *store, size_t max_bytes);
+
+/* A snapshot in pieces: parse() takes as many whole entries as there are in the bytes, the rest
+ * stays in `in`. */
+int store_parse_some(struct store *store, struct reader *in);
+/* Up to `n` entries are freed, from the end; true: there are more. For a store that is no longer
+ * used, before store_free(). */
+bool store_drop_some(struct store *store, size_t n);
+/* Appends entry's bytes in a snapshot. */
+void store_entry_put(const struct store_entry *entry, struct buf *out);
 
 /* Appends store_snapshot_bytes() bytes. */
 void store_snapshot(const struct store *store, struct buf *out);

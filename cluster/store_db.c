@@ -303,11 +303,9 @@ int store_db_save_meta(struct store_db *db, const struct rs_meta *meta)
 /* Of a store that came before; mostly store_db_tidy() has done it. */
 static int clear_other(struct store_db *db)
 {
-	int r = 0;
+	int r = step(db, STATEMENT_CLEAR + !db->bank);
 
-	if (!db->other_is_empty)
-		r = step(db, STATEMENT_CLEAR + !db->bank);
-	db->other_is_empty = db->other_is_empty || r == 0;
+	db->other_is_empty = r == 0;
 	return r;
 }
 
@@ -315,6 +313,7 @@ void store_db_stage(struct store_db *db, const struct store_entry *entry)
 {
 	int r = begin(db);
 
+	db->is_staging = true;
 	if (r == 0 && !entry)
 		r = clear_other(db);
 	else if (r == 0)
@@ -330,6 +329,7 @@ int store_db_save_staged(struct store_db *db, const struct rs_meta *meta)
 
 	db->bank = !db->bank;
 	db->other_is_empty = false;
+	db->is_staging = false;
 	r = end(db, 0, meta);
 	if (r < 0)
 		db->bank = !db->bank;
@@ -351,15 +351,22 @@ int store_db_save_store(struct store_db *db, const struct store *store, const st
 	return store_db_save_staged(db, meta);
 }
 
+bool store_db_has_rest(const struct store_db *db)
+{
+	return !db->other_is_empty && !db->in_transaction && !db->is_staging;
+}
+
 bool store_db_tidy(struct store_db *db)
 {
 	sqlite3_stmt *prepared = db->prepared[STATEMENT_TIDY + !db->bank];
 
-	if (db->other_is_empty || db->in_transaction)
+	if (!store_db_has_rest(db))
 		return false;
 	sqlite3_bind_int64(prepared, 1, TIDY_ROWS);
-	if (step(db, STATEMENT_TIDY + !db->bank) < 0)
+	if (step(db, STATEMENT_TIDY + !db->bank) < 0) {
+		db->other_is_empty = true; /* not asked for again; store_db_stage() clears it */
 		return false;
+	}
 	db->other_is_empty = sqlite3_changes(db->sqlite) == 0;
 	return !db->other_is_empty;
 }

@@ -40,6 +40,8 @@ void store_db_stage(struct store_db *db, const struct store_entry *entry);
 int store_db_save_staged(struct store_db *db, const struct rs_meta *meta);
 /* Some of the rows that were replaced go away; true: there are more. */
 bool store_db_tidy(struct store_db *db);
+/* Whether there are any, and this is the time. */
+bool store_db_has_rest(const struct store_db *db);
 /* Replace all entries and meta in one transaction, dropping the open one. */
 int store_db_save_store(struct store_db *db, const struct store *store, const struct rs_meta *meta);
 

@@ -49,6 +49,7 @@ struct store_db {
 	struct rs_meta saved;
 	unsigned bank;       /* that the entries are in */
 	bool other_is_empty; /* the other one */
+	bool is_staging;     /* the other one is being filled */
 	bool in_transaction;
 	int error; /* the first one of the open transaction */
 };

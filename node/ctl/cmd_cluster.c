@@ -52,7 +52,10 @@ int cmd_cluster_status(const struct ctl_args *args)
 		return r;
 	if (args->json)
 		return ctl_print_json(reply);
-	if (!json_get_bool(reply, "connected", false))
+	if (json_get_bool(reply, "is_second", false))
+		printf("another viaductd of this node is in the cluster already: a node has one; "
+		       "end the one that is too much\n");
+	else if (!json_get_bool(reply, "connected", false))
 		printf("corosync does not answer on this node; what follows is what was known "
 		       "last\n");
 	printf("Quorum   %s (%lld of %lld votes, %lld needed)\n",
@@ -61,7 +64,8 @@ int cmd_cluster_status(const struct ctl_args *args)
 		(long long)json_get_int(reply, "expected_votes", 0),
 		(long long)json_get_int(reply, "quorum_votes", 0));
 	if (json_get_int(reply, "nodes_needed", 0))
-		printf("         the quorum device has no copy of the store, so its vote does not count "
+		printf("         the quorum device has no copy of the store, so its vote does not "
+		       "count "
 		       "there: %lld votes of nodes are needed to change anything\n",
 			(long long)json_get_int(reply, "nodes_needed", 0));
 	printf("Store    %s, %lld keys, generation %lld, digest %.16s\n",

@@ -198,6 +198,11 @@ bool api_needs_quorum(struct api_call *call)
 			"part; "
 			"make room in its state folder, it then goes on by itself",
 			strerror(-status.store_error));
+	else if (status.connect_error == -EADDRINUSE)
+		api_fail(call, API_NO_QUORUM,
+			"another viaductd of this node is in the cluster already: a node has one; "
+			"end "
+			"the one that is too much");
 	else if (!cluster_is_connected(cluster))
 		api_fail(call, API_NO_QUORUM,
 			"corosync does not answer on this node; is it running?");

@@ -95,6 +95,8 @@ static void deliver(struct world *world, uint32_t sender, const void *bytes, siz
 	memcpy(copy, bytes, size_bytes);
 	rs_deliver(world->rs, sender, copy, size_bytes, ++world->now_ns);
 	free(copy);
+	for (unsigned i = 0; rs_has_work(world->rs) && i < 100; i++)
+		rs_work(world->rs, world->now_ns);
 	rs_flush(world->rs);
 	rs_saved(world->rs);
 }

@@ -84,6 +84,11 @@ void bus_set_max_position(struct bus *bus, uint64_t max_position)
 	bus->max_position = max_position;
 }
 
+void bus_set_work(struct bus *bus, unsigned keys)
+{
+	bus->work_keys = keys;
+}
+
 void bus_set_speaks(struct bus *bus, uint32_t id, uint16_t oldest, uint16_t newest)
 {
 	bus->nodes[id].oldest = oldest;
@@ -300,6 +305,9 @@ static void do_action(struct node *node, enum action action)
 		break;
 	case ACTION_TICK:
 		process_tick(node);
+		break;
+	case ACTION_WORK:
+		process_work(node);
 		break;
 	case N_ACTIONS:
 		break;

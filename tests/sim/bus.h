@@ -116,6 +116,8 @@ void bus_set_device_votes(struct bus *bus, uint32_t votes);
 void bus_set_device_side(struct bus *bus, uint32_t id);
 /* For processes started later. */
 void bus_set_max_position(struct bus *bus, uint64_t max_position);
+/* What is done in one piece; 0: as usual. */
+void bus_set_work(struct bus *bus, unsigned keys);
 void bus_set_speaks(struct bus *bus, uint32_t id, uint16_t oldest, uint16_t newest);
 
 /* The next thing happens somewhere; false: nothing is left to happen. */

@@ -46,6 +46,7 @@ enum action {
 	ACTION_VOTES,
 	ACTION_TURN_END,
 	ACTION_TICK,
+	ACTION_WORK,
 	N_ACTIONS,
 };
 
@@ -105,6 +106,7 @@ struct bus {
 	uint32_t device_votes;
 	uint32_t device_side;
 	uint64_t max_position;
+	unsigned work_keys;
 	uint64_t last_ring;
 	struct node nodes[BUS_MAX_NODES + 1];
 	struct seen versions; /* (key, version): content */
@@ -165,6 +167,7 @@ void process_take(struct node *node);
 void process_hear_votes(struct node *node);
 void process_turn_end(struct node *node);
 void process_tick(struct node *node);
+void process_work(struct node *node);
 
 /* bus_check.c */
 void check_applied(

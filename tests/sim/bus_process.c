@@ -320,6 +320,12 @@ void process_tick(struct node *node)
 	node->in_turn = true;
 }
 
+void process_work(struct node *node)
+{
+	rs_work(node->rs, node->bus->now_ns);
+	node->in_turn = true;
+}
+
 /* Life. */
 
 void process_init(struct node *node)
@@ -345,6 +351,8 @@ void process_start(struct node *node)
 		.max_position = node->bus->max_position,
 		.nonce = (uint32_t)bus_random(node->bus, UINT32_MAX),
 		.oldest = node->oldest,
+		.work_bytes = node->bus->work_keys * 40ULL,
+		.work_keys = node->bus->work_keys,
 		.newest = node->newest,
 	};
 	struct store *store;

@@ -313,6 +313,8 @@ struct sim *schedule_run(const struct schedule_config *config)
 
 	schedule.is_mixed = config->seed % 8 == 3 && n_nodes <= 12 &&
 			    (!config->mutation || config->mutation == BUS_LOSES_HELLOS);
+	if (bus_random(sim->bus, 4) == 0)
+		bus_set_work(sim->bus, 1 + (unsigned)bus_random(sim->bus, 8));
 	schedule.has_device = config->seed % 8 == 5;
 	if (schedule.has_device)
 		bus_set_device_votes(sim->bus, 1 + (uint32_t)bus_random(sim->bus, n_nodes - 1));

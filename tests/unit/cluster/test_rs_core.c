@@ -93,6 +93,8 @@ static void on_done(int error, uint64_t version, void *data)
 
 static void turn_end(struct hand *hand)
 {
+	while (rs_has_work(hand->rs))
+		rs_work(hand->rs, hand->now_ns);
 	rs_flush(hand->rs);
 	rs_saved(hand->rs);
 }
