@@ -368,7 +368,7 @@ static void connect_later(struct cluster *cluster)
 
 static int make_rs(struct cluster *cluster, const char *state_dir)
 {
-	struct rs_config config = {};
+	struct rs_config config = {.newest = (uint16_t)cluster->protocol_newest};
 	char path[PATH_MAX];
 	struct rs_meta meta;
 	struct store *store;
@@ -398,6 +398,8 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	cluster->loop = loop;
 	cluster->callbacks = *callbacks;
 	cluster->data = data;
+	cluster->protocol_newest =
+		config->protocol_newest ? config->protocol_newest : RS_WIRE_NEWEST;
 	r = make_rs(cluster, config->state_dir);
 	if (r == 0) {
 		connect_later(cluster); /* at once */

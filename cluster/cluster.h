@@ -37,7 +37,8 @@
 struct cluster;
 
 struct cluster_config {
-	const char *state_dir; /* SQLite file lives here; must exist */
+	const char *state_dir;    /* SQLite file lives here; must exist */
+	unsigned protocol_newest; /* of the store, for tests of upgrades; 0: all there are */
 };
 
 struct cluster_callbacks {

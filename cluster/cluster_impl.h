@@ -31,6 +31,7 @@ struct cluster {
 	struct quorum_link *quorum;
 	struct cfg_link *cfg;
 	struct cpg_link *cpg;
+	unsigned protocol_newest;
 	bool connected;
 	int connect_error; /* of the last attempt that did not last */
 	uint64_t connect_timer;

@@ -72,7 +72,7 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		.longest_turn_cpu_ns = cluster->longest_turn_cpu_ns,
 		.connect_error = cluster->connect_error,
 		.protocol = rs_protocol(cluster->rs),
-		.protocol_newest = RS_WIRE_NEWEST,
+		.protocol_newest = cluster->protocol_newest,
 		.protocol_floor = MAX(rs_floor(cluster->rs), (uint16_t)RS_WIRE_OLDEST),
 		.protocol_needed = rs_needed(cluster->rs),
 	};

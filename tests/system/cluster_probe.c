@@ -90,6 +90,7 @@ static void do_status(struct probe *probe, char *arguments)
 	json_set_int(object, "connect_error", -status.connect_error);
 	json_set_int(object, "protocol", status.protocol);
 	json_set_int(object, "protocol_floor", status.protocol_floor);
+	json_set_int(object, "protocol_needed", status.protocol_needed);
 	json_set_int(object, "longest_turn_us", (int64_t)(status.longest_turn_ns / NS_PER_US));
 	json_set_int(
 		object, "longest_turn_cpu_us", (int64_t)(status.longest_turn_cpu_ns / NS_PER_US));
@@ -477,7 +478,8 @@ int main(int argc, char **argv)
 		.changed = on_changed,
 		.store_changed = on_store_changed,
 	};
-	struct cluster_config config = {.state_dir = argc > 1 ? argv[1] : "."};
+	struct cluster_config config = {.state_dir = argc > 1 ? argv[1] : ".",
+		.protocol_newest = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0};
 	int r;
 
 	r = loop_new(&probe.loop);
