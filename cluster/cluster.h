@@ -45,7 +45,8 @@ struct cluster_callbacks {
 	/* Membership, quorum, links or sync state changed; ask the getters. */
 	void (*changed)(void *data);
 	/* A key changed (value NULL: deleted), in delivery order, the same on every node. Also
-	 * called for every difference when a state transfer replaces the store. */
+	 * called for every difference when a state transfer replaces the store: of a large one in
+	 * pieces, while reads give what is new already. */
 	void (*store_changed)(
 		const char *key, const struct json *value, uint64_t version, void *data);
 };

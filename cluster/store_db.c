@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include <sqlite3.h>
-
 #define TIDY_ROWS 500
 /* There is no other process, but SQLite's threads may meet for an instant. */
 #define BUSY_MS 2000
