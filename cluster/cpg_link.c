@@ -11,6 +11,7 @@
 
 /* Deliveries taken in one go; then acknowledgements go out and others get their turn. */
 #define MAX_BATCH    64
+#define MAX_BATCH_NS (4 * NS_PER_MS)
 #define RETRY_MIN_NS (500 * NS_PER_US)
 #define RETRY_MAX_NS (16 * NS_PER_MS)
 
@@ -205,12 +206,16 @@ static void on_confchg(cpg_handle_t handle, const struct cpg_name *group,
 static void dispatch(int fd, short revents, void *data)
 {
 	struct cpg_link *link = data;
+	uint64_t until_ns = clock_mono_ns() + MAX_BATCH_NS;
 	cs_error_t error = CS_OK;
 
 	(void)fd;
 	(void)revents;
-	for (int i = 0; i < MAX_BATCH && error == CS_OK && link->error == 0; i++)
+	for (int i = 0; i < MAX_BATCH && error == CS_OK && link->error == 0; i++) {
 		error = cpg_dispatch(link->handle, CS_DISPATCH_ONE_NONBLOCKING);
+		if (clock_mono_ns() >= until_ns)
+			break;
+	}
 	if (error != CS_OK && error != CS_ERR_TRY_AGAIN)
 		link->ops->lost(corosync_errno(error), link->data);
 	else if (link->error < 0)

@@ -151,8 +151,8 @@
 #define RS_PROTOCOL_KEY "cluster/protocol"
 
 /* What is hashed, and how many entries are reported, in one piece. */
-#define RS_WORK_BYTES (1U << 20)
-#define RS_WORK_KEYS  1000
+#define RS_WORK_BYTES (512U << 10)
+#define RS_WORK_KEYS  500
 
 struct rs;
 
