@@ -153,6 +153,10 @@ extern const struct ctl_option host_nic_bindings_options[];
 int cmd_host_nic_list(const struct ctl_args *args);
 int cmd_host_nic_bindings(const struct ctl_args *args);
 
+extern const struct ctl_option policy_options[];
+int cmd_vm_where(const struct ctl_args *args);
+int cmd_vm_policy(const struct ctl_args *args);
+
 int cmd_cluster_status(const struct ctl_args *args);
 int cmd_cluster_upgrade(const struct ctl_args *args);
 int cmd_cluster_backup(const struct ctl_args *args);

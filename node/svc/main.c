@@ -7,6 +7,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/node_facts.h"
+#include "node/svc/place_view.h"
+#include "node/svc/vlan_watch.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -96,10 +99,9 @@ static void publish_node(struct svc *svc)
 
 	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer)
 		return;
-	value = json_object_new();
-	json_set_int(value, "vm_memory_bytes", (int64_t)svc->options.vm_memory_bytes);
-	json_set_bool(value, "kvm", svc->kvm_fd >= 0);
-	publish(svc, "node", value);
+	value = node_facts_record(svc->facts);
+	if (value)
+		publish(svc, "node", value);
 	value = json_object_new();
 	json_set_string(value, "key", peer_public_key(svc->peer));
 	publish(svc, "peer", value);
@@ -165,6 +167,7 @@ static void on_cluster_changed(void *data)
 		return;
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 	publish_node(svc);
+	place_watch_touch(svc->place_watch);
 	svc_recover(svc);
 	if (svc->switchd)
 		switchd_sync(svc->switchd);
@@ -208,6 +211,7 @@ static void on_store_changed(
 {
 	struct svc *svc = data;
 
+	place_watch_key(svc->place_watch, key);
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
 	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
@@ -225,6 +229,7 @@ static void on_housekeeping(void *data)
 	start_peer(svc);
 	publish_node(svc);
 	svc_recover(svc);
+	vlan_watch_tick(svc->vlan_watch);
 	loop_timer_add(svc->loop, HOUSEKEEPING_NS, on_housekeeping, svc, NULL);
 }
 
@@ -375,6 +380,13 @@ static int set_up(struct svc *svc)
 	if (svc->kvm_fd < 0)
 		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
 			strerror(errno));
+	r = node_facts_new(svc, &svc->facts);
+	if (r == 0)
+		r = place_watch_new(svc, &svc->place_watch);
+	if (r == 0)
+		r = vlan_watch_new(svc, &svc->vlan_watch);
+	if (r < 0)
+		return r;
 	r = host_new(svc->options.state_dir, &svc->host);
 	if (r < 0)
 		log_warning("the host's network adapters cannot be managed: %s%s", strerror(-r),
@@ -445,6 +457,9 @@ int main(int argc, char **argv)
 	ipc_server_free(svc.ipc);
 	api_store_free(&svc);
 	cluster_free(svc.cluster);
+	place_watch_free(svc.place_watch);
+	vlan_watch_free(svc.vlan_watch);
+	node_facts_free(svc.facts);
 	switchd_free(svc.switchd);
 	host_free(svc.host);
 	log_fini();

@@ -16,7 +16,9 @@
  *   offload/NODE       {chimney}: a setting that Linux has no use for, kept for people
  *   switch/NODE/NAME   a virtual switch of a node: switch.h
  *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
- *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
+ *   vlan/NODE/NAME     VLANs that do not get through from a switch: vlan_watch.h
+ *   node/NAME          what a node can do for VMs: node_facts.h
+ *   policy/NAME        what people want to become of a VM in trouble: policy.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
  *
@@ -58,6 +60,9 @@ struct svc {
 	struct ipc_server *ipc;
 	struct peer *peer; /* NULL until the local node's name and address are known */
 	struct switchd *switchd;
+	struct node_facts *facts;
+	struct place_watch *place_watch;
+	struct vlan_watch *vlan_watch;
 	struct host *host; /* NULL: the host's adapters cannot be managed */
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
@@ -174,6 +179,9 @@ void api_vm_memory(struct api_call *call);
 void api_vm_item(struct api_call *call);
 void api_vm_freeze(struct api_call *call);
 void api_vm_thaw(struct api_call *call);
+void api_vm_policy_set(struct api_call *call);
+void api_vm_policy_show(struct api_call *call);
+void api_vm_where(struct api_call *call);
 void api_vm_nic_list(struct api_call *call);
 void api_vm_nic_set(struct api_call *call);
 void api_vm_nic_add(struct api_call *call);
@@ -300,6 +308,13 @@ int reach_start(struct svc *svc, const char *node, const char *local_switch, con
 	bool untagged, reach_fn fn, void *data);
 /* reach.begin, .send, .result, .end of another node. */
 void reach_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
+/* The VLANs that an adapter's frames have on the wire, into a map of VLAN_N_VIDS bits
+ * (fabric/vlan.h); 0 for those without a tag. */
+void reach_add_nic(const struct json *nic, uint64_t *map);
+/* Those of all VMs' adapters that mean, on this node, its switch of that name. */
+void reach_in_use(struct svc *svc, const char *name, uint64_t *map);
+/* The record of a node's external switch of that name; NULL: there is none. Lent. */
+const struct json *reach_external_record(struct svc *svc, const char *node, const char *name);
 /* Would a VM with this configuration be reachable on `node` as it is here? `fn` once, perhaps
  * before this returns; `error` NULL: yes. */
 int reach_check_vm(struct svc *svc, struct json *config, const char *node,
