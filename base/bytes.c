@@ -15,6 +15,13 @@ void buf_reset(struct buf *b)
 	b->failed = false;
 }
 
+void buf_drop(struct buf *b, size_t size_bytes)
+{
+	size_bytes = MIN(size_bytes, b->size_bytes);
+	b->size_bytes -= size_bytes;
+	memmove(b->data, b->data + size_bytes, b->size_bytes);
+}
+
 static bool buf_reserve(struct buf *b, size_t extra_bytes)
 {
 	size_t wanted_bytes, capacity_bytes;

@@ -188,6 +188,8 @@ struct buf {
 void buf_fini(struct buf *b);
 /* Forget the content, keep the allocation. */
 void buf_reset(struct buf *b);
+/* Forget the first `size_bytes` bytes; the others move up. */
+void buf_drop(struct buf *b, size_t size_bytes);
 /* Append `size_bytes` bytes and return where to write them, or NULL on a failed allocation. */
 void *buf_extend(struct buf *b, size_t size_bytes);
 void buf_bytes(struct buf *b, const void *data, size_t size_bytes);

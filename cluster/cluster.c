@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 _Static_assert(CLUSTER_MAX_NODES == RS_MAX_MEMBERS, "every node can take part");
 _Static_assert(CLUSTER_KEY_MAX_LEN == RS_KEY_MAX_LEN, "keys are the same");
@@ -59,6 +60,13 @@ static void on_rs_save_entry(const char *key, const struct store_entry *entry, v
 	store_db_put(cluster->db, key, entry);
 }
 
+static void on_rs_stage_entry(const struct store_entry *entry, void *data)
+{
+	struct cluster *cluster = data;
+
+	store_db_stage(cluster->db, entry);
+}
+
 static int note_db_error(struct cluster *cluster, int r)
 {
 	if (r < 0)
@@ -70,7 +78,8 @@ static int on_rs_save_store(const struct store *store, const struct rs_meta *met
 {
 	struct cluster *cluster = data;
 
-	return note_db_error(cluster, store_db_save_store(cluster->db, store, meta));
+	(void)store; /* it has been staged */
+	return note_db_error(cluster, store_db_save_staged(cluster->db, meta));
 }
 
 static int on_rs_save_meta(const struct rs_meta *meta, void *data)
@@ -85,15 +94,66 @@ static const struct rs_ops rs_ops = {
 	.applied = on_rs_applied,
 	.changed = on_rs_changed,
 	.save_entry = on_rs_save_entry,
+	.stage_entry = on_rs_stage_entry,
 	.save_store = on_rs_save_store,
 	.save_meta = on_rs_save_meta,
 };
 
 /* Turns. */
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+void cluster_turn_begin(struct cluster *cluster)
+{
+	if (cluster->turn_began_ns)
+		return;
+	cluster->turn_began_ns = clock_mono_ns();
+	cluster->turn_began_cpu_ns = cpu_ns();
+}
+
+static void measure_turn(struct cluster *cluster)
+{
+	uint64_t took_ns = clock_mono_ns() - cluster->turn_began_ns;
+
+	if (cluster->turn_began_ns && took_ns > cluster->longest_turn_ns) {
+		cluster->longest_turn_ns = took_ns;
+		cluster->longest_turn_cpu_ns = cpu_ns() - cluster->turn_began_cpu_ns;
+	}
+	cluster->turn_began_ns = 0;
+}
+
+/* What is too long for one turn goes on in the next ones, with whatever else there is in between.
+ */
+static void on_work(void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster->work_timer = 0;
+	cluster_turn_begin(cluster);
+	rs_work(cluster->rs, clock_mono_ns());
+	store_db_tidy(cluster->db);
+	cluster_turn_end(cluster);
+}
+
+static void work_later(struct cluster *cluster)
+{
+	bool is_wanted = rs_has_work(cluster->rs) || store_db_has_rest(cluster->db);
+
+	if (is_wanted && cluster->work_timer == 0)
+		loop_timer_add(cluster->loop, 0, on_work, cluster, &cluster->work_timer);
+}
+
 static void on_tick(void *data)
 {
 	struct cluster *cluster = data;
+
+	cluster_turn_begin(cluster);
 
 	cluster->tick_timer = 0;
 	cluster->tick_at_ns = 0;
@@ -126,6 +186,8 @@ void cluster_turn_end(struct cluster *cluster)
 	else if (cluster->connected)
 		cluster_disconnect(cluster);
 	tick_update(cluster);
+	work_later(cluster);
+	measure_turn(cluster);
 	if (cluster->is_news) {
 		cluster->is_news = false;
 		cluster_lease_look(cluster);
@@ -140,6 +202,8 @@ static void on_cpg_confchg(const uint32_t *ids, size_t n_ids, void *data)
 {
 	struct cluster *cluster = data;
 
+	cluster_turn_begin(cluster);
+	cluster->connect_error = 0;
 	rs_confchg(cluster->rs, ids, n_ids, clock_mono_ns());
 }
 
@@ -147,6 +211,7 @@ static void on_cpg_deliver(uint32_t sender, const void *bytes, size_t size_bytes
 {
 	struct cluster *cluster = data;
 
+	cluster_turn_begin(cluster);
 	rs_deliver(cluster->rs, sender, bytes, size_bytes, clock_mono_ns());
 }
 
@@ -159,7 +224,7 @@ static void on_lost(int error, void *data)
 {
 	struct cluster *cluster = data;
 
-	(void)error;
+	cluster->connect_error = error;
 	cluster_disconnect(cluster);
 	cluster_turn_end(cluster);
 }
@@ -179,6 +244,7 @@ static void take_quorum(struct cluster *cluster)
 		.votes = info->local_votes,
 		.quorum_votes = info->quorum_votes,
 		.device_votes = info->device_votes,
+		.nodes_needed = info->nodes_needed,
 	};
 
 	member_set_present(&cluster->members, info->members, info->n_members);
@@ -191,6 +257,7 @@ static void on_quorum_changed(void *data)
 {
 	struct cluster *cluster = data;
 
+	cluster_turn_begin(cluster);
 	take_quorum(cluster);
 	cluster_turn_end(cluster);
 }
@@ -310,7 +377,7 @@ static void connect_later(struct cluster *cluster)
 
 static int make_rs(struct cluster *cluster, const char *state_dir)
 {
-	struct rs_config config = {};
+	struct rs_config config = {.newest = (uint16_t)cluster->protocol_newest};
 	char path[PATH_MAX];
 	struct rs_meta meta;
 	struct store *store;
@@ -340,6 +407,8 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	cluster->loop = loop;
 	cluster->callbacks = *callbacks;
 	cluster->data = data;
+	cluster->protocol_newest =
+		config->protocol_newest ? config->protocol_newest : RS_WIRE_NEWEST;
 	r = make_rs(cluster, config->state_dir);
 	if (r == 0)
 		r = cluster_lease_new(cluster, config->lease_ns);
@@ -368,6 +437,7 @@ void cluster_free(struct cluster *cluster)
 	cluster_disconnect(cluster);
 	loop_timer_remove(cluster->loop, cluster->connect_timer);
 	loop_timer_remove(cluster->loop, cluster->tick_timer);
+	loop_timer_remove(cluster->loop, cluster->work_timer);
 	if (cluster->db_error == 0)
 		store_db_commit(cluster->db, rs_meta(cluster->rs));
 	cluster_lease_free(cluster);

@@ -29,7 +29,7 @@
 #include "base/json.h"
 #include "base/loop.h"
 
-#define CLUSTER_MAX_NODES       32
+#define CLUSTER_MAX_NODES       64
 #define CLUSTER_KEY_MAX_LEN     255
 #define CLUSTER_VALUE_MAX_BYTES 65536
 #define CLUSTER_NAME_MAX_LEN    63
@@ -40,25 +40,27 @@
 struct cluster;
 
 struct cluster_config {
-	const char *state_dir; /* SQLite file lives here; must exist */
-	uint64_t lease_ns;     /* how long this node's leases last; 0: 3 s */
+	const char *state_dir;    /* SQLite file lives here; must exist */
+	uint64_t lease_ns;        /* how long this node's leases last; 0: 3 s */
+	unsigned protocol_newest; /* of the store, for tests of upgrades; 0: all there are */
 };
 
 struct cluster_callbacks {
 	/* Membership, quorum, links or sync state changed; ask the getters. */
 	void (*changed)(void *data);
 	/* A key changed (value NULL: deleted), in delivery order, the same on every node. Also
-	 * called for every difference when a state transfer replaces the store. */
+	 * called for every difference when a state transfer replaces the store: of a large one in
+	 * pieces, while reads give what is new already. */
 	void (*store_changed)(
 		const char *key, const struct json *value, uint64_t version, void *data);
 	/* What this node runs may go on until then (clock_boot_ns()). */
 	void (*lease_renewed)(uint64_t until_ns, void *data);
 };
 
-/* Loads the store; corosync need not be there yet. -EINVAL: lease_ns is not 0.5 to 60 s; Callbacks
- * come from the loop only. -EBUSY: the database is in use by another process; -EBADMSG: it is
- * damaged, or from a newer version; -EACCES, -EIO, ... What was loaded is not reported as changed.
- */
+/* Loads the store; corosync need not be there yet. -EINVAL: lease_ns is not 0.5 to
+ * 60 s. Callbacks come from the loop only. -EBUSY: the
+ * database is in use by another process; -EBADMSG: it is damaged; -EPROTONOSUPPORT: from a newer
+ * version; -EACCES, -EIO, ... What was loaded is not reported as changed. */
 int cluster_new(struct loop *loop, const struct cluster_config *config,
 	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster);
 /* Writes that are not done end with -EIO or -EHOSTDOWN before this returns. NULL is fine. */
@@ -77,6 +79,7 @@ struct cluster_node {
 	bool is_member;                      /* in the corosync membership */
 	bool has_service;                    /* its viaductd is in our CPG group */
 	bool is_synced;                      /* and has the store that we are synced with */
+	unsigned protocol; /* the newest version of the store's that it speaks; 0: unknown */
 };
 /* The configured nodes (nodelist), ordered by id. */
 size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max);
@@ -85,13 +88,25 @@ int cluster_find_node(
 
 struct cluster_status {
 	uint32_t expected_votes, total_votes, quorum_votes;
+	uint32_t nodes_needed;  /* votes of nodes alone, when there is a quorum device; else 0 */
 	uint64_t generation;    /* quorate generation of the store */
 	uint64_t store_version; /* version of the last write */
-	char digest[65];        /* hex SHA-256 over the store's content */
+	char digest[65];        /* hex SHA-256 over the store's content; "" while it is not known */
 	size_t n_keys;
-	int store_error; /* why this node's database cannot be written, and it takes no part */
+	/* The longest that the store has kept the loop from anything else, and of that, computing.
+	 */
+	uint64_t longest_turn_ns, longest_turn_cpu_ns;
+	int connect_error; /* why the connection to corosync did not last; -EADDRINUSE: another
+			      process of this node has joined the cluster before */
+	int store_error;   /* why this node's database cannot be written, and it takes no part */
+	/* Versions of the store's protocol: what is spoken now (0: this node is in no epoch), the
+	 * newest this node speaks, the oldest the cluster allows, and what it speaks that this node
+	 * does not, which then takes no part (0: it is fine). */
+	unsigned protocol, protocol_newest, protocol_floor, protocol_needed;
 };
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status);
+
+void cluster_reset_longest_turn(struct cluster *cluster);
 
 /* The store. Keys are printable ASCII paths ("vm/VM1"); values are JSON. A key's version is 0 while
  * it does not exist and grows with every write to it; it is never reused. */
@@ -115,6 +130,22 @@ typedef void (*cluster_done_fn)(int error, uint64_t version, void *data);
  * While the members settle after a change the write waits. */
 int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,
 	cluster_done_fn done, void *data);
+
+/* Finish an upgrade: from now on no node may speak an older version of the store's protocol than
+ * the newest that all configured nodes speak (*ret_version). -EUNATCH: *ret_node is not there to
+ * say what it speaks; -EPROTONOSUPPORT: it speaks an older version than others; -EALREADY: so it is
+ * already; and those of cluster_cas(). */
+int cluster_upgrade(struct cluster *cluster, unsigned *ret_version, struct cluster_node *ret_node,
+	cluster_done_fn done, void *data);
+
+/* The store as it is now, whatever is written later. */
+struct cluster_view;
+int cluster_view_new(const struct cluster *cluster, struct cluster_view **ret_view);
+void cluster_view_free(struct cluster_view *view);
+size_t cluster_view_n_keys(const struct cluster_view *view);
+/* In order of keys; lent; false: there are not so many. */
+bool cluster_view_at(const struct cluster_view *view, size_t index, const char **ret_key,
+	const struct json **ret_value, uint64_t *ret_version);
 
 /* Cluster networks (net.h has the pure part): one per IP subnet that nodes have interfaces in. */
 enum cluster_net_state {

@@ -31,12 +31,17 @@ struct cluster {
 	struct quorum_link *quorum;
 	struct cfg_link *cfg;
 	struct cpg_link *cpg;
+	unsigned protocol_newest;
 	bool connected;
+	int connect_error; /* of the last attempt that did not last */
 	uint64_t connect_timer;
 	uint64_t connect_after_ns;
 
 	uint32_t local_id;
 	struct member_table members;
+	uint64_t turn_began_ns, turn_began_cpu_ns; /* 0: not in one */
+	uint64_t longest_turn_ns, longest_turn_cpu_ns;
+	uint64_t work_timer;
 	bool is_news; /* `changed` is due at the end of the turn */
 
 	uint64_t tick_timer;
@@ -54,6 +59,8 @@ struct cluster {
 
 /* Something the callbacks' owner wants to know: call at any time within a turn. */
 void cluster_note_news(struct cluster *cluster);
+/* Before what begins a turn. */
+void cluster_turn_begin(struct cluster *cluster);
 /* Whatever came in through the loop ends with this; it may disconnect. */
 void cluster_turn_end(struct cluster *cluster);
 void cluster_disconnect(struct cluster *cluster);

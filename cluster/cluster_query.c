@@ -55,6 +55,11 @@ int cluster_find_node(
 	return 0;
 }
 
+void cluster_reset_longest_turn(struct cluster *cluster)
+{
+	cluster->longest_turn_ns = cluster->longest_turn_cpu_ns = 0;
+}
+
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status)
 {
 	const struct rs_meta *meta = rs_meta(cluster->rs);
@@ -63,6 +68,13 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		.store_version = meta->version,
 		.n_keys = store_n_keys(rs_store(cluster->rs)),
 		.store_error = cluster->db_error,
+		.longest_turn_ns = cluster->longest_turn_ns,
+		.longest_turn_cpu_ns = cluster->longest_turn_cpu_ns,
+		.connect_error = cluster->connect_error,
+		.protocol = rs_protocol(cluster->rs),
+		.protocol_newest = cluster->protocol_newest,
+		.protocol_floor = MAX(rs_floor(cluster->rs), (uint16_t)RS_WIRE_OLDEST),
+		.protocol_needed = rs_needed(cluster->rs),
 	};
 	uint8_t digest[RS_DIGEST_BYTES];
 
@@ -72,8 +84,9 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		status.expected_votes = info->expected_votes;
 		status.total_votes = info->total_votes;
 		status.quorum_votes = info->quorum_votes;
+		status.nodes_needed = info->nodes_needed;
 	}
-	if (rs_digest(cluster->rs, digest) == 0) {
+	if (rs_known_digest(cluster->rs, digest)) {
 		for (size_t i = 0; i < sizeof(digest); i++)
 			snprintf(&status.digest[2 * i], 3, "%02x", digest[i]);
 	}
@@ -103,4 +116,95 @@ int cluster_for_each(const struct cluster *cluster, const char *prefix,
 			return r;
 	}
 	return 0;
+}
+
+static const struct cluster_node *node_without_protocol(const struct member_table *table)
+{
+	for (size_t i = 0; i < table->n_nodes; i++) {
+		if (!table->nodes[i].has_service || table->nodes[i].protocol == 0)
+			return &table->nodes[i];
+	}
+	return NULL;
+}
+
+int cluster_upgrade(struct cluster *cluster, unsigned *ret_version, struct cluster_node *ret_node,
+	cluster_done_fn done, void *data)
+{
+	struct member_table table = cluster->members;
+	const struct cluster_node *lowest = NULL, *missing;
+	_cleanup_json_ struct json *record = NULL;
+	unsigned newest = 0;
+	uint64_t version = 0;
+
+	member_ask_store(&table, cluster->rs);
+	if (!cluster_is_synced(cluster) || table.n_nodes == 0)
+		return -EHOSTDOWN;
+	missing = node_without_protocol(&table);
+	if (missing) {
+		*ret_node = *missing;
+		return -EUNATCH;
+	}
+	for (size_t i = 0; i < table.n_nodes; i++) {
+		newest = MAX(newest, table.nodes[i].protocol);
+		if (!lowest || table.nodes[i].protocol < lowest->protocol)
+			lowest = &table.nodes[i];
+	}
+	*ret_version = newest;
+	if (lowest->protocol < newest) {
+		*ret_node = *lowest;
+		return -EPROTONOSUPPORT;
+	}
+	if (newest <= rs_floor(cluster->rs))
+		return -EALREADY;
+	cluster_get(cluster, RS_PROTOCOL_KEY, NULL, &version);
+	record = json_object_new();
+	if (!record || json_set_int(record, "floor", newest) < 0)
+		return -ENOMEM;
+	return cluster_cas(cluster, RS_PROTOCOL_KEY, version, json_ref(record), done, data);
+}
+
+struct cluster_view {
+	struct store_view *store;
+};
+
+int cluster_view_new(const struct cluster *cluster, struct cluster_view **ret_view)
+{
+	struct cluster_view *view = calloc(1, sizeof(*view));
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	r = store_view_new(rs_store(cluster->rs), &view->store);
+	if (r < 0) {
+		free(view);
+		return r;
+	}
+	*ret_view = view;
+	return 0;
+}
+
+void cluster_view_free(struct cluster_view *view)
+{
+	if (!view)
+		return;
+	store_view_free(view->store);
+	free(view);
+}
+
+size_t cluster_view_n_keys(const struct cluster_view *view)
+{
+	return store_view_n_keys(view->store);
+}
+
+bool cluster_view_at(const struct cluster_view *view, size_t index, const char **ret_key,
+	const struct json **ret_value, uint64_t *ret_version)
+{
+	const struct store_entry *entry = store_view_at(view->store, index);
+
+	if (!entry)
+		return false;
+	*ret_key = entry->key;
+	*ret_value = entry->json;
+	*ret_version = entry->version;
+	return true;
 }

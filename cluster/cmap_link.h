@@ -9,7 +9,7 @@
 
 #include "base/loop.h"
 
-#define CMAP_MAX_NODES    32
+#define CMAP_MAX_NODES    64
 #define CMAP_NAME_MAX_LEN 63
 #define CMAP_MAX_RINGS    8
 

@@ -5,11 +5,13 @@
 #include "cluster/corosync_error.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include <corosync/cpg.h>
 
 /* Deliveries taken in one go; then acknowledgements go out and others get their turn. */
 #define MAX_BATCH    64
+#define MAX_BATCH_NS (4 * NS_PER_MS)
 #define RETRY_MIN_NS (500 * NS_PER_US)
 #define RETRY_MAX_NS (16 * NS_PER_MS)
 
@@ -161,6 +163,21 @@ static int order_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* We join, and a process of this node is there already: a node has one, and it is not us. */
+static bool is_second(const struct cpg_link *link, const struct cpg_address *members,
+	size_t n_members, const struct cpg_address *joined, size_t n_joined)
+{
+	uint32_t pid = (uint32_t)getpid();
+	bool we_join = false, is_there = false;
+
+	for (size_t i = 0; i < n_joined; i++)
+		we_join = we_join || (joined[i].nodeid == link->local_id && joined[i].pid == pid);
+	for (size_t i = 0; i < n_members; i++)
+		is_there =
+			is_there || (members[i].nodeid == link->local_id && members[i].pid != pid);
+	return we_join && is_there;
+}
+
 static void on_confchg(cpg_handle_t handle, const struct cpg_name *group,
 	const struct cpg_address *members, size_t n_members, const struct cpg_address *left,
 	size_t n_left, const struct cpg_address *joined, size_t n_joined)
@@ -172,8 +189,10 @@ static void on_confchg(cpg_handle_t handle, const struct cpg_name *group,
 	(void)group;
 	(void)left;
 	(void)n_left;
-	(void)joined;
-	(void)n_joined;
+	if (is_second(link, members, n_members, joined, n_joined)) {
+		fail(link, -EADDRINUSE);
+		return;
+	}
 	for (; n < n_members && n < ARRAY_LEN(ids); n++)
 		ids[n] = members[n].nodeid;
 	qsort(ids, n, sizeof(ids[0]), order_ids);
@@ -187,12 +206,16 @@ static void on_confchg(cpg_handle_t handle, const struct cpg_name *group,
 static void dispatch(int fd, short revents, void *data)
 {
 	struct cpg_link *link = data;
+	uint64_t until_ns = clock_mono_ns() + MAX_BATCH_NS;
 	cs_error_t error = CS_OK;
 
 	(void)fd;
 	(void)revents;
-	for (int i = 0; i < MAX_BATCH && error == CS_OK && link->error == 0; i++)
+	for (int i = 0; i < MAX_BATCH && error == CS_OK && link->error == 0; i++) {
 		error = cpg_dispatch(link->handle, CS_DISPATCH_ONE_NONBLOCKING);
+		if (clock_mono_ns() >= until_ns)
+			break;
+	}
 	if (error != CS_OK && error != CS_ERR_TRY_AGAIN)
 		link->ops->lost(corosync_errno(error), link->data);
 	else if (link->error < 0)

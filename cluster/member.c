@@ -38,6 +38,7 @@ void member_ask_store(struct member_table *table, const struct rs *rs)
 
 		node->has_service = rs_has_member(rs, node->id);
 		node->is_synced = rs_member_is_synced(rs, node->id);
+		node->protocol = rs_member_newest(rs, node->id);
 	}
 }
 

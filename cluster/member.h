@@ -21,7 +21,7 @@ struct member_table {
 /* Take over the configuration; who is a member stays as it was. */
 void member_configure(struct member_table *table, const struct cmap_node *nodes, size_t n_nodes);
 void member_set_present(struct member_table *table, const uint32_t *ids, size_t n_ids);
-/* Fill in has_service and is_synced. */
+/* Fill in has_service, is_synced and protocol. */
 void member_ask_store(struct member_table *table, const struct rs *rs);
 
 const struct cluster_node *member_find(const struct member_table *table, uint32_t id);

@@ -75,6 +75,9 @@ static int refresh(struct quorum_link *link)
 	out->total_votes = info.total_votes;
 	out->quorum_votes = info.quorum;
 	out->local_votes = info.node_votes;
+	out->nodes_needed = 0;
+	if (info.qdevice_votes > 0 && info.highest_expected > info.qdevice_votes)
+		out->nodes_needed = (info.highest_expected - info.qdevice_votes) / 2 + 1;
 	out->device_votes = info.flags & VOTEQUORUM_INFO_QDEVICE_CAST_VOTE ? info.qdevice_votes : 0;
 	return 0;
 }

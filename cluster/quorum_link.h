@@ -22,6 +22,7 @@ struct quorum_info {
 	uint32_t quorum_votes; /* needed */
 	uint32_t local_votes;
 	uint32_t device_votes; /* cast by the quorum device, 0 without one */
+	uint32_t nodes_needed; /* a majority of the nodes' votes, if there is a device; else 0 */
 	uint32_t members[QUORUM_MAX_NODES];
 	size_t n_members;
 };

@@ -19,6 +19,7 @@ static const struct {
 		MODE(RS_GATHER) | MODE(RS_EXCHANGE) | MODE(RS_UPDATE) | MODE(RS_SYNCED) |
 			MODE(RS_NO_QUORUM),
 		false},
+	[RS_WIRE_HELLO] = {rs_on_hello, MODE(RS_EXCHANGE), true},
 	[RS_WIRE_STATE] = {rs_on_state, MODE(RS_EXCHANGE), true},
 	[RS_WIRE_UPDATE] = {rs_on_update, MODE(RS_UPDATE) | MODE(RS_SYNCED), true},
 	[RS_WIRE_UPDATE_COMPLETE] = {rs_on_update_complete, MODE(RS_UPDATE) | MODE(RS_SYNCED),
@@ -51,8 +52,12 @@ int rs_new(const struct rs_config *config, const struct rs_ops *ops, void *data,
 	rs->ops = ops;
 	rs->data = data;
 	rs->silence_ns = config->silence_ns ? config->silence_ns : RS_SILENCE_NS;
-	rs->max_position = config->max_position ? config->max_position : RS_MAX_POSITION;
+	rs->max_position = config->max_position;
 	rs->nonce = config->nonce;
+	rs->work_bytes = config->work_bytes ? config->work_bytes : RS_WORK_BYTES;
+	rs->work_keys = config->work_keys ? config->work_keys : RS_WORK_KEYS;
+	rs->oldest = config->oldest ? config->oldest : RS_WIRE_OLDEST;
+	rs->newest = config->newest ? config->newest : RS_WIRE_NEWEST;
 	rs->store = store;
 	rs->meta = *meta;
 	list_init(&rs->replay);
@@ -70,8 +75,7 @@ void rs_free(struct rs *rs)
 	while ((pending = list_pop(&rs->pending, struct rs_pending, siblings)))
 		free(pending);
 	rs_handover_reset(rs);
-	buf_fini(&rs->snapshot);
-	buf_fini(&rs->incoming);
+	store_free(rs->replaced);
 	buf_fini(&rs->out);
 	free(rs->chain);
 	store_free(rs->store);
@@ -119,16 +123,23 @@ void rs_enter(struct rs *rs, enum rs_mode mode)
 
 void rs_send(struct rs *rs, const struct rs_msg *msg)
 {
+	struct rs_msg copy = *msg;
+
+	if (rs_wire_is_settled(msg->type))
+		copy.version = rs->protocol;
 	buf_reset(&rs->out);
-	rs_wire_put(&rs->out, msg);
+	rs_wire_put(&rs->out, &copy);
 	rs->ops->multicast(rs->out.data, rs->out.size_bytes, rs->data);
 }
 
 void rs_epoch_leave(struct rs *rs)
 {
+	rs_report_rest(rs);
+	rs->is_hashing = false;
 	rs_handover_reset(rs);
 	rs_pending_carry(rs);
 	rs->n_peers = 0;
+	rs->protocol = 0;
 	rs->delivered = rs->applied = 0;
 	rs->confirm_wanted = false;
 	rs->asked = false;
@@ -170,7 +181,9 @@ static void members_set(struct rs *rs, const uint32_t *members, size_t n_members
 
 	for (size_t i = 0; i < n_members; i++) {
 		old = rs_member_find(rs, members[i]);
-		next[i] = (struct rs_member){.id = members[i], .is_silent = old && old->is_silent};
+		next[i] = (struct rs_member){.id = members[i]};
+		if (old)
+			next[i] = *old;
 	}
 	memcpy(rs->members, next, n_members * sizeof(next[0]));
 	rs->n_members = n_members;
@@ -184,10 +197,15 @@ void rs_confchg(struct rs *rs, const uint32_t *members, size_t n_members, uint64
 	rs->start_pending = false;
 	/* More than the protocol has room for: wait until there are fewer. */
 	members_set(rs, members, n_members > RS_MAX_MEMBERS ? 0 : n_members);
-	if (rs->mode == RS_OUTDATED)
+	/* That we are too new for the others may have changed with them. */
+	if (rs->mode == RS_OUTDATED && rs->needed > rs->newest)
 		return;
 	if (!rs_member_find(rs, rs->local_id)) {
 		rs_disconnect(rs);
+		return;
+	}
+	if (rs_version_is_past(rs)) {
+		rs_refuse(rs, rs_floor(rs));
 		return;
 	}
 	rs_enter(rs, RS_GATHER);
@@ -195,9 +213,9 @@ void rs_confchg(struct rs *rs, const uint32_t *members, size_t n_members, uint64
 	deadline_update(rs);
 }
 
-/* A newer member: to go on beside it without knowing its rules could split the store. */
-static void outdated(struct rs *rs)
+void rs_refuse(struct rs *rs, uint16_t needed)
 {
+	rs->needed = needed;
 	rs_epoch_leave(rs);
 	rs_enter(rs, RS_OUTDATED);
 	rs_pending_fail(rs, 1U << RS_PENDING_SENT | RS_PENDING_UNCERTAIN, -EIO);
@@ -206,7 +224,9 @@ static void outdated(struct rs *rs)
 
 static void dispatch(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
-	bool fits = handlers[msg->type].modes & MODE(rs->mode);
+	bool fits = handlers[msg->type].modes & MODE(rs->mode) &&
+		    (!rs_wire_is_settled(msg->type) || !handlers[msg->type].of_epoch ||
+			    msg->version == rs->protocol);
 
 	if (fits && handlers[msg->type].of_epoch)
 		fits = rs_epoch_equal(&msg->epoch, &rs->epoch) && rs_peer_find(rs, sender);
@@ -227,13 +247,13 @@ void rs_deliver(
 	if (rs->mode == RS_DOWN || !member)
 		return;
 	rs->now_ns = now_ns;
-	r = rs_wire_parse(bytes, size_bytes, &msg, &version);
+	r = rs_wire_parse(bytes, size_bytes, rs->newest, &msg, &version);
 	if (r == 0) {
 		member->is_silent = false;
 		dispatch(rs, sender, &msg);
-	} else if (r == -EPROTONOSUPPORT && version > RS_WIRE_VERSION) {
+	} else if (r == -EPROTONOSUPPORT) {
 		if (rs->mode != RS_OUTDATED)
-			outdated(rs);
+			rs_refuse(rs, version);
 	} else {
 		rs->stats.n_malformed++;
 	}
@@ -245,7 +265,8 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns)
 	const struct rs_votes *sent = &rs->votes_sent;
 	bool is_news = votes->quorate != sent->quorate || votes->votes != sent->votes ||
 		       votes->quorum_votes != sent->quorum_votes ||
-		       votes->device_votes != sent->device_votes;
+		       votes->device_votes != sent->device_votes ||
+		       votes->nodes_needed != sent->nodes_needed;
 
 	rs->now_ns = now_ns;
 	rs->votes = *votes;
@@ -286,6 +307,21 @@ void rs_tick(struct rs *rs, uint64_t now_ns)
 	deadline_update(rs);
 }
 
+bool rs_has_work(const struct rs *rs)
+{
+	return rs->is_hashing || rs->replaced;
+}
+
+void rs_work(struct rs *rs, uint64_t now_ns)
+{
+	rs->now_ns = now_ns;
+	if (rs->is_hashing)
+		rs_state_send(rs);
+	else if (rs->replaced)
+		rs_report_some(rs);
+	deadline_update(rs);
+}
+
 uint64_t rs_deadline(const struct rs *rs)
 {
 	return rs->deadline_ns;
@@ -294,6 +330,23 @@ uint64_t rs_deadline(const struct rs *rs)
 enum rs_mode rs_mode(const struct rs *rs)
 {
 	return rs->mode;
+}
+
+uint16_t rs_needed(const struct rs *rs)
+{
+	return rs->mode == RS_OUTDATED ? rs->needed : 0;
+}
+
+uint16_t rs_protocol(const struct rs *rs)
+{
+	return rs->protocol;
+}
+
+uint16_t rs_member_newest(const struct rs *rs, uint32_t id)
+{
+	const struct rs_member *member = rs_member_find(rs, id);
+
+	return member ? member->newest : 0;
 }
 
 const struct store *rs_store(const struct rs *rs)
@@ -309,6 +362,13 @@ const struct rs_meta *rs_meta(const struct rs *rs)
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES])
 {
 	return store_digest(rs->store, ret_digest);
+}
+
+bool rs_known_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES])
+{
+	if (!store_digest_is_known(rs->store) && store_snapshot_bytes(rs->store) > RS_WORK_BYTES)
+		return false;
+	return !rs->is_hashing && rs_digest(rs, ret_digest) == 0;
 }
 
 bool rs_has_member(const struct rs *rs, uint32_t id)

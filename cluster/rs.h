@@ -42,7 +42,8 @@
  * has a given generation, and whoever accepted a later one can no longer take part in an earlier
  * one.
  *
- * Quorum is counted over the participants, by the votes in their STATEs, and corosync must have
+ * Quorum is counted over the participants, by the votes in their STATEs (how many are needed is in
+ * their HELLOs, as that is without a quorum device's), and corosync must have
  * told each of them that there is quorum. A node whose corosync runs but whose daemon does not has
  * a vote in corosync's quorum but no copy of the store; counting it would let two sets of daemons
  * that never met both write. Without quorum the sync ends here: stores stay as they are and are
@@ -81,6 +82,25 @@
  * A version is {generation, position in the epoch, participant that wrote}: a store that lost in a
  * split may have a version at the same position as the winner's, but never the same version.
  *
+ * VERSIONS OF THE PROTOCOL
+ *
+ * Each participant says in HELLO, before its STATE, which versions it speaks and which is the
+ * lowest that its store allows (the floor, RS_PROTOCOL_KEY; who says nothing speaks version 1).
+ * With the STATEs everybody has all HELLOs too, and concludes: the floor is the highest of those
+ * said; the epoch speaks the highest version that all speak who reach the floor. So a newer member
+ * talks down to older ones, and when the last of those is updated the next epoch speaks the newer
+ * version.
+ *
+ * Who does not reach the floor, or has forgotten the version that the rest settles on, cannot take
+ * part: everybody marks it, it marks itself (RS_OUTDATED), and the lowest id of the others starts a
+ * sync without it. A speaker of version 1 cannot conclude that; it is told with a message of the
+ * floor's version, which it does not speak either. For a moment it may believe to be in the epoch
+ * that the others have given up. That is harmless: nobody else confirms what it writes, and its
+ * store is one of the leader's.
+ *
+ * The floor only rises, when an administrator asks for it and all configured nodes have said that
+ * they reach it.
+ *
  * SILENCE
  *
  * A process that hangs stays in the membership and would hold up everybody. What a member waits for
@@ -99,11 +119,11 @@
  *     everywhere (the promise never is: it is synced to the disk).
  *   - A disk that is lost takes its promises along. Such a node may come back with an empty store
  * while a quorum of the others lives; not when it is needed for one.
- *   - A quorum device has votes and no copy of the store. Between a quorum that it was needed for
- * and the next one there may be no member in common: a node that went on alone with the device,
- *     then died, and was replaced by another one with the device, takes its last writes along. And
- *     what the device votes is believed until corosync says otherwise: it must have taken its vote
- *     back from one side before it gives it to another, and before that side can sync.
+ *   - A quorum device has votes and no copy of the store, so it does not count here: between a
+ * quorum that needed it and the next one there might be no member in common, and for a moment it
+ * may have lent its vote to both halves of a split. A majority of the nodes' votes is needed
+ *     (rs_votes.nodes_needed), whatever the device says. Epochs of version 1 of the protocol still
+ *     count it, as its speakers do.
  *   - Two quorums must overlap. They do unless corosync is told otherwise while there is a split:
  *     lowered expected votes, last_man_standing, two_node without wait_for_all.
  *   - Members are trusted to follow the protocol (corosync authenticates them). Their bytes are not
@@ -122,8 +142,17 @@
 #define RS_MAX_WRITES       1024       /* of this member, not yet reported */
 #define RS_MAX_WRITES_BYTES (4U << 20) /* keys and values of those */
 #define RS_SILENCE_NS       3000000000ULL
-/* A version is generation << 32 | position << 5 | index of the participant. */
-#define RS_MAX_POSITION ((1ULL << 27) - 1)
+/* A key's version is generation << 32 | position << 8 | index of the participant; << 5 in epochs of
+ * version 1 of the protocol. Both grow, as an epoch has one of them. */
+#define RS_WRITER_BITS    8
+#define RS_WRITER_BITS_V1 5
+#define RS_MAX_POSITION   ((1ULL << (32 - RS_WRITER_BITS)) - 1)
+/* {"floor": N}: versions below N are not spoken any more. */
+#define RS_PROTOCOL_KEY "cluster/protocol"
+
+/* What is hashed, and how many entries are reported, in one piece. */
+#define RS_WORK_BYTES (512U << 10)
+#define RS_WORK_KEYS  500
 
 struct rs;
 
@@ -134,7 +163,7 @@ enum rs_mode {
 	RS_UPDATE,    /* waits for the leader's store, queues writes */
 	RS_SYNCED,    /* has the epoch's store, applies writes */
 	RS_NO_QUORUM, /* the participants have no quorum; reads only */
-	RS_OUTDATED,  /* another member speaks a newer protocol; this one has to be updated */
+	RS_OUTDATED,  /* the others speak a version that this member does not (rs_needed()) */
 };
 
 /* What is kept on disk beside the entries. */
@@ -150,6 +179,7 @@ struct rs_votes {
 	uint32_t votes;        /* of this node */
 	uint32_t quorum_votes; /* needed; 0 while unknown */
 	uint32_t device_votes; /* what the quorum device casts now */
+	uint32_t nodes_needed; /* of that, if there is a device: a majority of the nodes' votes */
 };
 
 struct rs_ops {
@@ -169,14 +199,21 @@ struct rs_ops {
 	 * save_meta() also synced to the disk; on an error this member answers nothing any more and
 	 * the implementer has to call rs_disconnect(). */
 	void (*save_entry)(const char *key, const struct store_entry *entry, void *data);
+	/* May be NULL. The entries of a store that comes in pieces, in order; NULL: it begins. Then
+	 * save_store() is given the store that has just these, or another one begins. */
+	void (*stage_entry)(const struct store_entry *entry, void *data);
 	int (*save_store)(const struct store *store, const struct rs_meta *meta, void *data);
 	int (*save_meta)(const struct rs_meta *meta, void *data);
 };
 
 struct rs_config {
 	uint64_t silence_ns;   /* 0 for RS_SILENCE_NS */
-	uint64_t max_position; /* writes in an epoch; 0 for RS_MAX_POSITION, and never more */
+	uint64_t max_position; /* writes in an epoch; 0 for as many as there is room for */
 	uint32_t nonce;        /* random at each start of the process */
+	size_t work_bytes;     /* of a piece of work; 0 for RS_WORK_BYTES, _KEYS */
+	unsigned work_keys;
+	uint16_t oldest; /* versions of the protocol; 0 for RS_WIRE_OLDEST, _NEWEST */
+	uint16_t newest;
 };
 
 /* Takes over `store`, which was saved together with `meta`. -EINVAL: meta contradicts itself. */
@@ -198,6 +235,10 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns);
  * applied, then the transaction is ended, and rs_saved() confirms it to ourselves. */
 void rs_flush(struct rs *rs);
 void rs_saved(struct rs *rs);
+/* What would take too long at once - hashing, reporting, freeing a large store - is done in pieces:
+ * while rs_has_work(), call rs_work() soon, and end a turn after it. */
+bool rs_has_work(const struct rs *rs);
+void rs_work(struct rs *rs, uint64_t now_ns);
 /* When rs_deadline() has come. */
 void rs_tick(struct rs *rs, uint64_t now_ns);
 /* 0: nothing to wait for. */
@@ -213,9 +254,18 @@ int rs_write(struct rs *rs, const char *key, uint64_t expected, const char *valu
 	size_t value_bytes, rs_done_fn done, void *data, uint64_t now_ns);
 
 enum rs_mode rs_mode(const struct rs *rs);
+/* RS_OUTDATED: the version that the cluster speaks and this member does not. */
+uint16_t rs_needed(const struct rs *rs);
+/* What the epoch speaks, 0 outside of one; what the store allows at least; the newest that a member
+ * has said to speak, 0 while it has not. */
+uint16_t rs_protocol(const struct rs *rs);
+uint16_t rs_floor(const struct rs *rs);
+uint16_t rs_member_newest(const struct rs *rs, uint32_t id);
 const struct store *rs_store(const struct rs *rs);
 const struct rs_meta *rs_meta(const struct rs *rs);
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
+/* The same, if that does not take long. */
+bool rs_known_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
 /* In the group; and, as far as is known here, with the store of the epoch we are synced in. */
 bool rs_has_member(const struct rs *rs, uint32_t id);
 bool rs_member_is_synced(const struct rs *rs, uint32_t id);

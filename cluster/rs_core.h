@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * rs_core.h - the replicated store as its own files see it: rs.c (inputs, dispatch), rs_sync.c (who
- * takes part, with which store), rs_update.c (handing the store over), rs_write.c (writes and their
- * confirmation). The algorithm is in rs.h.
+ * takes part, with which store), rs_version.c (which protocol they speak), rs_update.c (handing the
+ * store over), rs_write.c (writes and their confirmation). The algorithm is in rs.h.
  */
 #ifndef VIADUCT_CLUSTER_RS_CORE_H
 #define VIADUCT_CLUSTER_RS_CORE_H
@@ -13,7 +13,9 @@
 
 struct rs_member {
 	uint32_t id;
-	bool is_silent; /* did not answer in time; cleared by any message from it */
+	bool is_silent;   /* did not answer in time; cleared by any message from it */
+	bool is_outdated; /* cannot speak what the others do; cleared when it asks for a sync */
+	uint16_t newest;  /* what it has said to speak; 0: nothing yet */
 };
 
 /* A participant of the epoch. */
@@ -22,6 +24,7 @@ struct rs_peer {
 	bool has_state;
 	bool is_ready; /* has confirmed to have the epoch's store */
 	uint64_t confirmed;
+	struct rs_hello hello;
 	struct rs_state state;
 };
 
@@ -68,9 +71,13 @@ struct rs {
 	const struct rs_ops *ops;
 	void *data;
 	uint64_t silence_ns;
-	uint64_t max_position;
+	size_t work_bytes;
+	unsigned work_keys;
+	uint64_t max_position; /* as configured; 0: what the protocol has room for */
 	uint32_t local_id;
 	uint32_t nonce;
+	uint16_t oldest, newest; /* that we speak */
+	uint16_t needed;         /* what the cluster speaks and we do not; RS_OUTDATED */
 	struct store *store;
 	struct rs_meta meta;
 	struct rs_stats stats;
@@ -86,18 +93,29 @@ struct rs {
 
 	/* Sync. */
 	uint64_t proposed;     /* highest generation we know to have been proposed */
+	bool is_hashing;       /* our STATE waits for the digest */
+	bool accepted;         /* what it will say */
 	bool start_pending;    /* our SYNC_START is on its way */
 	bool asked;            /* we rely on the coordinator to start a sync */
 	struct rs_epoch epoch; /* of the last SYNC_START in this membership */
+	uint16_t protocol;     /* of the epoch, once it is decided */
 	struct rs_peer peers[RS_MAX_MEMBERS];
 	size_t n_peers;
 	size_t leader; /* index into peers; valid in RS_UPDATE and RS_SYNCED */
 
 	/* Hand-over of the store: what the leader sends, what others receive. */
 	bool handover_done; /* nobody needed one, or UPDATE_COMPLETE was delivered */
-	struct buf snapshot;
-	size_t snapshot_sent_bytes;
-	struct buf incoming;
+	struct store_view *snapshot;
+	size_t snapshot_at;        /* the next entry */
+	struct buf snapshot_ahead; /* bytes of entries before it that are not sent */
+	size_t snapshot_bytes, snapshot_sent_bytes;
+	struct store *incoming; /* what has come, as far as it is whole entries */
+	struct buf incoming_rest;
+	size_t incoming_bytes;
+	/* A store that was taken over is reported in pieces, and the one before it freed. */
+	struct store *replaced;
+	size_t replaced_at, reported_at;
+	bool is_reporting;
 	struct list replay; /* struct rs_replay */
 	size_t replay_bytes;
 
@@ -126,11 +144,32 @@ void rs_epoch_leave(struct rs *rs);
  * answering and asks for a sync after a while. */
 void rs_withdraw(struct rs *rs);
 
+/* Not to go on beside members whose protocol we do not know: that could split the store. */
+void rs_refuse(struct rs *rs, uint16_t needed);
+
+/* rs_version.c */
+void rs_hello_send(struct rs *rs);
+void rs_on_hello(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+/* All STATEs are here: which version the participants speak. False: some cannot take part, and are
+ * marked. */
+bool rs_version_settle(struct rs *rs);
+/* Members that cannot take part are told. */
+void rs_version_tell(struct rs *rs);
+/* The version of a key that is written at the current place in the epoch; how many there are. */
+uint64_t rs_version_make(const struct rs *rs, size_t writer);
+uint64_t rs_version_max_position(const struct rs *rs);
+/* For one more key; depends on nothing but the store. */
+bool rs_version_has_room(const struct rs *rs);
+/* Our own store asks for what we do not speak. */
+bool rs_version_is_past(const struct rs *rs);
+
 /* rs_sync.c */
 void rs_start_sync(struct rs *rs);
 void rs_ask_sync(struct rs *rs);
 bool rs_is_waiting(const struct rs *rs);
 void rs_silence(struct rs *rs);
+/* Our STATE, when the digest is known. */
+void rs_state_send(struct rs *rs);
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
@@ -138,6 +177,9 @@ void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 /* rs_update.c */
 void rs_handover_reset(struct rs *rs);
 void rs_handover_start(struct rs *rs);
+/* Some of what is left to report; all of it. */
+void rs_report_some(struct rs *rs);
+void rs_report_rest(struct rs *rs);
 void rs_on_update(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_update_complete(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_replay_add(struct rs *rs, uint32_t sender, const struct rs_msg *msg);

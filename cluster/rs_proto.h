@@ -5,16 +5,29 @@
  * Integers are little-endian, every struct is packed by natural alignment, reserved fields are
  * zero. Every message begins with struct rs_wire_header. Messages of the write family (WRITE, ACK)
  * and of the sync family carry the epoch they belong to; what each of them means is in rs.h.
+ *
+ * Versions. SYNC_REQUEST, SYNC_START, HELLO and STATE are what members settle the version with, so
+ * they are of version 1 for ever. UPDATE, UPDATE_COMPLETE, WRITE and ACK are of the version that
+ * the epoch has settled on (rs.h). Whoever gets a message of a version it does not speak knows that
+ * it has to be updated.
+ *
+ *   1  32 members, 65536 keys; no HELLO, which its speakers drop as a message of unknown type
+ *   2  64 members; 8 instead of 5 bits for the writer in a key's version; a quorum device does not
+ *      count; 262144 keys, once the floor (rs.h) is 2
  */
 #ifndef VIADUCT_CLUSTER_RS_PROTO_H
 #define VIADUCT_CLUSTER_RS_PROTO_H
 
 #include "base/err.h"
 
-#define RS_WIRE_MAGIC   0x53525456U /* "VTRS" */
-#define RS_WIRE_VERSION 1
+#define RS_WIRE_MAGIC 0x53525456U /* "VTRS" */
+/* What this program speaks. */
+#define RS_WIRE_OLDEST 1
+#define RS_WIRE_NEWEST 2
 
-#define RS_MAX_MEMBERS     32
+#define RS_MAX_MEMBERS     64
+#define RS_MAX_MEMBERS_V1  32
+#define RS_MAX_KEYS_V1     65536
 #define RS_KEY_MAX_LEN     255
 #define RS_VALUE_MAX_BYTES 65536
 #define RS_CHUNK_MAX_BYTES 32768
@@ -33,6 +46,7 @@ enum rs_wire_type {
 	RS_WIRE_UPDATE_COMPLETE = 5,
 	RS_WIRE_WRITE = 6,
 	RS_WIRE_ACK = 7,
+	RS_WIRE_HELLO = 8,
 };
 
 /* Names one sync and what follows from it: two of them never have the same three numbers. */
@@ -45,7 +59,7 @@ static_assert_size(struct rs_wire_epoch, 16);
 
 struct rs_wire_header {
 	uint32_t magic;
-	uint16_t version;
+	uint16_t version; /* of the protocol */
 	uint16_t type;
 	struct rs_wire_epoch epoch;
 };
@@ -61,6 +75,18 @@ struct rs_wire_sync {
 };
 static_assert_size(struct rs_wire_sync, 32);
 
+/* Before the sender's STATE in the same epoch. Whoever sends none speaks version 1 only. */
+struct rs_wire_hello {
+	struct rs_wire_header header;
+	uint16_t oldest; /* what the sender speaks */
+	uint16_t newest;
+	uint16_t floor; /* that its store asks for; 0: none */
+	uint16_t reserved;
+	uint32_t nodes_needed; /* votes of nodes, without a quorum device's */
+	uint32_t reserved2;
+};
+static_assert_size(struct rs_wire_hello, 40);
+
 enum {
 	RS_STATE_ACCEPTED = 1, /* the generation was news to the sender, who now promises it */
 	RS_STATE_QUORATE = 2,  /* corosync tells the sender that there is quorum */
@@ -74,7 +100,7 @@ struct rs_wire_state {
 	uint32_t flags;
 	uint32_t votes;        /* the sender's own */
 	uint32_t quorum_votes; /* how many are needed */
-	uint32_t device_votes; /* what a quorum device adds */
+	uint32_t device_votes; /* what a quorum device adds; counted by version 1 only */
 	uint8_t digest[RS_DIGEST_BYTES];
 };
 static_assert_size(struct rs_wire_state, 96);

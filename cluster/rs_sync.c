@@ -9,7 +9,7 @@
 static uint32_t coordinator(const struct rs *rs)
 {
 	for (size_t i = 0; i < rs->n_members; i++) {
-		if (!rs->members[i].is_silent)
+		if (!rs->members[i].is_silent && !rs->members[i].is_outdated)
 			return rs->members[i].id;
 	}
 	return 0;
@@ -21,7 +21,7 @@ static void list_participants(const struct rs *rs, struct rs_sync *ret_sync)
 	struct rs_sync sync = {};
 
 	for (size_t i = 0; i < rs->n_members; i++) {
-		if (!rs->members[i].is_silent)
+		if (!rs->members[i].is_silent && !rs->members[i].is_outdated)
 			sync.participants[sync.n_participants++] = rs->members[i].id;
 	}
 	*ret_sync = sync;
@@ -81,7 +81,8 @@ static void note_silent(struct rs *rs, struct rs_member *member)
 
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
-	(void)sender;
+	/* What it speaks is asked again. */
+	rs_member_find(rs, sender)->is_outdated = false;
 	/* Of an earlier epoch: its sender has been, or will be, served by a later SYNC_START. */
 	if (!rs_epoch_equal(&msg->epoch, &rs->epoch) || msg->sync.participants[0] != rs->local_id) {
 		rs->stats.n_ignored++;
@@ -95,7 +96,7 @@ void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg
 	rs_start_sync(rs);
 }
 
-static void send_state(struct rs *rs, bool accepted)
+void rs_state_send(struct rs *rs)
 {
 	struct rs_msg msg = {.type = RS_WIRE_STATE,
 		.epoch = rs->epoch,
@@ -103,14 +104,19 @@ static void send_state(struct rs *rs, bool accepted)
 			.promised = rs->meta.promised,
 			.generation = rs->meta.generation,
 			.version = rs->meta.version,
-			.accepted = accepted,
+			.accepted = rs->accepted,
 			.quorate = rs->votes.quorate,
 			.votes = rs->votes.votes,
 			.quorum_votes = rs->votes.quorum_votes,
 			.device_votes = rs->votes.device_votes,
 		}};
 
-	if (rs_digest(rs, msg.state.digest) < 0) {
+	int r = store_digest_some(rs->store, rs->work_bytes);
+
+	rs->is_hashing = r > 0;
+	if (r > 0)
+		return;
+	if (r < 0 || rs_digest(rs, msg.state.digest) < 0) {
 		rs_withdraw(rs);
 		return;
 	}
@@ -149,8 +155,11 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	bool accepted;
 	int error;
 
-	if (msg->epoch.initiator != sender || !participants_are_members(rs, sync)) {
-		rs->stats.n_ignored++; /* of an earlier membership */
+	/* Of an earlier membership, or of somebody who does not know that it is no part of this
+	 * one. */
+	if (msg->epoch.initiator != sender || !participants_are_members(rs, sync) ||
+		rs_member_find(rs, sender)->is_outdated) {
+		rs->stats.n_ignored++;
 		return;
 	}
 	rs->stats.n_syncs++;
@@ -161,7 +170,10 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	rs->epoch = msg->epoch;
 	rs->proposed = MAX(rs->proposed, msg->epoch.generation);
 	for (uint32_t i = 0; i < sync->n_participants; i++)
-		rs->peers[i] = (struct rs_peer){.id = sync->participants[i]};
+		rs->peers[i] = (struct rs_peer){
+			.id = sync->participants[i],
+			.hello = {.oldest = 1, .newest = 1},
+		};
 	rs->n_peers = sync->n_participants;
 	if (!rs_peer_find(rs, rs->local_id)) {
 		rs_ask_sync(rs);
@@ -171,7 +183,9 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	if (error < 0)
 		return;
 	rs_enter(rs, RS_EXCHANGE);
-	send_state(rs, accepted);
+	rs_hello_send(rs);
+	rs->accepted = accepted;
+	rs_state_send(rs);
 }
 
 static bool all_states_are_here(const struct rs *rs)
@@ -196,7 +210,7 @@ static bool all_have_accepted(struct rs *rs)
 
 static bool there_is_quorum(const struct rs *rs)
 {
-	uint64_t votes = 0, needed = 0, device_votes = 0;
+	uint64_t votes = 0, needed = 0, nodes_needed = 0, device_votes = 0;
 
 	for (size_t i = 0; i < rs->n_peers; i++) {
 		const struct rs_state *state = &rs->peers[i].state;
@@ -205,9 +219,11 @@ static bool there_is_quorum(const struct rs *rs)
 			return false;
 		votes += state->votes;
 		needed = MAX(needed, (uint64_t)state->quorum_votes);
+		nodes_needed = MAX(nodes_needed, (uint64_t)rs->peers[i].hello.nodes_needed);
 		device_votes = MAX(device_votes, (uint64_t)state->device_votes);
 	}
-	return votes + device_votes >= needed;
+	/* A device's votes are none of a copy of the store: from version 2 on they do not count. */
+	return rs->protocol == 1 ? votes + device_votes >= needed : votes >= nodes_needed;
 }
 
 /* Peers ascend by id, so the first of equals is the lowest. */
@@ -237,12 +253,28 @@ static bool has_digest_of(const struct rs_peer *a, const struct rs_peer *b)
 	return memcmp(a->state.digest, b->state.digest, RS_DIGEST_BYTES) == 0;
 }
 
+static void start_without_outdated(struct rs *rs)
+{
+	if (rs->mode == RS_OUTDATED)
+		return;
+	rs->asked = true;
+	if (coordinator(rs) != rs->local_id)
+		return;
+	rs_version_tell(rs);
+	rs_start_sync(rs);
+}
+
 /* All STATEs are here, the same ones at every participant. */
 static void decide(struct rs *rs)
 {
 	const struct rs_peer *self = rs_peer_find(rs, rs->local_id), *leader;
+	bool accepted = all_have_accepted(rs);
 
-	if (!all_have_accepted(rs)) {
+	if (!rs_version_settle(rs)) {
+		start_without_outdated(rs);
+		return;
+	}
+	if (!accepted) {
 		/* The initiator knows now which generation is high enough. */
 		if (rs->epoch.initiator == rs->local_id)
 			rs_start_sync(rs);

@@ -8,9 +8,27 @@
  */
 #include "cluster/rs_core.h"
 
-#define WINDOW_BYTES (8 * RS_CHUNK_MAX_BYTES)
+/* Small enough that what arrives in one turn is soon dealt with. */
+#define CHUNK_BYTES  (RS_CHUNK_MAX_BYTES / 2)
+#define WINDOW_BYTES (8 * CHUNK_BYTES)
 /* What all members together may have under way; more is a member that breaks the rules. */
 #define REPLAY_MAX_BYTES (RS_MAX_MEMBERS * (RS_MAX_WRITES_BYTES + RS_MAX_WRITES * 64U))
+
+static void snapshot_drop(struct rs *rs)
+{
+	store_view_free(rs->snapshot);
+	rs->snapshot = NULL;
+	buf_fini(&rs->snapshot_ahead);
+	rs->snapshot_at = rs->snapshot_bytes = rs->snapshot_sent_bytes = 0;
+}
+
+static void incoming_drop(struct rs *rs)
+{
+	store_free(rs->incoming);
+	rs->incoming = NULL;
+	buf_fini(&rs->incoming_rest);
+	rs->incoming_bytes = 0;
+}
 
 void rs_handover_reset(struct rs *rs)
 {
@@ -19,26 +37,42 @@ void rs_handover_reset(struct rs *rs)
 	while ((replay = list_pop(&rs->replay, struct rs_replay, siblings)))
 		free(replay);
 	rs->replay_bytes = 0;
-	buf_fini(&rs->snapshot);
-	buf_fini(&rs->incoming);
-	rs->snapshot_sent_bytes = 0;
+	snapshot_drop(rs);
+	incoming_drop(rs);
 	rs->handover_done = false;
 }
 
-static void send_chunk(struct rs *rs)
+/* The next chunk's bytes are made when it is time to send them. */
+static bool make_ahead(struct rs *rs, size_t size_bytes)
 {
-	size_t left_bytes = rs->snapshot.size_bytes - rs->snapshot_sent_bytes;
+	const struct store_entry *entry;
+
+	while (rs->snapshot_ahead.size_bytes < size_bytes &&
+		(entry = store_view_at(rs->snapshot, rs->snapshot_at))) {
+		store_entry_put(entry, &rs->snapshot_ahead);
+		rs->snapshot_at++;
+	}
+	return !rs->snapshot_ahead.failed;
+}
+
+static bool send_chunk(struct rs *rs)
+{
+	size_t left_bytes = rs->snapshot_bytes - rs->snapshot_sent_bytes;
 	struct rs_msg msg = {.type = RS_WIRE_UPDATE,
 		.epoch = rs->epoch,
 		.update = {
 			.offset_bytes = (uint32_t)rs->snapshot_sent_bytes,
-			.size_bytes = (uint32_t)MIN(left_bytes, (size_t)RS_CHUNK_MAX_BYTES),
-			.total_bytes = (uint32_t)rs->snapshot.size_bytes,
-			.bytes = rs->snapshot.data + rs->snapshot_sent_bytes,
+			.size_bytes = (uint32_t)MIN(left_bytes, (size_t)CHUNK_BYTES),
+			.total_bytes = (uint32_t)rs->snapshot_bytes,
 		}};
 
+	if (!make_ahead(rs, msg.update.size_bytes))
+		return false;
+	msg.update.bytes = rs->snapshot_ahead.data;
 	rs->snapshot_sent_bytes += msg.update.size_bytes;
 	rs_send(rs, &msg);
+	buf_drop(&rs->snapshot_ahead, msg.update.size_bytes);
+	return true;
 }
 
 static void send_complete(struct rs *rs)
@@ -47,8 +81,8 @@ static void send_complete(struct rs *rs)
 	struct rs_msg msg = {.type = RS_WIRE_UPDATE_COMPLETE,
 		.epoch = rs->epoch,
 		.update_complete = {
-			.total_bytes = (uint32_t)rs->snapshot.size_bytes,
-			.n_keys = (uint32_t)store_n_keys(rs->store),
+			.total_bytes = (uint32_t)rs->snapshot_bytes,
+			.n_keys = (uint32_t)store_view_n_keys(rs->snapshot),
 		}};
 
 	memcpy(msg.update_complete.digest, leader->state.digest, RS_DIGEST_BYTES);
@@ -58,19 +92,24 @@ static void send_complete(struct rs *rs)
 /* Everything up to `limit_bytes`; the last byte brings the end with it. */
 static void send_until(struct rs *rs, size_t limit_bytes)
 {
-	while (rs->snapshot_sent_bytes < MIN(limit_bytes, rs->snapshot.size_bytes)) {
-		send_chunk(rs);
-		if (rs->snapshot_sent_bytes == rs->snapshot.size_bytes)
+	while (rs->snapshot_sent_bytes < MIN(limit_bytes, rs->snapshot_bytes)) {
+		if (!send_chunk(rs)) {
+			rs_withdraw(rs);
+			return;
+		}
+		if (rs->snapshot_sent_bytes == rs->snapshot_bytes)
 			send_complete(rs);
 	}
 }
 
 void rs_handover_start(struct rs *rs)
 {
-	store_snapshot(rs->store, &rs->snapshot);
-	if (rs->snapshot.failed)
+	if (store_view_new(rs->store, &rs->snapshot) < 0) {
 		rs_withdraw(rs);
-	else if (rs->snapshot.size_bytes == 0)
+		return;
+	}
+	rs->snapshot_bytes = store_snapshot_bytes(rs->store);
+	if (rs->snapshot_bytes == 0)
 		send_complete(rs);
 	else
 		send_until(rs, WINDOW_BYTES);
@@ -81,9 +120,51 @@ static bool is_leader(const struct rs *rs, uint32_t id)
 	return rs->peers[rs->leader].id == id;
 }
 
+static void stage_from(struct rs *rs, size_t first)
+{
+	const struct store_entry *entry;
+
+	for (size_t i = first; rs->ops->stage_entry && (entry = store_at(rs->incoming, i)); i++)
+		rs->ops->stage_entry(entry, rs->data);
+}
+
+static int incoming_begin(struct rs *rs)
+{
+	if (rs->incoming)
+		return 0;
+	if (rs->ops->stage_entry)
+		rs->ops->stage_entry(NULL, rs->data);
+	return store_new(&rs->incoming);
+}
+
+/* Entries are parsed, hashed and staged as they come, so that little is left for the end. */
+static int incoming_add(struct rs *rs, const struct rs_update *update)
+{
+	struct reader in;
+	size_t n_keys;
+	int r = incoming_begin(rs);
+
+	if (r < 0)
+		return r;
+	buf_bytes(&rs->incoming_rest, update->bytes, update->size_bytes);
+	if (rs->incoming_rest.failed)
+		return -ENOMEM;
+	rs->incoming_bytes += update->size_bytes;
+	n_keys = store_n_keys(rs->incoming);
+	in = reader_make(rs->incoming_rest.data, rs->incoming_rest.size_bytes);
+	r = store_parse_some(rs->incoming, &in);
+	if (r < 0)
+		return r;
+	buf_drop(&rs->incoming_rest, rs->incoming_rest.size_bytes - in.left_bytes);
+	stage_from(rs, n_keys);
+	store_digest_ahead(rs->incoming, SIZE_MAX);
+	return 0;
+}
+
 void rs_on_update(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
 	const struct rs_update *update = &msg->update;
+	int r;
 
 	if (!is_leader(rs, sender) || rs->handover_done) {
 		rs->stats.n_malformed++;
@@ -94,13 +175,10 @@ void rs_on_update(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 		send_until(rs, update->offset_bytes + update->size_bytes + WINDOW_BYTES);
 	if (rs->mode != RS_UPDATE)
 		return;
-	if (update->offset_bytes != rs->incoming.size_bytes) {
+	r = update->offset_bytes == rs->incoming_bytes ? incoming_add(rs, update) : -EBADMSG;
+	if (r == -EBADMSG)
 		rs->stats.n_malformed++;
-		rs_withdraw(rs);
-		return;
-	}
-	buf_bytes(&rs->incoming, update->bytes, update->size_bytes);
-	if (rs->incoming.failed)
+	if (r < 0)
 		rs_withdraw(rs);
 }
 
@@ -110,22 +188,24 @@ static bool entries_equal(const struct store_entry *a, const struct store_entry 
 	       memcmp(a->value, b->value, a->value_bytes) == 0;
 }
 
-static void report_differences(struct rs *rs, const struct store *old)
+/* In order of keys, what the new store has otherwise than the one before. */
+static void report_next(struct rs *rs)
 {
-	const struct store_entry *was, *is;
-	size_t i = 0, j = 0;
-	int order;
+	const struct store_entry *was = store_at(rs->replaced, rs->replaced_at);
+	const struct store_entry *is = store_at(rs->store, rs->reported_at);
+	int order = !was ? 1 : !is ? -1 : strcmp(was->key, is->key);
 
-	while ((was = store_at(old, i)) || store_at(rs->store, j)) {
-		is = store_at(rs->store, j);
-		order = !was ? 1 : !is ? -1 : strcmp(was->key, is->key);
-		if (order < 0)
-			rs->ops->applied(was->key, NULL, rs->meta.version, rs->data);
-		else if (order > 0 || !entries_equal(was, is))
-			rs->ops->applied(is->key, is, is->version, rs->data);
-		i += order <= 0;
-		j += order >= 0;
-	}
+	rs->replaced_at += order <= 0;
+	rs->reported_at += order >= 0;
+	if (order < 0)
+		rs->ops->applied(was->key, NULL, rs->meta.version, rs->data);
+	else if (order > 0 || !entries_equal(was, is))
+		rs->ops->applied(is->key, is, is->version, rs->data);
+}
+
+static bool is_reported(const struct rs *rs)
+{
+	return !store_at(rs->replaced, rs->replaced_at) && !store_at(rs->store, rs->reported_at);
 }
 
 static void replay(struct rs *rs)
@@ -136,36 +216,61 @@ static void replay(struct rs *rs)
 
 	while (rs->mode == RS_UPDATE &&
 		(entry = list_pop(&rs->replay, struct rs_replay, siblings))) {
-		if (rs_wire_parse(entry->bytes, entry->size_bytes, &msg, &version) == 0)
+		if (rs_wire_parse(entry->bytes, entry->size_bytes, rs->newest, &msg, &version) == 0)
 			rs_apply(rs, entry->sender, &msg.write);
 		free(entry);
 	}
 }
 
-/* The bytes that came: are they what the leader said it has? */
-static int incoming_check(
-	struct rs *rs, const struct rs_update_complete *complete, struct store **ret_store)
+/* What came: is it what the leader said it has? */
+static int incoming_check(struct rs *rs, const struct rs_update_complete *complete)
 {
 	const struct rs_state *leader = &rs->peers[rs->leader].state;
 	uint8_t digest[RS_DIGEST_BYTES];
-	struct store *store;
-	int r;
+	int r = incoming_begin(rs);
 
-	if (complete->total_bytes != rs->incoming.size_bytes)
-		return -EBADMSG;
-	r = store_from_snapshot(rs->incoming.data, rs->incoming.size_bytes, &store);
 	if (r < 0)
 		return r;
-	r = store_digest(store, digest);
-	if (r == 0 && (complete->n_keys != store_n_keys(store) ||
-			      memcmp(digest, complete->digest, sizeof(digest)) != 0 ||
+	if (complete->total_bytes != rs->incoming_bytes || rs->incoming_rest.size_bytes > 0 ||
+		complete->n_keys != store_n_keys(rs->incoming))
+		return -EBADMSG;
+	r = store_digest(rs->incoming, digest);
+	if (r == 0 && (memcmp(digest, complete->digest, sizeof(digest)) != 0 ||
 			      memcmp(digest, leader->digest, sizeof(digest)) != 0))
 		r = -EBADMSG;
-	if (r < 0)
-		store_free(store);
-	else
-		*ret_store = store;
 	return r;
+}
+
+static void report_end(struct rs *rs)
+{
+	rs->is_reporting = false;
+	replay(rs);
+	if (rs->mode == RS_UPDATE)
+		rs_become_synced(rs);
+}
+
+void rs_report_some(struct rs *rs)
+{
+	unsigned n = 0;
+
+	while (rs->is_reporting && !is_reported(rs) && n++ < rs->work_keys)
+		report_next(rs);
+	if (rs->is_reporting && is_reported(rs)) {
+		report_end(rs);
+		return;
+	}
+	if (rs->is_reporting || store_drop_some(rs->replaced, rs->work_keys))
+		return;
+	store_free(rs->replaced);
+	rs->replaced = NULL;
+}
+
+/* Something else begins, and whoever looks on has to know by then. */
+void rs_report_rest(struct rs *rs)
+{
+	while (rs->is_reporting && !is_reported(rs))
+		report_next(rs);
+	rs->is_reporting = false;
 }
 
 static void take_over(struct rs *rs, const struct rs_update_complete *complete)
@@ -175,30 +280,26 @@ static void take_over(struct rs *rs, const struct rs_update_complete *complete)
 		.promised = rs->meta.promised,
 		.version = rs->peers[rs->leader].state.version,
 	};
-	struct store *store, *old = rs->store;
 	int r;
 
-	r = incoming_check(rs, complete, &store);
+	r = incoming_check(rs, complete);
 	if (r == -EBADMSG)
 		rs->stats.n_malformed++;
-	if (r == 0) {
-		r = rs->ops->save_store(store, &meta, rs->data);
-		if (r < 0)
-			store_free(store);
-	}
+	if (r == 0)
+		r = rs->ops->save_store(rs->incoming, &meta, rs->data);
 	if (r < 0) {
 		rs_withdraw(rs);
 		return;
 	}
-	buf_fini(&rs->incoming);
-	rs->store = store;
+	store_free(rs->replaced);
+	rs->replaced = rs->store;
+	rs->store = take_ptr(rs->incoming);
+	incoming_drop(rs);
 	rs->meta = meta;
 	rs->stats.n_updates++;
-	report_differences(rs, old);
-	store_free(old);
-	replay(rs);
-	if (rs->mode == RS_UPDATE)
-		rs_become_synced(rs);
+	rs->replaced_at = rs->reported_at = 0;
+	rs->is_reporting = true;
+	rs_report_some(rs);
 }
 
 void rs_on_update_complete(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
@@ -209,7 +310,7 @@ void rs_on_update_complete(struct rs *rs, uint32_t sender, const struct rs_msg *
 	}
 	rs_arm(rs);
 	rs->handover_done = true;
-	buf_fini(&rs->snapshot);
+	snapshot_drop(rs);
 	if (rs->mode == RS_UPDATE)
 		take_over(rs, &msg->update_complete);
 }

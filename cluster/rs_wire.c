@@ -30,6 +30,20 @@ static bool parse_sync(struct reader *in, struct rs_msg *msg)
 	return reader_done(in);
 }
 
+static bool parse_hello(struct reader *in, struct rs_msg *msg)
+{
+	struct rs_hello *hello = &msg->hello;
+	uint16_t reserved;
+
+	hello->oldest = reader_le16(in);
+	hello->newest = reader_le16(in);
+	hello->floor = reader_le16(in);
+	reserved = reader_le16(in);
+	hello->nodes_needed = reader_le32(in);
+	reserved |= reader_le32(in) != 0;
+	return reader_done(in) && !reserved && hello->oldest > 0 && hello->oldest <= hello->newest;
+}
+
 static bool parse_state(struct reader *in, struct rs_msg *msg)
 {
 	struct rs_state *state = &msg->state;
@@ -110,6 +124,16 @@ static void put_sync(struct buf *out, const struct rs_msg *msg)
 		buf_le32(out, msg->sync.participants[i]);
 }
 
+static void put_hello(struct buf *out, const struct rs_msg *msg)
+{
+	buf_le16(out, msg->hello.oldest);
+	buf_le16(out, msg->hello.newest);
+	buf_le16(out, msg->hello.floor);
+	buf_le16(out, 0);
+	buf_le32(out, msg->hello.nodes_needed);
+	buf_le32(out, 0);
+}
+
 static void put_state(struct buf *out, const struct rs_msg *msg)
 {
 	const struct rs_state *state = &msg->state;
@@ -163,18 +187,25 @@ static void put_ack(struct buf *out, const struct rs_msg *msg)
 static const struct {
 	bool (*parse)(struct reader *in, struct rs_msg *msg);
 	void (*put)(struct buf *out, const struct rs_msg *msg);
+	bool is_settled;
 } codecs[] = {
-	[RS_WIRE_SYNC_REQUEST] = {parse_sync, put_sync},
-	[RS_WIRE_SYNC_START] = {parse_sync, put_sync},
-	[RS_WIRE_STATE] = {parse_state, put_state},
-	[RS_WIRE_UPDATE] = {parse_update, put_update},
-	[RS_WIRE_UPDATE_COMPLETE] = {parse_update_complete, put_update_complete},
-	[RS_WIRE_WRITE] = {parse_write, put_write},
-	[RS_WIRE_ACK] = {parse_ack, put_ack},
+	[RS_WIRE_SYNC_REQUEST] = {parse_sync, put_sync, false},
+	[RS_WIRE_SYNC_START] = {parse_sync, put_sync, false},
+	[RS_WIRE_HELLO] = {parse_hello, put_hello, false},
+	[RS_WIRE_STATE] = {parse_state, put_state, false},
+	[RS_WIRE_UPDATE] = {parse_update, put_update, true},
+	[RS_WIRE_UPDATE_COMPLETE] = {parse_update_complete, put_update_complete, true},
+	[RS_WIRE_WRITE] = {parse_write, put_write, true},
+	[RS_WIRE_ACK] = {parse_ack, put_ack, true},
 };
 
-int rs_wire_parse(
-	const void *bytes, size_t size_bytes, struct rs_msg *ret_msg, uint16_t *ret_version)
+bool rs_wire_is_settled(enum rs_wire_type type)
+{
+	return codecs[type].is_settled;
+}
+
+int rs_wire_parse(const void *bytes, size_t size_bytes, uint16_t newest, struct rs_msg *ret_msg,
+	uint16_t *ret_version)
 {
 	struct reader in = reader_make(bytes, size_bytes);
 	struct rs_msg msg = {};
@@ -191,7 +222,9 @@ int rs_wire_parse(
 	msg.epoch.nonce = reader_le32(&in);
 	if (!reader_ok(&in) || magic != RS_WIRE_MAGIC)
 		return -EBADMSG;
-	if (version != RS_WIRE_VERSION) {
+	if (version == 0)
+		return -EBADMSG;
+	if (version > newest) {
 		*ret_version = version;
 		return -EPROTONOSUPPORT;
 	}
@@ -200,6 +233,7 @@ int rs_wire_parse(
 	if (msg.epoch.generation == 0 || msg.epoch.generation > RS_MAX_GENERATION)
 		return -EBADMSG;
 	msg.type = (enum rs_wire_type)type;
+	msg.version = version;
 	if (!codecs[type].parse(&in, &msg))
 		return -EBADMSG;
 	*ret_msg = msg;
@@ -209,7 +243,7 @@ int rs_wire_parse(
 void rs_wire_put(struct buf *out, const struct rs_msg *msg)
 {
 	buf_le32(out, RS_WIRE_MAGIC);
-	buf_le16(out, RS_WIRE_VERSION);
+	buf_le16(out, msg->version ? msg->version : RS_WIRE_OLDEST);
 	buf_le16(out, (uint16_t)msg->type);
 	buf_le64(out, msg->epoch.generation);
 	buf_le32(out, msg->epoch.initiator);

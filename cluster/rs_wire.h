@@ -31,6 +31,13 @@ struct rs_sync {
 	uint32_t participants[RS_MAX_MEMBERS];
 };
 
+struct rs_hello {
+	uint16_t oldest;
+	uint16_t newest;
+	uint16_t floor;
+	uint32_t nodes_needed;
+};
+
 struct rs_state {
 	uint64_t promised;
 	uint64_t generation;
@@ -73,9 +80,11 @@ struct rs_ack {
 
 struct rs_msg {
 	enum rs_wire_type type;
+	uint16_t version; /* of the protocol */
 	struct rs_epoch epoch;
 	union {
 		struct rs_sync sync; /* SYNC_START, SYNC_REQUEST */
+		struct rs_hello hello;
 		struct rs_state state;
 		struct rs_update update;
 		struct rs_update_complete update_complete;
@@ -84,11 +93,15 @@ struct rs_msg {
 	};
 };
 
-/* 0; -EBADMSG; -EPROTONOSUPPORT: well-formed as far as the header goes, but of another version,
- * which is then in *ret_version. */
-int rs_wire_parse(
-	const void *bytes, size_t size_bytes, struct rs_msg *ret_msg, uint16_t *ret_version);
-/* Append `msg`, which must hold together, to `out` (out->failed tells of lack of memory). */
+#define RS_WIRE_ANY_VERSION UINT16_MAX
+/* For a reader that speaks versions up to `newest`. 0; -EBADMSG; -EPROTONOSUPPORT: well-formed as
+ * far as the header goes, but of a later version, which is then in *ret_version. */
+int rs_wire_parse(const void *bytes, size_t size_bytes, uint16_t newest, struct rs_msg *ret_msg,
+	uint16_t *ret_version);
+/* Whether messages of that type are of the version that the epoch has settled on; else of 1. */
+bool rs_wire_is_settled(enum rs_wire_type type);
+/* Append `msg`, which must hold together (version 0 is 1), to `out` (out->failed tells of lack of
+ * memory). */
 void rs_wire_put(struct buf *out, const struct rs_msg *msg);
 
 /* Printable ASCII, 1 to RS_KEY_MAX_LEN characters. */

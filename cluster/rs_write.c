@@ -139,7 +139,8 @@ void rs_pending_send(struct rs *rs)
 	struct rs_pending *pending;
 
 	/* Delivered too late, the rest would not be applied by anybody. */
-	if (rs->mode != RS_SYNCED || !rs->votes.quorate || rs->delivered >= rs->max_position)
+	if (rs->mode != RS_SYNCED || !rs->votes.quorate ||
+		rs->delivered >= rs_version_max_position(rs))
 		return;
 	list_for_each(pending, &rs->pending, siblings) {
 		struct rs_msg msg = {.type = RS_WIRE_WRITE,
@@ -191,13 +192,6 @@ void rs_become_synced(struct rs *rs)
 	rs_pending_send(rs);
 }
 
-static uint64_t make_version(const struct rs *rs, uint32_t sender)
-{
-	uint64_t index = (uint64_t)(rs_peer_find(rs, sender) - rs->peers);
-
-	return rs->epoch.generation << 32 | rs->applied << 5 | index;
-}
-
 static int change_store(
 	struct rs *rs, const char *key, const struct rs_write *write, uint64_t version)
 {
@@ -224,7 +218,9 @@ static int apply_write(
 		return -ESTALE;
 	if (write->is_delete && !entry)
 		return 0;
-	version = make_version(rs, sender);
+	if (!entry && !rs_version_has_room(rs))
+		return -ENOSPC;
+	version = rs_version_make(rs, (size_t)(rs_peer_find(rs, sender) - rs->peers));
 	r = change_store(rs, key, write, version);
 	if (r < 0)
 		return r;
@@ -297,7 +293,8 @@ void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
 	bool is_current = rs_epoch_equal(&msg->epoch, &rs->epoch) && rs_peer_find(rs, sender) &&
 			  (rs->mode == RS_SYNCED || rs->mode == RS_UPDATE) &&
-			  rs->delivered < rs->max_position;
+			  msg->version == rs->protocol &&
+			  rs->delivered < rs_version_max_position(rs);
 
 	if (!is_current) {
 		if (sender == rs->local_id)
@@ -312,7 +309,7 @@ void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	else
 		rs_apply(rs, sender, &msg->write);
 	/* No more versions in this epoch; the next one has new ones. */
-	if (rs->delivered == rs->max_position)
+	if (rs->delivered == rs_version_max_position(rs))
 		rs_ask_sync(rs);
 }
 

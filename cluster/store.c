@@ -12,6 +12,7 @@ struct store {
 	size_t snapshot_bytes;
 
 	struct sha256 *sha;
+	size_t n_digested; /* entries that are in `sha` */
 	bool digest_is_valid;
 	uint8_t digest[RS_DIGEST_BYTES];
 };
@@ -34,7 +35,7 @@ int store_new(struct store **ret_store)
 
 static void entry_free(struct store_entry *entry)
 {
-	if (!entry)
+	if (!entry || --entry->n_refs > 0)
 		return;
 	json_unref((struct json *)entry->json);
 	free(entry);
@@ -129,6 +130,7 @@ static int entry_new(const char *key, size_t key_len, const char *value, size_t 
 	}
 	text = entry->key + key_len + 1;
 	*entry = (struct store_entry){
+		.n_refs = 1,
 		.version = version,
 		.json = json,
 		.value = text,
@@ -163,6 +165,14 @@ static int insert_at(struct store *store, size_t index, struct store_entry *entr
 	return 0;
 }
 
+/* What comes behind the entries that are hashed does not change what was hashed. */
+static void digest_forget(struct store *store, size_t index)
+{
+	store->digest_is_valid = false;
+	if (index < store->n_digested)
+		store->n_digested = 0;
+}
+
 int store_put(struct store *store, const char *key, size_t key_len, const char *value,
 	size_t value_bytes, uint64_t version)
 {
@@ -187,7 +197,7 @@ int store_put(struct store *store, const char *key, size_t key_len, const char *
 		return r;
 	}
 	store->snapshot_bytes += entry_snapshot_bytes(entry) - old_bytes;
-	store->digest_is_valid = false;
+	digest_forget(store, index);
 	entry_free(old);
 	return 0;
 }
@@ -204,9 +214,49 @@ int store_delete(struct store *store, const char *key)
 	memmove(&store->entries[index], &store->entries[index + 1],
 		(store->n_entries - index) * sizeof(struct store_entry *));
 	store->snapshot_bytes -= entry_snapshot_bytes(entry);
-	store->digest_is_valid = false;
+	digest_forget(store, index);
 	entry_free(entry);
 	return 0;
+}
+
+struct store_view {
+	size_t n_entries;
+	struct store_entry *entries[];
+};
+
+int store_view_new(const struct store *store, struct store_view **ret_view)
+{
+	struct store_view *view;
+
+	view = malloc(sizeof(*view) + store->n_entries * sizeof(struct store_entry *));
+	if (!view)
+		return -ENOMEM;
+	view->n_entries = store->n_entries;
+	for (size_t i = 0; i < store->n_entries; i++) {
+		view->entries[i] = store->entries[i];
+		view->entries[i]->n_refs++;
+	}
+	*ret_view = view;
+	return 0;
+}
+
+void store_view_free(struct store_view *view)
+{
+	if (!view)
+		return;
+	for (size_t i = 0; i < view->n_entries; i++)
+		entry_free(view->entries[i]);
+	free(view);
+}
+
+size_t store_view_n_keys(const struct store_view *view)
+{
+	return view->n_entries;
+}
+
+const struct store_entry *store_view_at(const struct store_view *view, size_t index)
+{
+	return index < view->n_entries ? view->entries[index] : NULL;
 }
 
 static struct rs_wire_entry entry_header(const struct store_entry *entry)
@@ -218,27 +268,50 @@ static struct rs_wire_entry entry_header(const struct store_entry *entry)
 	};
 }
 
-int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES])
+void store_digest_ahead(struct store *store, size_t max_bytes)
+{
+	size_t done_bytes = 0;
+
+	if (store->n_digested == 0)
+		sha256_begin(store->sha);
+	while (store->n_digested < store->n_entries && done_bytes < max_bytes) {
+		const struct store_entry *entry = store->entries[store->n_digested++];
+		struct rs_wire_entry header = entry_header(entry);
+
+		sha256_add(store->sha, &header, sizeof(header));
+		sha256_add(store->sha, entry->key, entry->key_len);
+		sha256_add(store->sha, entry->value, entry->value_bytes);
+		done_bytes += entry_snapshot_bytes(entry);
+	}
+}
+
+int store_digest_some(struct store *store, size_t max_bytes)
 {
 	int r;
 
-	if (!store->digest_is_valid) {
-		sha256_begin(store->sha);
-		for (size_t i = 0; i < store->n_entries; i++) {
-			const struct store_entry *entry = store->entries[i];
-			struct rs_wire_entry header = entry_header(entry);
+	if (store->digest_is_valid)
+		return 0;
+	store_digest_ahead(store, max_bytes);
+	if (store->n_digested < store->n_entries)
+		return 1;
+	store->n_digested = 0;
+	r = sha256_end(store->sha, store->digest);
+	store->digest_is_valid = r == 0;
+	return r;
+}
 
-			sha256_add(store->sha, &header, sizeof(header));
-			sha256_add(store->sha, entry->key, entry->key_len);
-			sha256_add(store->sha, entry->value, entry->value_bytes);
-		}
-		r = sha256_end(store->sha, store->digest);
-		if (r < 0)
-			return r;
-		store->digest_is_valid = true;
-	}
-	memcpy(ret_digest, store->digest, RS_DIGEST_BYTES);
-	return 0;
+bool store_digest_is_known(const struct store *store)
+{
+	return store->digest_is_valid;
+}
+
+int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES])
+{
+	int r = store_digest_some(store, SIZE_MAX);
+
+	if (r == 0)
+		memcpy(ret_digest, store->digest, RS_DIGEST_BYTES);
+	return r;
 }
 
 size_t store_snapshot_bytes(const struct store *store)
@@ -246,16 +319,19 @@ size_t store_snapshot_bytes(const struct store *store)
 	return store->snapshot_bytes;
 }
 
+void store_entry_put(const struct store_entry *entry, struct buf *out)
+{
+	struct rs_wire_entry header = entry_header(entry);
+
+	buf_bytes(out, &header, sizeof(header));
+	buf_bytes(out, entry->key, entry->key_len);
+	buf_bytes(out, entry->value, entry->value_bytes);
+}
+
 void store_snapshot(const struct store *store, struct buf *out)
 {
-	for (size_t i = 0; i < store->n_entries; i++) {
-		const struct store_entry *entry = store->entries[i];
-		struct rs_wire_entry header = entry_header(entry);
-
-		buf_bytes(out, &header, sizeof(header));
-		buf_bytes(out, entry->key, entry->key_len);
-		buf_bytes(out, entry->value, entry->value_bytes);
-	}
+	for (size_t i = 0; i < store->n_entries; i++)
+		store_entry_put(store->entries[i], out);
 }
 
 /* Whether `key` (not terminated) comes behind every key of the store. */
@@ -285,6 +361,35 @@ static int parse_entry(struct store *store, struct reader *in)
 		return -EBADMSG;
 	r = store_put(store, key, key_len, value, value_bytes, version);
 	return r == 0 || r == -ENOMEM ? r : -EBADMSG;
+}
+
+/* How long the next entry is; 0: it is not all there. */
+static size_t next_entry_bytes(const struct reader *in)
+{
+	struct reader ahead = *in;
+	uint32_t value_bytes;
+	size_t size_bytes;
+
+	reader_le64(&ahead);
+	value_bytes = reader_le32(&ahead);
+	size_bytes = sizeof(struct rs_wire_entry) + (size_t)value_bytes + reader_le16(&ahead);
+	return reader_ok(&ahead) && size_bytes <= in->left_bytes ? size_bytes : 0;
+}
+
+int store_parse_some(struct store *store, struct reader *in)
+{
+	int r = 0;
+
+	while (r == 0 && next_entry_bytes(in) > 0)
+		r = parse_entry(store, in);
+	return r;
+}
+
+bool store_drop_some(struct store *store, size_t n)
+{
+	while (n-- > 0 && store->n_entries > 0)
+		entry_free(store->entries[--store->n_entries]);
+	return store->n_entries > 0;
 }
 
 int store_from_snapshot(const void *bytes, size_t size_bytes, struct store **ret_store)

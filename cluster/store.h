@@ -16,11 +16,12 @@
 #include "base/json.h"
 #include "cluster/rs_proto.h"
 
-#define STORE_MAX_KEYS 65536
+#define STORE_MAX_KEYS 262144
 
 struct store;
 
 struct store_entry {
+	unsigned n_refs;  /* stores and views that it is in */
 	uint64_t version; /* never 0 */
 	const struct json *json;
 	const char *value; /* JSON text, not terminated */
@@ -49,8 +50,30 @@ int store_put(struct store *store, const char *key, size_t key_len, const char *
 	size_t value_bytes, uint64_t version);
 int store_delete(struct store *store, const char *key); /* -ENOENT */
 
+/* The entries of now, which stay as they are whatever becomes of the store. */
+struct store_view;
+int store_view_new(const struct store *store, struct store_view **ret_view);
+void store_view_free(struct store_view *view);
+size_t store_view_n_keys(const struct store_view *view);
+const struct store_entry *store_view_at(const struct store_view *view, size_t index);
+
 /* SHA-256 over the snapshot; remembered until the store changes. */
 int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES]);
+/* The same in pieces of about `max_bytes`: 1: there is more to do; 0: store_digest() costs nothing
+ * now; -errno. Begins anew when the store has changed. */
+int store_digest_some(struct store *store, size_t max_bytes);
+bool store_digest_is_known(const struct store *store);
+/* Begin with what is there while more keys are to come behind; up to about `max_bytes`. */
+void store_digest_ahead(struct store *store, size_t max_bytes);
+
+/* A snapshot in pieces: parse() takes as many whole entries as there are in the bytes, the rest
+ * stays in `in`. */
+int store_parse_some(struct store *store, struct reader *in);
+/* Up to `n` entries are freed, from the end; true: there are more. For a store that is no longer
+ * used, before store_free(). */
+bool store_drop_some(struct store *store, size_t n);
+/* Appends entry's bytes in a snapshot. */
+void store_entry_put(const struct store_entry *entry, struct buf *out);
 
 /* Appends store_snapshot_bytes() bytes. */
 void store_snapshot(const struct store *store, struct buf *out);

@@ -6,6 +6,40 @@
 
 #define TIMEOUT_MS 15000
 
+/* What an administrator has to do something about. */
+static void print_store_troubles(const struct json *reply)
+{
+	const char *error = json_get_string(reply, "store_error", "");
+	int64_t newest = json_get_int(reply, "protocol_newest", 0);
+	int64_t needed = json_get_int(reply, "protocol_needed", 0);
+	int64_t spoken = json_get_int(reply, "protocol", 0);
+	int64_t floor = json_get_int(reply, "protocol_floor", 0);
+
+	if (error[0])
+		printf("         this node's copy cannot be written (%s), so it takes no part; "
+		       "make "
+		       "room in its state folder, it then goes on by itself\n",
+			error);
+	if (needed)
+		printf("         this node speaks version %lld of the store's protocol, the "
+		       "cluster "
+		       "uses %lld: %s\n",
+			(long long)newest, (long long)needed,
+			needed > newest ? "update viaduct on this node"
+					: "update the other nodes first");
+	if (spoken && spoken < newest)
+		printf("         speaks version %lld for nodes that are not updated yet\n",
+			(long long)spoken);
+	else if (spoken && floor < spoken)
+		printf("         an upgrade is not finished: see 'viaduct cluster upgrade'\n");
+	printf("\n");
+}
+
+int cmd_cluster_upgrade(const struct ctl_args *args)
+{
+	return ctl_ask(args, ctl_request("cluster.upgrade"), EXIT_OK, TIMEOUT_MS);
+}
+
 int cmd_cluster_status(const struct ctl_args *args)
 {
 	static const char *const headings[] = {"Node", "Id", "State", "VMs", "Address"};
@@ -18,7 +52,10 @@ int cmd_cluster_status(const struct ctl_args *args)
 		return r;
 	if (args->json)
 		return ctl_print_json(reply);
-	if (!json_get_bool(reply, "connected", false))
+	if (json_get_bool(reply, "is_second", false))
+		printf("another viaductd of this node is in the cluster already: a node has one; "
+		       "end the one that is too much\n");
+	else if (!json_get_bool(reply, "connected", false))
 		printf("corosync does not answer on this node; what follows is what was known "
 		       "last\n");
 	printf("Quorum   %s (%lld of %lld votes, %lld needed)\n",
@@ -26,11 +63,17 @@ int cmd_cluster_status(const struct ctl_args *args)
 		(long long)json_get_int(reply, "total_votes", 0),
 		(long long)json_get_int(reply, "expected_votes", 0),
 		(long long)json_get_int(reply, "quorum_votes", 0));
-	printf("Store    %s, %lld keys, generation %lld, digest %.16s\n\n",
+	if (json_get_int(reply, "nodes_needed", 0))
+		printf("         the quorum device has no copy of the store, so its vote does not "
+		       "count "
+		       "there: %lld votes of nodes are needed to change anything\n",
+			(long long)json_get_int(reply, "nodes_needed", 0));
+	printf("Store    %s, %lld keys, generation %lld, digest %.16s\n",
 		json_get_bool(reply, "synced", false) ? "in sync" : "NOT IN SYNC",
 		(long long)json_get_int(reply, "store_keys", 0),
 		(long long)json_get_int(reply, "generation", 0),
 		json_get_string(reply, "digest", ""));
+	print_store_troubles(reply);
 	nodes = json_get(reply, "nodes");
 	table = table_new(headings, ARRAY_LEN(headings));
 	for (size_t i = 0; i < json_length(nodes); i++) {

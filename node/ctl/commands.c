@@ -40,6 +40,10 @@
 		"mirror", "WHAT", "none, source or destination"                                    \
 	}
 static const struct ctl_option no_options[] = {OPTION_END};
+static const struct ctl_option restore_options[] = {
+	{"dry-run", NULL, "only show what would be added, changed and removed", 0},
+	OPTION_END,
+};
 static const struct ctl_option network_set_options[] = {
 	{"role", "ROLE", "None, Cluster or ClusterAndClient"},
 	{"metric", "N", "smaller is preferred for cluster traffic; 'auto' for the automatic one"},
@@ -290,6 +294,12 @@ const struct ctl_command ctl_commands[] = {
 		node_drain_options},
 	{"node resume", "NODE", 1, "let it take VMs again; bring back those that a drain moved",
 		cmd_node_resume, node_resume_options},
+	{"cluster upgrade", "", 0, "finish an upgrade: keep older versions out from now on",
+		cmd_cluster_upgrade, no_options},
+	{"cluster backup", "FILE", 1, "the cluster's settings into a file", cmd_cluster_backup,
+		no_options},
+	{"cluster restore", "FILE", 1, "make the settings what they were in a backup",
+		cmd_cluster_restore, restore_options},
 	{"cluster network list", "", 0, "the cluster's networks", cmd_network_list, no_options},
 	{"cluster network set", "NETWORK", 1, "change a network's role, metric, name",
 		cmd_network_set, network_set_options},

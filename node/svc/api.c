@@ -35,6 +35,10 @@ static const struct api_op {
 	{"node.list", api_node_list},
 	{"node.pause", api_node_pause},
 	{"node.resume", api_node_resume},
+	{"cluster.upgrade", api_cluster_upgrade},
+	{"store.view", api_store_view},
+	{"store.read", api_store_read},
+	{"store.restore", api_store_restore},
 	{"nic.list", api_nic_list},
 	{"nic.bindings", api_nic_bindings},
 	{"nic.change", api_nic_change},
@@ -185,8 +189,29 @@ void api_fail_errno(struct api_call *call, int error, const char *what)
 bool api_needs_quorum(struct api_call *call)
 {
 	struct cluster *cluster = call->svc->cluster;
+	struct cluster_status status;
 
-	if (!cluster_is_connected(cluster))
+	cluster_get_status(cluster, &status);
+	if (status.protocol_needed)
+		api_fail(call, API_NO_QUORUM,
+			"this node speaks version %u of the store's protocol, the cluster uses %u: "
+			"%s",
+			status.protocol_newest, status.protocol_needed,
+			status.protocol_needed > status.protocol_newest
+				? "update viaduct on this node"
+				: "update the other nodes first");
+	else if (status.store_error)
+		api_fail(call, API_NO_QUORUM,
+			"this node's copy of the store cannot be written (%s), so it takes no "
+			"part; "
+			"make room in its state folder, it then goes on by itself",
+			strerror(-status.store_error));
+	else if (status.connect_error == -EADDRINUSE)
+		api_fail(call, API_NO_QUORUM,
+			"another viaductd of this node is in the cluster already: a node has one; "
+			"end "
+			"the one that is too much");
+	else if (!cluster_is_connected(cluster))
 		api_fail(call, API_NO_QUORUM,
 			"corosync does not answer on this node; is it running?");
 	else if (!cluster_is_quorate(cluster))

@@ -370,6 +370,34 @@ static void be_preferred(void)
 		log_debug("no higher priority: %s", strerror(errno));
 }
 
+/* Each with what is to be done. */
+static void store_failed(struct svc *svc, int error)
+{
+	const char *folder = svc->options.state_dir;
+
+	if (error == -EBADMSG)
+		log_error("the cluster's store %s/store.sqlite is damaged. Move store.sqlite, "
+			  "store.sqlite-wal and store.sqlite-shm away and start viaductd again: "
+			  "the other nodes give this one the store back",
+			folder);
+	else if (error == -EPROTONOSUPPORT)
+		log_error("the cluster's store %s/store.sqlite was written by a newer viaduct. "
+			  "Update viaduct on this node; or, to go back to this version, move "
+			  "store.sqlite, store.sqlite-wal and store.sqlite-shm away: the other "
+			  "nodes give the store back if they still speak what this version speaks",
+			folder);
+	else if (error == -EBUSY)
+		log_error("the cluster's store %s/store.sqlite is in use: another viaductd runs "
+			  "with the same state folder; a node has one",
+			folder);
+	else if (error == -ENOSPC)
+		log_error("there is no room left for the cluster's store in %s; make room and "
+			  "start viaductd again, nothing is lost",
+			folder);
+	else
+		log_error("the cluster's store in %s cannot be used: %s", folder, strerror(-error));
+}
+
 static int set_up(struct svc *svc)
 {
 	const struct cluster_config config = {
@@ -412,8 +440,7 @@ static int set_up(struct svc *svc)
 	}
 	r = cluster_new(svc->loop, &config, &callbacks, svc, &svc->cluster);
 	if (r < 0) {
-		log_error("the cluster's store in %s cannot be used: %s", svc->options.state_dir,
-			strerror(-r));
+		store_failed(svc, r);
 		return r;
 	}
 	r = failover_new(svc, &svc->failover);
@@ -475,6 +502,7 @@ int main(int argc, char **argv)
 	 * itself. */
 	ipc_server_free(svc.ipc);
 	failover_free(take_ptr(svc.failover));
+	api_store_free(&svc);
 	cluster_free(svc.cluster);
 	place_watch_free(svc.place_watch);
 	vlan_watch_free(svc.vlan_watch);

@@ -79,6 +79,7 @@ struct svc {
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
 	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
 	uint64_t next_job;
+	struct store_views *views; /* api_store.c */
 	bool recovered;  /* stale states of a former life were cleaned up */
 	bool was_synced; /* in this life */
 };
@@ -141,6 +142,12 @@ void api_again(struct api_call *call);
 bool api_needs_quorum(struct api_call *call);
 
 void api_cluster_status(struct api_call *call);
+void api_cluster_upgrade(struct api_call *call);
+/* Views of the store that nobody has read to their end. */
+void api_store_free(struct svc *svc);
+void api_store_view(struct api_call *call);
+void api_store_read(struct api_call *call);
+void api_store_restore(struct api_call *call);
 void api_nic_list(struct api_call *call);
 void api_nic_bindings(struct api_call *call);
 void api_nic_change(struct api_call *call);

@@ -95,6 +95,8 @@ static void deliver(struct world *world, uint32_t sender, const void *bytes, siz
 	memcpy(copy, bytes, size_bytes);
 	rs_deliver(world->rs, sender, copy, size_bytes, ++world->now_ns);
 	free(copy);
+	for (unsigned i = 0; rs_has_work(world->rs) && i < 100; i++)
+		rs_work(world->rs, world->now_ns);
 	rs_flush(world->rs);
 	rs_saved(world->rs);
 }
@@ -111,7 +113,7 @@ static void deliver_foreign(struct world *world, struct reader *in, bool is_curr
 	buf_bytes(&message, bytes, size_bytes);
 	if (is_current && size_bytes >= sizeof(struct rs_wire_header)) {
 		store_le32(message.data, RS_WIRE_MAGIC);
-		store_le16(message.data + 4, RS_WIRE_VERSION);
+		store_le16(message.data + 4, 1 + (message.data[4] & 1));
 		memcpy(message.data + offsetof(struct rs_wire_header, epoch), &world->epoch,
 			sizeof(world->epoch));
 		/* An initiator starts under its own name. */

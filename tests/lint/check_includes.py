@@ -49,7 +49,7 @@ PUBLIC = {
     "migrate": ["migrate.h"],
     "node/hv": ["partition.h", "host_cpu.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
-    "cluster": ["cluster.h", "drain.h", "place.h"],
+    "cluster": ["cluster.h", "backup.h", "drain.h", "failover.h", "place.h"],
 }
 # Headers of base that are for base alone.
 PRIVATE = {"base/chan_wire.h"}

@@ -19,6 +19,8 @@ const char *bus_mutation_name(enum bus_mutation mutation)
 		[BUS_LOSES_MESSAGES] = "loses-messages",
 		[BUS_COUNTS_NO_VOTES] = "counts-no-votes",
 		[BUS_WAITS_FOR_NO_LEASE] = "waits-for-no-lease",
+		[BUS_COUNTS_DEVICE] = "counts-device",
+		[BUS_LOSES_HELLOS] = "loses-hellos",
 	};
 
 	return mutation < BUS_N_MUTATIONS ? names[mutation] : NULL;
@@ -74,11 +76,24 @@ void bus_set_device_votes(struct bus *bus, uint32_t votes)
 void bus_set_device_side(struct bus *bus, uint32_t id)
 {
 	bus->device_side = id;
+	for (uint32_t other = 1; other <= bus->n_nodes; other++)
+		bus->nodes[other].votes_are_news = true;
 }
 
 void bus_set_max_position(struct bus *bus, uint64_t max_position)
 {
 	bus->max_position = max_position;
+}
+
+void bus_set_work(struct bus *bus, unsigned keys)
+{
+	bus->work_keys = keys;
+}
+
+void bus_set_speaks(struct bus *bus, uint32_t id, uint16_t oldest, uint16_t newest)
+{
+	bus->nodes[id].oldest = oldest;
+	bus->nodes[id].newest = newest;
 }
 
 struct bus *bus_new(unsigned n_nodes, uint64_t seed)
@@ -291,6 +306,9 @@ static void do_action(struct node *node, enum action action)
 		break;
 	case ACTION_TICK:
 		process_tick(node);
+		break;
+	case ACTION_WORK:
+		process_work(node);
 		break;
 	case N_ACTIONS:
 		break;

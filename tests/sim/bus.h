@@ -46,6 +46,8 @@ enum bus_mutation {
 	BUS_LOSES_MESSAGES,     /* a node may not get a message at all */
 	BUS_COUNTS_NO_VOTES,    /* every side of a split is told that it has quorum */
 	BUS_WAITS_FOR_NO_LEASE, /* VMs of a node that is no member are taken over at once */
+	BUS_COUNTS_DEVICE,    /* the votes of a quorum device count as if it had a copy */
+	BUS_LOSES_HELLOS,     /* a process may not hear which versions another one speaks */
 	BUS_N_MUTATIONS,
 };
 const char *bus_mutation_name(enum bus_mutation mutation);
@@ -118,7 +120,11 @@ void bus_set_device_votes(struct bus *bus, uint32_t votes);
 /* The device votes for the side with that node only; 0, the default: for everybody. */
 #define BUS_NO_SIDE UINT32_MAX
 void bus_set_device_side(struct bus *bus, uint32_t id);
-void bus_set_max_position(struct bus *bus, uint64_t max_position); /* for processes started later */
+/* For processes started later. */
+void bus_set_max_position(struct bus *bus, uint64_t max_position);
+/* What is done in one piece; 0: as usual. */
+void bus_set_work(struct bus *bus, unsigned keys);
+void bus_set_speaks(struct bus *bus, uint32_t id, uint16_t oldest, uint16_t newest);
 
 /* The next thing happens somewhere; false: nothing is left to happen. */
 bool bus_step(struct bus *bus);

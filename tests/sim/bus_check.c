@@ -55,7 +55,7 @@ void check_sent(struct node *node, const void *bytes, size_t size_bytes)
 	struct rs_msg msg;
 	uint16_t version;
 
-	if (rs_wire_parse(bytes, size_bytes, &msg, &version) < 0) {
+	if (rs_wire_parse(bytes, size_bytes, RS_WIRE_ANY_VERSION, &msg, &version) < 0) {
 		bus_violated(bus, "node %u sends what cannot be parsed", node->id);
 		return;
 	}

@@ -46,6 +46,7 @@ enum action {
 	ACTION_VOTES,
 	ACTION_TURN_END,
 	ACTION_TICK,
+	ACTION_WORK,
 	N_ACTIONS,
 };
 
@@ -70,6 +71,7 @@ struct node {
 	struct list inbox;  /* for the process */
 
 	unsigned slowness;
+	uint16_t oldest, newest; /* versions that the next process speaks; 0: all */
 	uint64_t lag_ns;
 	uint64_t hashed_version;    /* of the store, when its digest was last needed */
 	uint64_t due_ns[N_ACTIONS]; /* 0: not decided */
@@ -106,6 +108,7 @@ struct bus {
 	uint32_t device_votes;
 	uint32_t device_side;
 	uint64_t max_position;
+	unsigned work_keys;
 	uint64_t last_ring;
 	struct node nodes[BUS_MAX_NODES + 1];
 	struct seen versions; /* (key, version): content */
@@ -168,6 +171,7 @@ void process_turn_end(struct node *node);
 void process_tick(struct node *node);
 /* 0: it waits for nothing. */
 uint64_t process_deadline(const struct node *node);
+void process_work(struct node *node);
 
 /* bus_check.c */
 void check_applied(

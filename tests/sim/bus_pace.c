@@ -144,6 +144,8 @@ static bool is_possible(const struct node *node, enum action action)
 		return acts && node->in_turn;
 	case ACTION_TICK:
 		return acts && process_deadline(node);
+	case ACTION_WORK:
+		return acts && !node->in_turn && rs_has_work(node->rs);
 	case N_ACTIONS:
 		break;
 	}

@@ -238,6 +238,7 @@ static void forge_confirmations(struct node *node)
 	struct rs_msg msg = {
 		.type = RS_WIRE_ACK,
 		.epoch = rs->epoch,
+		.version = rs->protocol,
 		.ack = {rs->applied, rs->chain[rs->applied % RS_CHAIN_LENGTH]},
 	};
 	uint32_t others[RS_MAX_MEMBERS];
@@ -278,6 +279,14 @@ bool process_confirm(struct node *node)
 	return true;
 }
 
+/* BUS_COUNTS_DEVICE: as if the device had a copy of the store. */
+static uint32_t nodes_needed_of(const struct bus *bus)
+{
+	if (bus->device_votes == 0 || bus->mutation == BUS_COUNTS_NO_VOTES)
+		return 0;
+	return bus->mutation == BUS_COUNTS_DEVICE ? 1 : bus->n_nodes / 2 + 1;
+}
+
 static struct rs_votes votes_of(const struct node *node)
 {
 	const struct bus *bus = node->bus;
@@ -295,6 +304,7 @@ static struct rs_votes votes_of(const struct node *node)
 		.votes = 1,
 		.quorum_votes = needed,
 		.device_votes = device_votes,
+		.nodes_needed = nodes_needed_of(bus),
 	};
 }
 
@@ -332,6 +342,14 @@ static void process_confchg(struct node *node, const struct item *item)
 		lease_confchg(node->lease, ids, n, node->bus->now_ns);
 }
 
+static bool is_lost(struct node *node, const struct item *item)
+{
+	const struct rs_wire_header *header = (const void *)item->bytes;
+
+	return node->bus->mutation == BUS_LOSES_HELLOS && item->size_bytes >= sizeof(*header) &&
+	       le16toh(header->type) == RS_WIRE_HELLO && bus_random(node->bus, 8) == 0;
+}
+
 void process_take(struct node *node)
 {
 	struct item *item = list_pop(&node->inbox, struct item, siblings);
@@ -339,10 +357,10 @@ void process_take(struct node *node)
 	if (item->type == ITEM_MESSAGE && is_of_leases(item) && node->lease)
 		lease_deliver(node->lease, item->sender, item->bytes, item->size_bytes,
 			node->bus->now_ns);
-	else if (item->type == ITEM_MESSAGE)
+	else if (item->type == ITEM_MESSAGE && !is_lost(node, item))
 		rs_deliver(
 			node->rs, item->sender, item->bytes, item->size_bytes, node->bus->now_ns);
-	else
+	else if (item->type != ITEM_MESSAGE)
 		process_confchg(node, item);
 	pace_handled(node, item->size_bytes);
 	node->in_turn = true;
@@ -364,6 +382,12 @@ uint64_t process_deadline(const struct node *node)
 	if (node->lease && node->bus->lease_ns)
 		lease_ns = lease_deadline(node->lease);
 	return rs_ns && lease_ns ? MIN(rs_ns, lease_ns) : rs_ns + lease_ns;
+}
+
+void process_work(struct node *node)
+{
+	rs_work(node->rs, node->bus->now_ns);
+	node->in_turn = true;
 }
 
 /* Life. */
@@ -390,6 +414,10 @@ void process_start(struct node *node)
 		.silence_ns = node->bus->silence_ns,
 		.max_position = node->bus->max_position,
 		.nonce = (uint32_t)bus_random(node->bus, UINT32_MAX),
+		.oldest = node->oldest,
+		.work_bytes = node->bus->work_keys * 40ULL,
+		.work_keys = node->bus->work_keys,
+		.newest = node->newest,
 	};
 	struct store *store;
 

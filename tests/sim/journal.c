@@ -49,7 +49,8 @@ const char *journal_version(uint64_t version)
 	if (version == 0)
 		return "none";
 	snprintf(text, sizeof(texts[0]), "%u.%u.%u", (unsigned)(version >> 32),
-		(unsigned)(version >> 5 & RS_MAX_POSITION), (unsigned)(version & 31));
+		(unsigned)(version >> RS_WRITER_BITS & RS_MAX_POSITION),
+		(unsigned)(version & ((1U << RS_WRITER_BITS) - 1)));
 	return text;
 }
 
@@ -75,16 +76,18 @@ static bool has_other_store(const struct rs *rs, size_t i)
 static void log_decision(struct sim *sim, uint32_t id, const struct rs *rs)
 {
 	const struct rs_peer *leader = &rs->peers[rs->leader];
-	char peers[200], others[200];
+	char peers[200], others[200], protocol[32] = "";
 
+	if (rs->protocol != RS_WIRE_NEWEST)
+		snprintf(protocol, sizeof(protocol), ", protocol %u", rs->protocol);
 	list_peers(rs, NULL, peers, sizeof(peers));
 	list_peers(rs, has_other_store, others, sizeof(others));
 	sim_log(sim, id,
 		"decides: generation %" PRIu64 " of {%s}, store of node %u (generation %" PRIu64
-		", version %s)%s%s%s",
+		", version %s)%s%s%s%s",
 		rs->epoch.generation, peers, leader->id, leader->state.generation,
 		journal_version(leader->state.version), others[0] ? ", handed to {" : "", others,
-		others[0] ? "}" : "");
+		others[0] ? "}" : "", protocol);
 }
 
 static void log_mode(struct sim *sim, uint32_t id, const struct rs *rs, enum rs_mode was)
@@ -116,7 +119,7 @@ static void log_mode(struct sim *sim, uint32_t id, const struct rs *rs, enum rs_
 		sim_log(sim, id, "decides: no quorum in {%s}, reads only", peers);
 		break;
 	case RS_OUTDATED:
-		sim_log(sim, id, "is too old for another member");
+		sim_log(sim, id, "cannot speak version %u of the protocol", rs_needed(rs));
 		break;
 	}
 }
@@ -143,7 +146,8 @@ void journal_sent(struct sim *sim, uint32_t id, const void *bytes, size_t size_b
 	struct rs_msg msg;
 	uint16_t version;
 
-	if (!sim->is_logged || rs_wire_parse(bytes, size_bytes, &msg, &version) < 0 ||
+	if (!sim->is_logged ||
+		rs_wire_parse(bytes, size_bytes, RS_WIRE_ANY_VERSION, &msg, &version) < 0 ||
 		msg.type != RS_WIRE_WRITE)
 		return;
 	if (msg.write.ticket <= sim->tickets[id])

@@ -32,7 +32,8 @@ static void on_sent(uint32_t id _unused_, const void *bytes, size_t size_bytes, 
 
 	meter->n_messages++;
 	meter->sent_bytes += size_bytes;
-	if (rs_wire_parse(bytes, size_bytes, &msg, &version) < 0 || msg.type != RS_WIRE_UPDATE)
+	if (rs_wire_parse(bytes, size_bytes, RS_WIRE_ANY_VERSION, &msg, &version) < 0 ||
+		msg.type != RS_WIRE_UPDATE)
 		return;
 	meter->n_chunks++;
 	meter->chunk_bytes += msg.update.size_bytes;
@@ -56,7 +57,7 @@ static void reset(struct meter *meter, struct bus *bus)
 
 static void put(struct store *store, uint64_t *version, const char *key, const char *value)
 {
-	*version += 1U << 5;
+	*version += 1U << RS_WRITER_BITS;
 	if (store_put(store, key, strlen(key), value, strlen(value), *version) < 0) {
 		fprintf(stderr, "the store is full at %s\n", key);
 		abort();

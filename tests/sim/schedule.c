@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/history.h"
+#include "tests/sim/upgrade.h"
 
 /* Within that time after the last repair everybody has to be synced: a silence for each node that
  * could have been waited for, twice. */
@@ -24,6 +25,8 @@ struct schedule {
 	uint64_t quiet; /* steps between writes */
 	bool has_leases;
 	uint64_t torn_generation; /* in which a confirmed write was lost with a crash */
+	bool has_device;          /* a quorum device */
+	bool is_mixed;            /* nodes speak different versions, and are updated */
 };
 
 static uint32_t some_node(struct schedule *schedule)
@@ -61,9 +64,11 @@ static void heal(struct schedule *schedule)
 
 static void start(struct schedule *schedule, uint32_t id)
 {
-	if (!bus_is_running(schedule->bus, id))
+	if (!bus_is_running(schedule->bus, id)) {
+		if (schedule->is_mixed)
+			upgrade_some(schedule->sim, id);
 		sim_start(schedule->sim, id);
-	else if (!bus_is_connected(schedule->bus, id))
+	} else if (!bus_is_connected(schedule->bus, id))
 		bus_connect(schedule->bus, id);
 }
 
@@ -156,6 +161,18 @@ static void wait(struct schedule *schedule)
 		fleet_act(schedule->sim->fleet, some_node(schedule));
 }
 
+/* To one side, to all that there are, or to nobody. */
+static void move_device(struct schedule *schedule, uint32_t id)
+{
+	static const char *const names[] = {"everybody", "nobody", "the side of"};
+	uint64_t kind = bus_random(schedule->bus, 3);
+
+	if (!schedule->has_device)
+		return;
+	sim_log(schedule->sim, kind == 2 ? id : 0, "the quorum device votes for %s", names[kind]);
+	bus_set_device_side(schedule->bus, kind == 0 ? 0 : kind == 1 ? BUS_NO_SIDE : id);
+}
+
 static void disturb(struct schedule *schedule)
 {
 	uint32_t id = some_node(schedule);
@@ -198,6 +215,9 @@ static void disturb(struct schedule *schedule)
 		if (bus_random(schedule->bus, 4) == 0)
 			crash_all(schedule);
 		break;
+	case 28:
+		move_device(schedule, id);
+		break;
 	default:
 		wait(schedule);
 	}
@@ -209,6 +229,8 @@ static void work(struct schedule *schedule)
 
 	if (!bus_is_running(schedule->bus, id))
 		return;
+	if (schedule->is_mixed && bus_random(schedule->bus, 16) == 0)
+		upgrade_finish(schedule->sim, id);
 	if (bus_random(schedule->bus, 3) == 0)
 		fleet_act(schedule->sim->fleet, id);
 	else
@@ -255,6 +277,7 @@ static void repaired_part(struct schedule *schedule)
 	bus_set_calm(schedule->bus);
 	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
 		repair(schedule, id);
+	bus_set_device_side(schedule->bus, 0);
 	bus_heal(schedule->bus);
 	repaired_ns = bus_now_ns(schedule->bus);
 	bus_settle(schedule->bus);
@@ -263,6 +286,8 @@ static void repaired_part(struct schedule *schedule)
 		start(schedule, id);
 	bus_settle(schedule->bus);
 	took_ns = bus_now_ns(schedule->bus) - repaired_ns;
+	if (schedule->is_mixed)
+		upgrade_all(sim);
 	sim->stats.longest_recovery_ns = took_ns;
 	if (took_ns > RECOVERY_NS(schedule->n_nodes))
 		sim_violated(sim, "it took %u ms until everybody was synced",
@@ -272,12 +297,19 @@ static void repaired_part(struct schedule *schedule)
 		return;
 	last_writes(schedule);
 	bus_check_agreement(schedule->bus);
+	if (schedule->is_mixed)
+		upgrade_check_downgrade(sim);
 	history_check_end(sim->history);
 }
 
-/* Mostly as many as people have; now and then more. */
+#define N_ROOM_SEEDS 2500
+
+/* Mostly as many as people have; now and then more, and once in a while all there is room for. */
 static unsigned n_nodes_of(uint64_t seed)
 {
+	if (seed % N_ROOM_SEEDS == 7)
+		return seed / N_ROOM_SEEDS % 4 == 2 ? RS_MAX_MEMBERS
+						    : 13 + (unsigned)(seed / N_ROOM_SEEDS * 7 % 20);
 	return seed % 16 ? 2 + (unsigned)(seed % 6) : 8 + (unsigned)(seed / 16 % 5);
 }
 
@@ -287,9 +319,18 @@ struct sim *schedule_run(const struct schedule_config *config)
 	struct sim *sim = sim_new(n_nodes, config->seed, config->is_logged);
 	struct schedule schedule = {.sim = sim, .bus = sim->bus, .n_nodes = n_nodes};
 
+	schedule.is_mixed = config->seed % 8 == 3 && n_nodes <= 12 &&
+			    (!config->mutation || config->mutation == BUS_LOSES_HELLOS);
+	if (bus_random(sim->bus, 4) == 0)
+		bus_set_work(sim->bus, 1 + (unsigned)bus_random(sim->bus, 8));
+	schedule.has_device = config->seed % 8 == 5;
+	if (schedule.has_device)
+		bus_set_device_votes(sim->bus, 1 + (uint32_t)bus_random(sim->bus, n_nodes - 1));
 	bus_set_mutation(sim->bus, config->mutation);
 	schedule.n_steps = 500ULL << bus_random(sim->bus, 4);
 	schedule.calm = 20ULL << bus_random(sim->bus, 6);
+	if (n_nodes > 12)
+		schedule.n_steps = 1000;
 	schedule.quiet = 2ULL << bus_random(sim->bus, 4);
 	schedule.has_leases = config->seed % LEASED_ONE_IN == 1;
 	if (schedule.has_leases)
@@ -299,7 +340,7 @@ struct sim *schedule_run(const struct schedule_config *config)
 	sim_log(sim, 0, "seed %" PRIu64 ": %u nodes, %" PRIu64 " steps", config->seed, n_nodes,
 		schedule.n_steps);
 	for (uint32_t id = 1; id <= n_nodes; id++)
-		sim_start(sim, id);
+		start(&schedule, id);
 	disturbed_part(&schedule);
 	if (!sim->violation[0])
 		repaired_part(&schedule);

@@ -195,6 +195,33 @@ static void do_device(struct script *script, char *const *words, size_t n_words)
 	bus_set_device_votes(script->sim->bus, votes);
 }
 
+/* "speaks SET OLDEST NEWEST": processes that start from now on. */
+static void do_speaks(struct script *script, char *const *words, size_t n_words _unused_)
+{
+	node_set set = parse_set(script, words[1]);
+	uint16_t oldest = (uint16_t)strtoul(words[2], NULL, 10);
+	uint16_t newest = (uint16_t)strtoul(words[3], NULL, 10);
+
+	for (uint32_t id = 1; id <= bus_n_nodes(script->sim->bus); id++) {
+		if (!has(set, id))
+			continue;
+		sim_log(script->sim, id, "will speak versions %u to %u", oldest, newest);
+		bus_set_speaks(script->sim->bus, id, oldest, newest);
+	}
+}
+
+/* "raise NODE FLOOR" */
+static void do_raise(struct script *script, char *const *words, size_t n_words _unused_)
+{
+	uint32_t id = script_node(script, words[1]);
+	char value[64];
+
+	snprintf(value, sizeof(value), "{\"floor\":%s}", words[2]);
+	if (must_run(script, id))
+		history_write(script->sim->history, id, RS_PROTOCOL_KEY, RS_ANY_VERSION, value,
+			NULL, NULL);
+}
+
 static void write_value(
 	struct script *script, char *const *words, uint64_t expected, const char *value)
 {
@@ -358,6 +385,8 @@ static const struct {
 	{"slow", 3, 3, do_slow},
 	{"lag", 3, 3, do_lag},
 	{"device", 2, 3, do_device},
+	{"speaks", 4, 4, do_speaks},
+	{"raise", 3, 3, do_raise},
 	{"write", 4, 4, do_write},
 	{"create", 4, 4, do_create},
 	{"replace", 4, 4, do_replace},

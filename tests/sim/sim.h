@@ -19,6 +19,7 @@ struct sim_stats {
 	uint64_t n_crashes, n_torn, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs;
 	uint64_t n_started, n_moved, n_taken_over; /* VMs and volumes */
 	uint64_t n_renewals, n_leased_takeovers;
+	uint64_t n_raised;
 	uint64_t n_messages, n_steps;
 	uint64_t longest_recovery_ns;
 };
@@ -28,7 +29,8 @@ struct sim {
 	struct history *history;
 	struct fleet *fleet;
 	struct sim_stats stats;
-	uint64_t lives[BUS_MAX_NODES + 1]; /* of the processes; with them, answers die */
+	uint16_t newest[BUS_MAX_NODES + 1]; /* versions that processes speak; 0: all there are */
+	uint64_t lives[BUS_MAX_NODES + 1];  /* of the processes; with them, answers die */
 
 	char violation[256]; /* the first one; "" for none */
 	uint64_t violated_ns;

@@ -72,6 +72,7 @@ static void print_stats(const struct sim_stats *stats, uint64_t n_schedules)
 		{"  taken over", stats->n_taken_over},
 		{"  by leases", stats->n_leased_takeovers},
 		{"leases renewed", stats->n_renewals},
+		{"lowest protocol version raised", stats->n_raised},
 		{"longest recovery, simulated ms", stats->longest_recovery_ns / 1000000},
 	};
 

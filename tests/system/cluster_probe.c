@@ -4,7 +4,8 @@
  * one line of JSON for each on standard output, in the order in which they are done.
  *
  *   status | nodes | nets | migration FROM TO | get KEY | put KEY JSON | cas KEY VERSION JSON |
- *   del KEY | bench COUNT KEY | mac OWNER [WANTED] | owner OBJECT NODE | quit
+ *   del KEY | bench COUNT KEY | mac OWNER [WANTED] | owner OBJECT NODE |
+ *   upgrade | fill N BYTES | reset | quit
  */
 #include "base/clock.h"
 #include "cluster/cluster.h"
@@ -16,6 +17,7 @@
 
 #define PUBLISH_NS  (500 * NS_PER_MS)
 #define MAX_SAMPLES 100000
+#define FILL_WINDOW 256
 
 struct probe {
 	struct loop *loop;
@@ -29,6 +31,10 @@ struct probe {
 	size_t n_wanted, n_samples;
 	uint64_t began_ns, write_began_ns;
 	uint64_t samples_ns[MAX_SAMPLES];
+
+	/* fill */
+	size_t n_to_fill, n_asked, n_filled, fill_bytes;
+	int fill_error;
 };
 
 static void reply(struct json *object)
@@ -80,6 +86,14 @@ static void do_status(struct probe *probe, char *arguments)
 	json_set_int(object, "n_keys", (int64_t)status.n_keys);
 	json_set_int(object, "n_changed", (int64_t)probe->n_changed);
 	json_set_string(object, "digest", status.digest);
+	json_set_int(object, "store_error", -status.store_error);
+	json_set_int(object, "connect_error", -status.connect_error);
+	json_set_int(object, "protocol", status.protocol);
+	json_set_int(object, "protocol_floor", status.protocol_floor);
+	json_set_int(object, "protocol_needed", status.protocol_needed);
+	json_set_int(object, "longest_turn_us", (int64_t)(status.longest_turn_ns / NS_PER_US));
+	json_set_int(
+		object, "longest_turn_cpu_us", (int64_t)(status.longest_turn_cpu_ns / NS_PER_US));
 	reply(object);
 }
 
@@ -296,6 +310,71 @@ static void do_owner(struct probe *probe, char *arguments)
 		reply_error(r);
 }
 
+static void do_upgrade(struct probe *probe, char *arguments)
+{
+	struct cluster_node node = {};
+	unsigned version = 0;
+	int r = cluster_upgrade(probe->cluster, &version, &node, on_done, NULL);
+
+	(void)arguments;
+	if (r < 0)
+		reply_error(r);
+}
+
+static void on_filled(int error, uint64_t version, void *data);
+
+/* "fill N BYTES": that many keys, as many under way as there may be. */
+static void fill_more(struct probe *probe)
+{
+	char key[32], text[2048];
+	struct json *value;
+	int r = 0;
+
+	memset(text, 'x', probe->fill_bytes);
+	text[probe->fill_bytes] = '\0';
+	while (r == 0 && probe->n_asked < probe->n_to_fill &&
+		probe->n_asked - probe->n_filled < FILL_WINDOW) {
+		snprintf(key, sizeof(key), "fill/%07zu", probe->n_asked);
+		value = json_object_new();
+		json_set_string(value, "text", text);
+		r = cluster_cas(probe->cluster, key, CLUSTER_ANY_VERSION, value, on_filled, probe);
+		probe->n_asked += r == 0;
+	}
+	probe->fill_error = r < 0 ? r : probe->fill_error;
+	if (probe->n_filled < probe->n_asked || (r == 0 && probe->n_asked < probe->n_to_fill))
+		return;
+	reply_error(probe->fill_error);
+}
+
+static void on_filled(int error, uint64_t version, void *data)
+{
+	struct probe *probe = data;
+
+	(void)version;
+	probe->n_filled++;
+	if (error < 0) {
+		probe->fill_error = error;
+		probe->n_to_fill = probe->n_asked;
+	}
+	fill_more(probe);
+}
+
+static void do_fill(struct probe *probe, char *arguments)
+{
+	probe->n_to_fill = strtoul(strsep(&arguments, " "), NULL, 10);
+	probe->fill_bytes = MIN(arguments ? strtoul(arguments, NULL, 10) : 100, 2000UL);
+	probe->n_asked = probe->n_filled = 0;
+	probe->fill_error = 0;
+	fill_more(probe);
+}
+
+static void do_reset(struct probe *probe, char *arguments)
+{
+	(void)arguments;
+	cluster_reset_longest_turn(probe->cluster);
+	reply_error(0);
+}
+
 static void do_quit(struct probe *probe, char *arguments)
 {
 	(void)arguments;
@@ -317,6 +396,9 @@ static const struct {
 	{"bench", do_bench},
 	{"mac", do_mac},
 	{"owner", do_owner},
+	{"upgrade", do_upgrade},
+	{"fill", do_fill},
+	{"reset", do_reset},
 	{"quit", do_quit},
 };
 
@@ -396,7 +478,8 @@ int main(int argc, char **argv)
 		.changed = on_changed,
 		.store_changed = on_store_changed,
 	};
-	struct cluster_config config = {.state_dir = argc > 1 ? argv[1] : "."};
+	struct cluster_config config = {.state_dir = argc > 1 ? argv[1] : ".",
+		.protocol_newest = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0};
 	int r;
 
 	r = loop_new(&probe.loop);

@@ -93,11 +93,11 @@ class Fabric(Namespace):
 
 
 class Probe:
-    def __init__(self, node):
+    def __init__(self, node, *arguments, state="state"):
         self.node = node
         self.errors = open(f"{node.directory}/probe.log", "a")
         self.process = subprocess.Popen(
-            node.namespace.command(node.lab.probe_path, f"{node.directory}/state"),
+            node.namespace.command(node.lab.probe_path, f"{node.directory}/{state}", *arguments),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1)
 
     def send(self, line):
@@ -181,8 +181,8 @@ class Node:
     def kill_corosync(self):
         self.namespace.run("sh", "-c", "kill -9 $(cat /run/corosync.pid)")
 
-    def start_probe(self):
-        self.probe = Probe(self)
+    def start_probe(self, *arguments):
+        self.probe = Probe(self, *arguments)
 
     def stop_probe(self, kill=False):
         if self.probe:

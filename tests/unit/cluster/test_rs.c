@@ -217,7 +217,8 @@ static void two_halves_of_four_are_no_quorum(void **state)
 	bus_set_device_votes(bus, 1);
 	bus_settle(bus);
 	assert_int_equal(rs_mode(bus_rs(bus, 1)), RS_NO_QUORUM);
-	assert_int_equal(rs_mode(bus_rs(bus, 3)), RS_SYNCED);
+	/* It breaks the tie for corosync, and has no copy of the store. */
+	assert_int_equal(rs_mode(bus_rs(bus, 3)), RS_NO_QUORUM);
 	bus_free(bus);
 }
 
@@ -313,7 +314,7 @@ static void handover_survives_the_death_of_the_leader(void **state)
 	bus_start(bus, 4);
 	for (unsigned i = 0; i < MAX_STEPS && rs_mode(bus_rs(bus, 4)) != RS_UPDATE; i++)
 		bus_step(bus);
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 60; i++)
 		bus_step(bus);
 	assert_int_equal(rs_mode(bus_rs(bus, 4)), RS_UPDATE);
 	bus_kill(bus, 1);

@@ -93,6 +93,8 @@ static void on_done(int error, uint64_t version, void *data)
 
 static void turn_end(struct hand *hand)
 {
+	while (rs_has_work(hand->rs))
+		rs_work(hand->rs, hand->now_ns);
 	rs_flush(hand->rs);
 	rs_saved(hand->rs);
 }
@@ -127,8 +129,9 @@ static struct rs_msg last_sent(const struct hand *hand, enum rs_wire_type type)
 	for (size_t i = hand->n_sent; i > 0; i--) {
 		const struct buf *message = &hand->sent[i - 1];
 
-		assert_int_equal(
-			rs_wire_parse(message->data, message->size_bytes, &msg, &version), 0);
+		assert_int_equal(rs_wire_parse(message->data, message->size_bytes, RS_WIRE_NEWEST,
+					 &msg, &version),
+			0);
 		if (msg.type == type)
 			return msg;
 	}

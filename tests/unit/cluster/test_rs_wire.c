@@ -50,6 +50,9 @@ static const struct rs_msg examples[] = {
 			.key = "k",
 			.value = ""}},
 	{.type = RS_WIRE_ACK, .epoch = {7, 3, 0x1234}, .ack = {.position = 8, .chain = 9}},
+	{.type = RS_WIRE_HELLO,
+		.epoch = {7, 3, 0x1234},
+		.hello = {.oldest = 1, .newest = 2, .floor = 2, .nodes_needed = 3}},
 };
 
 static struct buf bytes_of(const struct rs_msg *msg)
@@ -71,7 +74,7 @@ static int parse(const void *bytes, size_t size_bytes)
 
 	assert_non_null(copy);
 	memcpy(copy, bytes, size_bytes);
-	r = rs_wire_parse(copy, size_bytes, &msg, &version);
+	r = rs_wire_parse(copy, size_bytes, RS_WIRE_NEWEST, &msg, &version);
 	free(copy);
 	return r;
 }
@@ -84,7 +87,8 @@ static void what_is_put_is_parsed(void **state)
 		struct rs_msg msg;
 		uint16_t version;
 
-		assert_int_equal(rs_wire_parse(out.data, out.size_bytes, &msg, &version), 0);
+		assert_int_equal(
+			rs_wire_parse(out.data, out.size_bytes, RS_WIRE_NEWEST, &msg, &version), 0);
 		assert_int_equal(msg.type, examples[i].type);
 		assert_true(rs_epoch_equal(&msg.epoch, &epoch));
 		again = bytes_of(&msg);
@@ -135,10 +139,12 @@ static void other_versions_are_told_apart(void **state)
 
 	(void)state;
 	store_le16(out.data + offsetof(struct rs_wire_header, version), 9);
-	assert_int_equal(rs_wire_parse(out.data, out.size_bytes, &msg, &version), -EPROTONOSUPPORT);
+	assert_int_equal(rs_wire_parse(out.data, out.size_bytes, RS_WIRE_NEWEST, &msg, &version),
+		-EPROTONOSUPPORT);
 	assert_int_equal(version, 9);
 	store_le32(out.data, 0);
-	assert_int_equal(rs_wire_parse(out.data, out.size_bytes, &msg, &version), -EBADMSG);
+	assert_int_equal(
+		rs_wire_parse(out.data, out.size_bytes, RS_WIRE_NEWEST, &msg, &version), -EBADMSG);
 	buf_fini(&out);
 }
 
@@ -152,7 +158,7 @@ static void contradictions_are_refused(void **state)
 		uint64_t value;
 	} changes[] = {
 		{0, offsetof(struct rs_wire_header, type), 2, 0},
-		{0, offsetof(struct rs_wire_header, type), 2, 8},
+		{0, offsetof(struct rs_wire_header, type), 2, 9},
 		{0, offsetof(struct rs_wire_header, type), 2, 0xffff},
 		{0, offsetof(struct rs_wire_header, epoch), 8, 0},
 		{0, offsetof(struct rs_wire_header, epoch), 8, RS_MAX_GENERATION + 1},
@@ -184,6 +190,11 @@ static void contradictions_are_refused(void **state)
 		{5, sizeof(struct rs_wire_write), 1, 0}, /* in the key */
 		{5, sizeof(struct rs_wire_write), 1, 0xe4},
 		{6, offsetof(struct rs_wire_write, flags), 2, 0}, /* no value to write */
+		{8, offsetof(struct rs_wire_hello, oldest), 2, 0},
+		{8, offsetof(struct rs_wire_hello, oldest), 2, 3},
+		{8, offsetof(struct rs_wire_hello, newest), 2, 0},
+		{8, offsetof(struct rs_wire_hello, reserved), 2, 1},
+		{8, offsetof(struct rs_wire_header, version), 2, 0},
 	};
 
 	(void)state;

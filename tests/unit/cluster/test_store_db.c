@@ -11,6 +11,8 @@
 
 #include "cluster/store_db.h"
 
+#include <sqlite3.h>
+
 struct place {
 	char directory[64];
 	char path[96];
@@ -252,6 +254,120 @@ static void damaged_content_is_refused(void **state)
 	assert_int_equal(store_db_open(place->path, &db, &store, &meta), -EBADMSG);
 }
 
+static void sql(const struct place *place, const char *text)
+{
+	sqlite3 *sqlite;
+
+	assert_int_equal(sqlite3_open(place->path, &sqlite), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sqlite);
+}
+
+/* As version 1 of the store wrote it. */
+static void format_1_is_taken_over(void **state)
+{
+	const struct place *place = *state;
+	struct rs_meta meta;
+	struct store *store;
+	struct store_db *db;
+
+	sql(place, "PRAGMA journal_mode = WAL;"
+		   "CREATE TABLE entry (key TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL,"
+		   " value BLOB NOT NULL) WITHOUT ROWID;"
+		   "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER"
+		   " NOT NULL, promised INTEGER NOT NULL, version INTEGER NOT NULL);"
+		   "INSERT INTO entry VALUES ('vm/VM1', 12884901920, CAST('{\"vps\":2}' AS BLOB));"
+		   "INSERT INTO entry VALUES ('vm/VM2', 12884901953, CAST('null' AS BLOB));"
+		   "INSERT INTO meta VALUES (1, 3, 5, 12884901953);"
+		   "PRAGMA user_version = 1;");
+	for (unsigned i = 0; i < 2; i++) { /* it is of format 2 the second time */
+		db = open_db(place, &store, &meta);
+		assert_int_equal(store_n_keys(store), 2);
+		assert_int_equal(store_find(store, "vm/VM1")->version, 12884901920);
+		assert_int_equal(json_get_int(store_find(store, "vm/VM1")->json, "vps", 0), 2);
+		assert_true(
+			meta.generation == 3 && meta.promised == 5 && meta.version == 12884901953);
+		store_free(store);
+		store_db_close(db);
+	}
+}
+
+static void later_formats_are_refused(void **state)
+{
+	const struct place *place = *state;
+	struct rs_meta meta;
+	struct store *store;
+	struct store_db *db;
+
+	sql(place, "PRAGMA user_version = 3;");
+	assert_int_equal(store_db_open(place->path, &db, &store, &meta), -EPROTONOSUPPORT);
+}
+
+/* SQLite itself does not notice that. */
+static void a_changed_byte_is_found(void **state)
+{
+	const struct place *place = *state;
+	struct store *store;
+	struct store_db *db;
+	struct rs_meta meta;
+
+	db = open_db(place, &store, &meta);
+	put(db, store, "a", "100", 1);
+	assert_int_equal(store_db_commit(db, &(struct rs_meta){1, 1, 1}), 0);
+	store_db_close(db);
+	store_free(store);
+	sql(place, "UPDATE entry0 SET value = CAST('900' AS BLOB)");
+	assert_int_equal(store_db_open(place->path, &db, &store, &meta), -EBADMSG);
+}
+
+/* What was staged counts when it is all there, whatever was committed before. */
+static void a_store_in_pieces(void **state)
+{
+	const struct place *place = *state;
+	struct store *store, *other, *loaded;
+	struct store_db *db;
+	struct rs_meta meta;
+	char key[16];
+
+	db = open_db(place, &store, &meta);
+	put(db, store, "old", "1", 1);
+	assert_int_equal(store_db_commit(db, &(struct rs_meta){1, 1, 1}), 0);
+	assert_int_equal(store_new(&other), 0);
+	for (unsigned round = 0; round < 3; round++) {
+		store_db_stage(db, NULL);
+		for (unsigned i = 0; i < 1200; i++) {
+			snprintf(key, sizeof(key), "new/%u/%u", round, i);
+			assert_int_equal(store_put(other, key, strlen(key), "7", 1, i + 2), 0);
+			store_db_stage(db, store_find(other, key));
+			if (i % 500 == 499)
+				assert_int_equal(
+					store_db_commit(db, &(struct rs_meta){1, 1, 1}), 0);
+			if (round < 2)
+				store_delete(other, key);
+		}
+	}
+	store_db_close(db);
+	db = open_db(place, &loaded, &meta);
+	assert_equal_stores(store, loaded);
+	store_free(loaded);
+	store_db_stage(db, NULL);
+	for (size_t i = 0; i < store_n_keys(other); i++)
+		store_db_stage(db, store_at(other, i));
+	assert_int_equal(store_db_save_staged(db, &(struct rs_meta){2, 2, 9}), 0);
+	assert_true(store_db_tidy(db));
+	assert_false(store_db_tidy(db));
+	put(db, other, "more", "1", 5000);
+	assert_int_equal(store_db_commit(db, &(struct rs_meta){2, 2, 10}), 0);
+	store_db_close(db);
+	db = open_db(place, &loaded, &meta);
+	assert_equal_stores(other, loaded);
+	assert_true(meta.generation == 2 && meta.version == 10);
+	store_db_close(db);
+	store_free(store);
+	store_free(other);
+	store_free(loaded);
+}
+
 static void a_missing_directory_is_an_error(void **state)
 {
 	struct store_db *db;
@@ -275,6 +391,10 @@ int main(void)
 		WITH_PLACE(only_one_process_at_a_time),
 		WITH_PLACE(damaged_files_are_refused),
 		WITH_PLACE(damaged_content_is_refused),
+		WITH_PLACE(format_1_is_taken_over),
+		WITH_PLACE(later_formats_are_refused),
+		WITH_PLACE(a_changed_byte_is_found),
+		WITH_PLACE(a_store_in_pieces),
 		cmocka_unit_test(a_missing_directory_is_an_error),
 	};
 
