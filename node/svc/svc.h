@@ -80,8 +80,8 @@ struct svc {
 	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
 	uint64_t next_job;
 	struct store_views *views; /* api_store.c */
-	bool recovered;  /* stale states of a former life were cleaned up */
-	bool was_synced; /* in this life */
+	bool recovered;            /* stale states of a former life were cleaned up */
+	bool was_synced;           /* in this life */
 };
 
 bool svc_name_is_valid(const char *name);

@@ -46,8 +46,8 @@ enum bus_mutation {
 	BUS_LOSES_MESSAGES,     /* a node may not get a message at all */
 	BUS_COUNTS_NO_VOTES,    /* every side of a split is told that it has quorum */
 	BUS_WAITS_FOR_NO_LEASE, /* VMs of a node that is no member are taken over at once */
-	BUS_COUNTS_DEVICE,    /* the votes of a quorum device count as if it had a copy */
-	BUS_LOSES_HELLOS,     /* a process may not hear which versions another one speaks */
+	BUS_COUNTS_DEVICE,      /* the votes of a quorum device count as if it had a copy */
+	BUS_LOSES_HELLOS,       /* a process may not hear which versions another one speaks */
 	BUS_N_MUTATIONS,
 };
 const char *bus_mutation_name(enum bus_mutation mutation);
