@@ -31,6 +31,7 @@ LAYERS = [
     ["cluster"],
     ["csv/csvd"],
     ["node/vm", "node/svc"],
+    ["node/deploy"],
     ["node/ctl"],
 ]
 # What a folder may include, where that is less than all lower layers and itself.
@@ -50,6 +51,8 @@ PUBLIC = {
     "node/hv": ["partition.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
     "cluster": ["cluster.h"],
+    "node/svc": ["nic.h"],
+    "node/deploy": ["cluster_file.h"],
 }
 # Headers of base that are for base alone.
 PRIVATE = {"base/chan_wire.h"}
@@ -73,6 +76,7 @@ LIBRARIES = [
     ("liburing.h", ["csv"], 1),
     ("libmnl/", ["node/host"], 1),
     ("rfb/", ["node/vm"], 1),
+    ("yaml.h", ["node/deploy"], 1),
     ("png.h", ["node/vm"], 1),
     ("seccomp.h", ["node/vm"], 1),
     ("cmocka.h", [], 0),
