@@ -50,7 +50,7 @@ PUBLIC = {
     "migrate": ["migrate.h"],
     "node/hv": ["partition.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
-    "cluster": ["cluster.h"],
+    "cluster": ["cluster.h", "corosync_conf.h"],
     "node/svc": ["nic.h"],
     "node/deploy": ["cluster_file.h"],
 }

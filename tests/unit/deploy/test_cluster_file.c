@@ -417,13 +417,13 @@ static void no_vms(void **state _unused_)
 			"f:10:43: a disk needs 'path', a file or block device; only a DVD drive "
 			"can "
 			"be empty\n"
-			"f:10:77: LUN 1 is disk 1's already; choose another, or leave it out\n"},
+			"f:10:83: LUN 1 is disk 1's already; choose another, or leave it out\n"},
 		{VM "disks: [{path: /a}, {path: /d}]}\n- {name: v, node: h2, kernel: /k, disks: "
 		    "[{path: /a}], nics: [{switch: S}]}\n",
 			"f:11:10: VM 'v' is there already, in line 10; choose another\n"
 			"f:11:50: /a is there already, in line 10; two that write one disk destroy "
 			"it; give each its own, or make both read-only\n"
-			"f:11:71: node h2, where v begins, has no switch 'S'; that is another "
+			"f:11:72: node h2, where v begins, has no switch 'S'; that is another "
 			"node's, in line 8\n"},
 		{VM "nics: [{switch: S, mac: 00:15:5d:00:00:0a}, {switch: S, mac: "
 		    "00:15:5D:00:00:0A}]}\n",
@@ -440,9 +440,9 @@ static void no_vms(void **state _unused_)
 			"f:10:107: failback is '25-3', and must be none, immediate, or the hours "
 			"of "
 			"a day as 22-6\n"},
-		{VM "nics: [{switch: [S]}], vps:}\n",
+		{VM "nics: [{switch: [S]}], vps: }\n",
 			"f:10:51: 'switch' must be one value, and this is a list\n"
-			"f:10:62: 'vps' has no value; give it one, or leave it out\n"},
+			"f:10:63: 'vps' has no value; give it one, or leave it out\n"},
 		{VM "nics: {switch: S}}\n",
 			"f:10:41: 'nics' must be a list of maps, and this is a map; see "
 			"docs/cluster-file.md\n"},
