@@ -216,6 +216,24 @@ static const struct ctl_option quick_options[] = {
 	OPTION_END,
 };
 
+static const struct ctl_option plan_options[] = {
+	{"prune", NULL, "also remove what the file does not have"},
+	{"exit-code", NULL, "exit with 11 when the cluster is not as the file says"},
+	OPTION_END,
+};
+static const struct ctl_option apply_options[] = {
+	{"prune", NULL, "also remove what the file does not have"},
+	{"yes", NULL, "do not ask", 'y'},
+	OPTION_END,
+};
+static const struct ctl_option config_options[] = {
+	{"node", "NAME", "the node of the file that this is for"},
+	{"out", "DIR", "where the files go (/etc/corosync)"},
+	{"new-key", NULL, "make the cluster's key: on the first node, once"},
+	{"force", NULL, "replace a corosync.conf that is another's; a copy is kept"},
+	OPTION_END,
+};
+
 const struct ctl_command ctl_commands[] = {
 	{"live-migrate", "VM NODE", 2, "move a running VM without stopping it", cmd_live_migrate,
 		live_options},
@@ -272,6 +290,12 @@ const struct ctl_command ctl_commands[] = {
 	{"vm serial", "VM", 1, "type on, and read from, the serial port", cmd_vm_serial,
 		serial_options},
 	{"cluster status", "", 0, "members, quorum, store", cmd_cluster_status, no_options},
+	{"cluster plan", "FILE", 1, "what would make the cluster as a file describes it",
+		cmd_cluster_plan, plan_options},
+	{"cluster apply", "FILE", 1, "make the cluster as a file describes it", cmd_cluster_apply,
+		apply_options},
+	{"cluster config", "FILE", 1, "corosync's files of a node, before there is a cluster",
+		cmd_cluster_config, config_options},
 	{"cluster network list", "", 0, "the cluster's networks", cmd_network_list, no_options},
 	{"cluster network set", "NETWORK", 1, "change a network's role, metric, name",
 		cmd_network_set, network_set_options},

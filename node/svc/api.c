@@ -31,6 +31,7 @@ static const struct api_op {
 	void (*handler)(struct api_call *call);
 } api_table[] = {
 	{"cluster.status", api_cluster_status},
+	{"cluster.describe", api_cluster_describe},
 	{"nic.list", api_nic_list},
 	{"nic.bindings", api_nic_bindings},
 	{"nic.change", api_nic_change},
@@ -63,6 +64,7 @@ static const struct api_op {
 	{"volume.create", api_volume_create},
 	{"volume.list", api_volume_list},
 	{"vm.create", api_vm_create},
+	{"vm.change", api_vm_change},
 	{"vm.delete", api_vm_delete},
 	{"vm.list", api_vm_list},
 	{"vm.show", api_vm_show},

@@ -124,6 +124,10 @@ void api_again(struct api_call *call);
 bool api_needs_quorum(struct api_call *call);
 
 void api_cluster_status(struct api_call *call);
+void api_cluster_describe(struct api_call *call);
+void api_node_invite(struct api_call *call);
+void api_node_join(struct api_call *call);
+void api_node_evict(struct api_call *call);
 void api_nic_list(struct api_call *call);
 void api_nic_bindings(struct api_call *call);
 void api_nic_change(struct api_call *call);
@@ -133,6 +137,8 @@ void api_scrub_step(struct api_call *call);
 void api_scrub_undo(struct api_call *call);
 void api_offload_show(struct api_call *call);
 void api_offload_set(struct api_call *call);
+/* A new list: the networks as network.list has them. */
+struct json *api_networks(struct svc *svc);
 void api_network_list(struct api_call *call);
 void api_network_set(struct api_call *call);
 void api_switch_create(struct api_call *call);
@@ -149,6 +155,7 @@ void api_switch_adapter_list(struct api_call *call);
 void api_volume_create(struct api_call *call);
 void api_volume_list(struct api_call *call);
 void api_vm_create(struct api_call *call);
+void api_vm_change(struct api_call *call);
 void api_vm_delete(struct api_call *call);
 void api_vm_list(struct api_call *call);
 void api_vm_show(struct api_call *call);
@@ -380,6 +387,9 @@ void vm_nic_lease(const char *vm, const struct json *nic, size_t at, char *text,
 /* vm_config.c: a configuration from a request. 0, or -EINVAL with a sentence in `error`. */
 int vm_config_make(
 	const struct json *message, struct json **ret_config, char *error, size_t error_size_bytes);
+/* `old` with other values of kernel, initrd (null: none), cmdline, vps, vram_bytes, memory. */
+int vm_config_change(const struct json *old, const struct json *changes, struct json **ret_config,
+	char *error, size_t error_size_bytes);
 int vm_config_set_memory(struct json *config, int64_t start, int64_t min, int64_t max, char *error,
 	size_t error_size_bytes);
 

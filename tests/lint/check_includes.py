@@ -52,7 +52,7 @@ PUBLIC = {
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
     "cluster": ["cluster.h", "corosync_conf.h"],
     "node/svc": ["nic.h"],
-    "node/deploy": ["cluster_file.h"],
+    "node/deploy": ["cluster_file.h", "differ.h"],
 }
 # Headers of base that are for base alone.
 PRIVATE = {"base/chan_wire.h"}
