@@ -18,7 +18,13 @@ int cmd_cluster_status(const struct ctl_args *args)
 		return r;
 	if (args->json)
 		return ctl_print_json(reply);
-	if (!json_get_bool(reply, "connected", false))
+	if (json_get(reply, "evicted"))
+		printf("This node was evicted from the cluster. 'viaduct node invite' on one of "
+		       "its "
+		       "nodes, then\n'viaduct node join' here make it a node again; what follows "
+		       "is "
+		       "what was known last\n");
+	else if (!json_get_bool(reply, "connected", false))
 		printf("corosync does not answer on this node; what follows is what was known "
 		       "last\n");
 	printf("Quorum   %s (%lld of %lld votes, %lld needed)\n",

@@ -32,6 +32,9 @@ static const struct api_op {
 } api_table[] = {
 	{"cluster.status", api_cluster_status},
 	{"cluster.describe", api_cluster_describe},
+	{"node.invite", api_node_invite},
+	{"node.join", api_node_join},
+	{"node.evict", api_node_evict},
 	{"nic.list", api_nic_list},
 	{"nic.bindings", api_nic_bindings},
 	{"nic.change", api_nic_change},
@@ -180,7 +183,12 @@ bool api_needs_quorum(struct api_call *call)
 {
 	struct cluster *cluster = call->svc->cluster;
 
-	if (!cluster_is_connected(cluster))
+	if (call->svc->evicted)
+		api_fail(call, API_NO_QUORUM,
+			"this node was evicted from the cluster; 'viaduct node invite' on one of "
+			"its "
+			"nodes, then 'viaduct node join' here makes it a node again");
+	else if (!cluster_is_connected(cluster))
 		api_fail(call, API_NO_QUORUM,
 			"corosync does not answer on this node; is it running?");
 	else if (!cluster_is_quorate(cluster))

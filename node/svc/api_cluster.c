@@ -98,6 +98,8 @@ void api_cluster_status(struct api_call *call)
 	json_set_int(result, "store_keys", (int64_t)status.n_keys);
 	json_set_string(result, "digest", status.digest);
 	json_set(result, "nodes", nodes_json(call->svc));
+	if (call->svc->evicted)
+		json_set(result, "evicted", json_copy(call->svc->evicted));
 	api_reply(call, result);
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/conf.h"
+#include "node/svc/enroll.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -41,7 +43,13 @@ static void on_peer(
 	struct svc *svc = data;
 	const char *op = json_get_string(message, "op", "");
 
-	if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
+	if (from[0] == ENROLL_GUEST || from[0] == ENROLL_EVICTED) {
+		enroll_on_guest(svc, request, from, message);
+	} else if (strcmp(op, "conf.take") == 0) {
+		conf_on_peer(svc, request, message);
+	} else if (strcmp(op, "hello") == 0) {
+		peer_reply(request, NULL);
+	} else if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
 		api_on_peer(svc, request, json_get(message, "request"));
 	} else if (strcmp(op, "mig.prepare") == 0) {
 		mig_in_prepare(svc, request, from, message);
@@ -94,7 +102,8 @@ static void publish_node(struct svc *svc)
 {
 	struct json *value;
 
-	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer)
+	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer ||
+		svc->evicted)
 		return;
 	value = json_object_new();
 	json_set_int(value, "vm_memory_bytes", (int64_t)svc->options.vm_memory_bytes);
@@ -164,6 +173,7 @@ static void on_cluster_changed(void *data)
 	if (!svc->peer)
 		return;
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
+	enroll_admit_evicted(svc);
 	publish_node(svc);
 	svc_recover(svc);
 	if (svc->switchd)
@@ -203,12 +213,32 @@ static void check_ownership(struct svc *svc, const char *name)
 	vmproc_destroy(vp);
 }
 
+/* Its record is gone. */
+static void forget_peer(struct svc *svc, const char *key)
+{
+	char guest[SVC_NAME_MAX_LEN + 2];
+
+	snprintf(guest, sizeof(guest), "%c%s", ENROLL_EVICTED, strchr(key, '/') + 1);
+	if (key[0] == 'e')
+		peer_admit(svc->peer, guest, NULL);
+	else
+		peer_set_node(svc->peer, guest + 1, "", NULL);
+}
+
 static void on_store_changed(
-	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
+	const char *key, const struct json *value, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
+	char error[256];
 
-	if (strncmp(key, "owner/vm/", 9) == 0)
+	if (strcmp(key, CONF_KEY) == 0 && conf_follow(svc, error, sizeof(error)) < 0)
+		log_warning("corosync.conf did not follow the cluster: %s", error);
+	else if (!value && svc->peer &&
+		 (strncmp(key, "peer/", 5) == 0 || strncmp(key, "evicted/", 8) == 0))
+		forget_peer(svc, key);
+	else if (strncmp(key, "evicted/", 8) == 0 && svc->peer)
+		enroll_admit_evicted(svc);
+	else if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
 	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
 		vmproc_sync_nics(vmproc_find(svc, key + 3));
@@ -224,6 +254,8 @@ static void on_housekeeping(void *data)
 
 	start_peer(svc);
 	publish_node(svc);
+	conf_housekeeping(svc);
+	enroll_ask_peers(svc);
 	svc_recover(svc);
 	loop_timer_add(svc->loop, HOUSEKEEPING_NS, on_housekeeping, svc, NULL);
 }
@@ -243,6 +275,7 @@ static const char usage[] =
 	"  --migration-stall SECONDS\n"
 	"                     a migration in which nothing moves for so long is given up (10)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
+	"  --corosync-dir DIR where corosync.conf and authkey are (/etc/corosync)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
 	"  --debug            log more\n";
 
@@ -278,6 +311,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"migration-stall", required_argument, NULL, 'S'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
+		{"corosync-dir", required_argument, NULL, 'c'},
 		{"debug", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -307,6 +341,9 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			break;
 		case 'i':
 			options->ipc_name = optarg;
+			break;
+		case 'c':
+			options->corosync_dir = optarg;
 			break;
 		case 'd':
 			*ret_debug = true;
@@ -388,6 +425,7 @@ int main(int argc, char **argv)
 				.state_dir = "/var/lib/viaduct",
 				.log_dir = "/var/log/viaduct",
 				.ipc_name = "viaduct",
+				.corosync_dir = "/etc/corosync",
 			},
 		.kvm_fd = -1,
 	};
@@ -405,11 +443,13 @@ int main(int argc, char **argv)
 	log_init("viaductd", debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, STDERR_FILENO);
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
+	list_init(&svc.invitations);
 	signal(SIGPIPE, SIG_IGN);
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;
 	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
 	loop_signal_add(svc.loop, SIGINT, on_signal, &svc);
+	conf_load_evicted(&svc);
 	on_housekeeping(&svc);
 	loop_run(svc.loop);
 

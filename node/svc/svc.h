@@ -16,6 +16,8 @@
  *   offload/NODE       {chimney}: a setting that Linux has no use for, kept for people
  *   switch/NODE/NAME   a virtual switch of a node: switch.h
  *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
+ *   corosync/conf      {version, text} of corosync.conf, since a node joined or left: conf.h
+ *   evicted/NAME       a node that was evicted {id, at, key}: enroll.h
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
@@ -45,6 +47,7 @@ struct svc_options {
 	const char *log_dir;     /* logs of the children */
 	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
 	const char *ipc_name;
+	const char *corosync_dir;    /* corosync.conf and authkey */
 	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
 	uid_t child_uid;             /* nobody */
@@ -63,7 +66,12 @@ struct svc {
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
 	struct list jobs;  /* struct job.link */
 	uint64_t next_job;
-	bool recovered; /* stale states of a former life were cleaned up */
+	struct list invitations;         /* enroll.c */
+	struct conf_change *conf_change; /* the one under way; conf.c */
+	unsigned conf_patience;          /* conf.c */
+	struct json *evicted;            /* NULL, or what is known of this node's eviction */
+	struct join *join;               /* this machine is becoming a node; join.c */
+	bool recovered;                  /* stale states of a former life were cleaned up */
 };
 
 bool svc_name_is_valid(const char *name);
