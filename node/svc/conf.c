@@ -286,12 +286,12 @@ static void ask_node(struct conf_change *change, const char *node)
 	}
 	asking->change = change;
 	snprintf(asking->node, sizeof(asking->node), "%s", node);
+	change->n_waiting++;
 	r = peer_call(change->svc->peer, node, message, TAKE_TIMEOUT_NS, on_taken, asking);
 	if (r < 0) {
+		change->n_waiting--;
 		note_error(change, node, strerror(-r));
 		free(asking);
-	} else {
-		change->n_waiting++;
 	}
 }
 

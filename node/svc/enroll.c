@@ -66,7 +66,7 @@ static int find_max_id(
 }
 
 /* An id that no node has, nor had before it was evicted: owner records name nodes by it. */
-static uint32_t free_id(struct svc *svc, const struct corosync_conf *conf)
+static uint32_t free_id(struct svc *svc, const struct corosync_conf *conf, const char *name)
 {
 	struct invitation *i;
 	int64_t max = 0;
@@ -74,8 +74,10 @@ static uint32_t free_id(struct svc *svc, const struct corosync_conf *conf)
 	cluster_for_each(svc->cluster, "evicted/", find_max_id, &max);
 	for (size_t k = 0; k < corosync_conf_n_nodes(conf); k++)
 		max = MAX(max, (int64_t)corosync_conf_node(conf, k)->id);
-	list_for_each(i, &svc->invitations, link)
-		max = MAX(max, (int64_t)i->node.id);
+	list_for_each(i, &svc->invitations, link) {
+		if (strcmp(i->node.name, name) != 0)
+			max = MAX(max, (int64_t)i->node.id);
+	}
 	return max < INT32_MAX ? (uint32_t)max + 1 : 0;
 }
 
@@ -110,7 +112,7 @@ static bool read_node(struct api_call *call, struct corosync_conf *conf, struct 
 		return false;
 	}
 	memset(node, 0, sizeof(*node));
-	node->id = id ? (uint32_t)id : free_id(call->svc, conf);
+	node->id = id ? (uint32_t)id : free_id(call->svc, conf, name);
 	snprintf(node->name, sizeof(node->name), "%s", name);
 	for (size_t i = 0; i < n_links && i < COROSYNC_CONF_MAX_LINKS; i++) {
 		const char *address = json_string(json_at(addresses, i), "");
@@ -348,6 +350,8 @@ void enroll_on_guest(
 		reply = json_object_new();
 		json_set_bool(reply, "evicted", true);
 		peer_reply(request, reply);
+	} else if (i && strcmp(op, "hello") == 0) {
+		peer_reply(request, NULL);
 	} else if (!i || strcmp(op, "join") != 0) {
 		refuse_guest(request, "an invitation is for joining, once");
 	} else if (i->is_joining) {

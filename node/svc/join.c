@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MEMBER          "member"
-#define JOIN_TIMEOUT_NS (45 * NS_PER_SEC)
+#define MEMBER           "member"
+#define HELLO_TIMEOUT_NS (8 * NS_PER_SEC) /* a key that is refused is not told so */
+#define JOIN_TIMEOUT_NS  (45 * NS_PER_SEC)
 
 struct join {
 	struct api_call *call;
@@ -28,13 +29,6 @@ static void on_later(void *data)
 
 	peer_free(join->peer);
 	free(join);
-}
-
-/* The peer's own callback is still running. */
-static void join_end(struct join *join)
-{
-	join->call->svc->join = NULL;
-	join->call = NULL;
 }
 
 static void install(struct join *join, const struct json *reply)
@@ -85,7 +79,7 @@ static void on_answer(int error, const struct json *reply, void *data)
 {
 	struct join *join = data;
 	struct api_call *call = join->call;
-	struct loop *loop = call->svc->loop;
+	struct svc *svc = call->svc;
 	const char *why = json_get_string(reply, "error", NULL);
 
 	if (error < 0)
@@ -98,9 +92,25 @@ static void on_answer(int error, const struct json *reply, void *data)
 		api_fail(call, API_REFUSED, "the cluster did not take %s in: %s", join->name, why);
 	else
 		install(join, reply);
-	call = NULL;
-	join_end(join);
-	loop_job_add(loop, on_later, join);
+	/* The peer's own callback is still running. */
+	svc->join = NULL;
+	loop_job_add(svc->loop, on_later, join);
+}
+
+static void on_hello(int error, const struct json *reply, void *data)
+{
+	struct join *join = data;
+	struct json *message;
+	int r = error;
+
+	if (r == 0 && !json_get(reply, "error")) {
+		message = json_object_new();
+		json_set_string(message, "op", "join");
+		r = peer_call(join->peer, MEMBER, message, JOIN_TIMEOUT_NS, on_answer, join);
+		if (r == 0)
+			return;
+	}
+	on_answer(r, reply, join);
 }
 
 /* Is there a cluster that this machine would leave? False: the call has been failed. */
@@ -163,8 +173,8 @@ void api_node_join(struct api_call *call)
 		snprintf(join->name, sizeof(join->name), "%s", token.name);
 		snprintf(join->address, sizeof(join->address), "%s", token.address);
 		message = json_object_new();
-		json_set_string(message, "op", "join");
-		r = peer_call(join->peer, MEMBER, message, JOIN_TIMEOUT_NS, on_answer, join);
+		json_set_string(message, "op", "hello");
+		r = peer_call(join->peer, MEMBER, message, HELLO_TIMEOUT_NS, on_hello, join);
 	}
 	explicit_bzero(&token, sizeof(token));
 	if (r < 0) {

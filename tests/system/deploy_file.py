@@ -211,7 +211,7 @@ def test_nonsense_has_its_lines(env):
         text = env.run("cluster", verb[0], env.file, *verb[1:], code=USAGE)
         for place, what in ((f"{at}:12", "VM 'VM2' is there already"),
                             (f"{at}:23", "there is no node 'hosst1' in this file; did you mean 'host1'?"),
-                            (f"{at + 1}:31", "a VM has no setting 'kernal'; did you mean 'kernel'?")):
+                            (f"{at + 1}:30", "a VM has no setting 'kernal'; did you mean 'kernel'?")):
             check(f"{env.file}:{place}: {what}" in text, f"'{place}: {what}' is not in\n{text}")
         check("nothing was done" in text, text)
     env.write("a: &a [x]\nb: [*a, *a]\n")

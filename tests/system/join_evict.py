@@ -10,7 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import Lab, Node  # noqa: E402
 from lablib.namespaces import wait_for  # noqa: E402
-from tests.support.harness import bin_directory, check, main, need_namespaces, with_lab  # noqa: E402
+from tests.support.harness import bin_directory, check, main, need_namespaces, skip, with_lab  # noqa: E402
 
 DIRECTORY = os.environ.get("VIADUCT_JOIN_LAB", "/var/lib/viaduct-test-join")
 USAGE, NOT_FOUND, NO_QUORUM, CONFLICT, REFUSED, UNREACHABLE = 2, 3, 5, 7, 8, 10
@@ -54,6 +54,25 @@ class Env:
 
     def states(self, node=None):
         return {n["name"]: n["state"] for n in (node or self.host1).ask("cluster", "status")["nodes"]}
+
+    @staticmethod
+    def status(node):
+        done = node.viaduct("cluster", "status", "--json", check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    def boot(self, node, conf):
+        """A node that was killed starts, with this corosync.conf."""
+        now, self.lab.corosync_conf = self.lab.corosync_conf, conf
+        node.start()
+        self.lab.corosync_conf = now
+        node.start_services()
+
+    def pause(self, name):
+        """As 'viaduct node pause' records it."""
+        done = self.host1.viaduct("node", "pause", name, check=False)
+        if "there is no command" in done.stderr:
+            skip("this viaduct has no 'node pause'")
+        check(done.returncode == 0, f"{done.stderr}")
 
     def wait_for_states(self, wanted, node=None, seconds=40):
         wait_for(lambda: self.states(node) == wanted, seconds, f"{wanted}")
@@ -139,19 +158,16 @@ def test_evict(env):
 
 
 def test_it_comes_back_and_is_refused(env):
-    env.host3.start_old = env.read(env.host3, "corosync.conf")
-    conf = env.lab.corosync_conf
-    env.lab.corosync_conf = env.host3.start_old.decode()
-    env.host3.start()
-    env.lab.corosync_conf = conf
-    env.host3.start_services()
-    wait_for(lambda: "evicted" in env.host3.ask("cluster", "status"), 30, "the news of its eviction")
-    check("was evicted" in env.fail(NO_QUORUM, "switch", "create", "Z", "--type", "private", node=env.host3), "no reason")
+    env.two_nodes = env.read(env.host2, "corosync.conf").decode()
+    env.boot(env.host3, env.read(env.host3, "corosync.conf").decode())
+    wait_for(lambda: "evicted" in env.status(env.host3), 30, "the news of its eviction")
+    refusal = env.fail(NO_QUORUM, "switch", "create", "Z", "--type", "private", node=env.host3)
+    check("was evicted" in refusal, refusal)
     check("evicted" in env.host3.viaduct("cluster", "status").stdout, "the status does not say so")
     wait_for(lambda: not env.host3.count_processes("^corosync"), 20, "the end of its corosync")
     check(os.path.exists(env.etc(env.host3, "corosync.conf.evicted")) and
           not os.path.exists(env.etc(env.host3, "corosync.conf")), "it would start with the old file again")
-    check(env.states() == {"host1": "Up", "host2": "Up"} and env.host1.ask("cluster", "status")["quorate"], "the others")
+    check(env.states() == {"host1": "Up", "host2": "Up"} and env.status(env.host1)["quorate"], "the others")
 
 
 def test_it_joins_again(env):
@@ -159,26 +175,40 @@ def test_it_joins_again(env):
     env.host3.machine.run("corosync", timeout=30)
     env.wait_for_states({"host1": "Up", "host2": "Up", "host3": "Up"})
     wait_for(env.same_store, 20, "equal stores")
-    ids = {n["name"]: n["id"] for n in env.host1.ask("cluster", "status")["nodes"]}
+    ids = {n["name"]: n["id"] for n in env.status(env.host1)["nodes"]}
     check(ids["host3"] == 4, f"an id that was used is used again: {ids}")
-    check("evicted" not in env.host3.ask("cluster", "status"), "it still thinks it was evicted")
+    check("evicted" not in env.status(env.host3), "it still thinks it was evicted")
     env.host3.viaduct("switch", "create", "Q", "--type", "private")
     env.host1.viaduct("switch", "adapter", "list", "--node", "host3")
 
 
-def test_a_node_that_was_away_catches_up(env):
-    """host3 is evicted while host2 is down; host2 comes back with the old file."""
+def test_quorum_is_protected(env):
+    """With one of three nodes down, neither a fourth may come nor another one go."""
     env.host2.kill()
     env.wait_for_states({"host1": "Up", "host2": "Down", "host3": "Up"})
-    check("quorum" in env.fail(REFUSED, "node", "evict", "host3") or True, "")
-    old = env.read(env.host2, "corosync.conf").decode()
-    # Without host2 an eviction of host3 would leave one of two.
-    conf, env.lab.corosync_conf = env.lab.corosync_conf, old
-    env.host2.start()
-    env.lab.corosync_conf = conf
-    env.host2.start_services()
+    check("quorum" in env.fail(REFUSED, "node", "invite", "host4", "--address", "10.10.2.9,10.10.1.9,10.10.3.9"),
+          "a fourth node")
+    env.pause("host3")
+    check("quorum" in env.fail(REFUSED, "node", "evict", "host3"), "one of two")
+
+
+def test_a_node_that_was_away_catches_up(env):
+    """host2 comes back with the corosync.conf of before."""
+    env.boot(env.host2, env.two_nodes)
     env.wait_for_states({"host1": "Up", "host2": "Up", "host3": "Up"})
+    wait_for(lambda: env.read(env.host2, "corosync.conf") == env.read(env.host1, "corosync.conf"), 30, "its file")
+    env.wait_for_states({"host1": "Up", "host2": "Up", "host3": "Up"}, node=env.host2)
     wait_for(env.same_store, 20, "equal stores")
+
+
+def test_a_node_that_is_up_and_paused_is_evicted(env):
+    """It leaves by itself, and hears why."""
+    env.pause("host3")
+    env.host1.viaduct("node", "evict", "host3")
+    env.wait_for_states({"host1": "Up", "host2": "Up"})
+    wait_for(lambda: "evicted" in env.status(env.host3), 20, "the news of its eviction")
+    wait_for(lambda: not env.host3.count_processes("^corosync"), 20, "the end of its corosync")
+    check(env.status(env.host1)["quorate"], "quorum was lost")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ struct fake {
 	struct json *switch_port;   /* in its answers */
 	struct json *to_switch;     /* the last request, with its "op" */
 
+	unsigned n_reloads; /* of corosync.conf */
+
 	struct vmproc *vm; /* the only one that runs here, or NULL */
 };
 
