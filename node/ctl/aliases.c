@@ -35,6 +35,7 @@ static const struct alias {
 	{"Get-VM", "vm list", {{0}}},
 	{"Get-ClusterNetwork", "cluster network list", {{0}}},
 	{"Get-ClusterNode", "cluster status", {{0}}},
+	{"Remove-ClusterNode", "node evict", {{"-Name", "1"}}},
 	{"Get-VMSwitch", "switch list", {{"-ComputerName", "node"}}},
 	{"Get-NetAdapter", "nic list", {{"-CimSession", "node"}}},
 	{"Get-NetAdapterBinding", "nic bindings", {{"-Name", "nic"}, {"-CimSession", "node"}}},

@@ -410,6 +410,17 @@ static void no_vms(void **state _unused_)
 			"1000G, as 100M, or 0 for none\n"
 			"f:10:108: a network adapter has no setting 'dhcp-gaurd'; did you mean "
 			"'dhcp-guard'?\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		is_refused_behind_good(table[i].text, table[i].why);
+}
+
+static void no_disks_and_policies(void **state _unused_)
+{
+	static const struct {
+		const char *text, *why;
+	} table[] = {
 		{VM "disks: [{}, {path: /a, lun: 1}, {path: /b, lun: 1}, {path: c}]}\n",
 			"f:10:94: path is 'c', and must be an absolute path, the same on every "
 			"node\n"},
@@ -503,6 +514,7 @@ int main(void)
 		cmocka_unit_test(no_cluster),
 		cmocka_unit_test(no_switches),
 		cmocka_unit_test(no_vms),
+		cmocka_unit_test(no_disks_and_policies),
 		cmocka_unit_test(problems_are_bounded),
 		cmocka_unit_test(subnets),
 	};
