@@ -211,6 +211,55 @@ void conf_on_peer(
 	peer_reply(request, reply);
 }
 
+/* ---- whoever was away: its corosync has other nodes than the others', and they do not meet ----
+ */
+
+struct json *conf_hello(struct svc *svc)
+{
+	struct corosync_conf *file = NULL;
+	struct json *message = json_object_new();
+	char error[256];
+
+	json_set_string(message, "op", "hello");
+	if (load_file(svc, &file, error, sizeof(error)) == 0)
+		json_set_int(message, "version", (int64_t)corosync_conf_version(file));
+	corosync_conf_free(file);
+	return message;
+}
+
+struct json *conf_hello_reply(struct svc *svc, const struct json *message)
+{
+	struct json *reply = json_object_new();
+	const struct json *record;
+
+	if (cluster_is_quorate(svc->cluster) && cluster_is_synced(svc->cluster) &&
+		cluster_get(svc->cluster, CONF_KEY, &record, NULL) == 0 &&
+		json_get_int(record, "version", 0) > json_get_int(message, "version", INT64_MAX))
+		json_set_string(reply, "conf", json_get_string(record, "text", ""));
+	return reply;
+}
+
+void conf_on_hello_reply(struct svc *svc, const struct json *reply)
+{
+	const char *text = json_get_string(reply, "conf", NULL);
+	struct corosync_conf *new = NULL, *file = NULL;
+	char error[320] = "";
+
+	if (!text || corosync_conf_parse(text, strlen(text), &new, error, sizeof(error)) < 0)
+		return;
+	if (load_file(svc, &file, error, sizeof(error)) == 0 &&
+		corosync_conf_version(new) > corosync_conf_version(file) &&
+		strcmp(corosync_conf_name(new), corosync_conf_name(file)) == 0 &&
+		names_this_node(svc, new) && write_conf(svc, text, error, sizeof(error)) == 0) {
+		log_info("corosync.conf was changed while this node was away; corosync reads "
+			 "version %llu",
+			(unsigned long long)corosync_conf_version(new));
+		cluster_reload_config(svc->cluster);
+	}
+	corosync_conf_free(new);
+	corosync_conf_free(file);
+}
+
 /* ---- changing ---- */
 
 struct conf_change {

@@ -37,6 +37,12 @@ void conf_housekeeping(struct svc *svc);
 /* conf.take of a peer that changes it. */
 void conf_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
 
+/* Without quorum a node asks the others whether corosync.conf is another one meanwhile, over CURVE:
+ * what it asks with, what they answer, what it makes of that. */
+struct json *conf_hello(struct svc *svc);
+struct json *conf_hello_reply(struct svc *svc, const struct json *message);
+void conf_on_hello_reply(struct svc *svc, const struct json *reply);
+
 /* This node has been evicted: keep a note, and leave in a moment. */
 void conf_evicted(struct svc *svc, const char *by);
 /* At the start: was it? */

@@ -400,6 +400,8 @@ static void on_hello(int error, const struct json *reply, void *data)
 
 	if (error == 0 && json_get_bool(reply, "evicted", false))
 		conf_evicted(svc, "a node of it");
+	else if (error == 0)
+		conf_on_hello_reply(svc, reply);
 }
 
 void enroll_ask_peers(struct svc *svc)
@@ -410,12 +412,8 @@ void enroll_ask_peers(struct svc *svc)
 	if (svc->evicted || !svc->peer || cluster_is_quorate(svc->cluster))
 		return;
 	for (size_t i = 0; i < n; i++) {
-		struct json *message;
-
-		if (nodes[i].is_member)
-			continue;
-		message = json_object_new();
-		json_set_string(message, "op", "hello");
-		peer_call(svc->peer, nodes[i].name, message, HELLO_TIMEOUT_NS, on_hello, svc);
+		if (!nodes[i].is_member)
+			peer_call(svc->peer, nodes[i].name, conf_hello(svc), HELLO_TIMEOUT_NS,
+				on_hello, svc);
 	}
 }

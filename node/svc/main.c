@@ -48,7 +48,7 @@ static void on_peer(
 	} else if (strcmp(op, "conf.take") == 0) {
 		conf_on_peer(svc, request, message);
 	} else if (strcmp(op, "hello") == 0) {
-		peer_reply(request, NULL);
+		peer_reply(request, conf_hello_reply(svc, message));
 	} else if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
 		api_on_peer(svc, request, json_get(message, "request"));
 	} else if (strcmp(op, "mig.prepare") == 0) {
