@@ -194,6 +194,8 @@ def test_quorum_is_protected(env):
 
 def test_a_node_that_was_away_catches_up(env):
     """host2 comes back with the corosync.conf of before: it gets the new one over CURVE, and with that it is a member."""
+    if env.host2.machine.is_alive():
+        env.host2.kill()
     env.boot(env.host2, env.two_nodes)
     wait_for(lambda: env.read(env.host2, "corosync.conf") == env.read(env.host1, "corosync.conf"), 30, "its file")
     env.host2.kill()
