@@ -74,3 +74,14 @@ int cfg_link_row(
 	*ret_row = row;
 	return 0;
 }
+
+int cfg_link_reload(struct cfg_link *link)
+{
+	return corosync_errno(corosync_cfg_reload_config(link->handle));
+}
+
+int cfg_link_shutdown(struct cfg_link *link)
+{
+	return corosync_errno(
+		corosync_cfg_try_shutdown(link->handle, COROSYNC_CFG_SHUTDOWN_FLAG_IMMEDIATE));
+}

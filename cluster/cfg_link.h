@@ -20,4 +20,9 @@ void cfg_link_free(struct cfg_link *link);
 int cfg_link_row(
 	struct cfg_link *link, const uint32_t *peers, size_t n_peers, struct net_row *ret_row);
 
+/* Have all members read corosync.conf again; and stop this node's corosync. They wait for
+ * corosync's answer, a few milliseconds. */
+int cfg_link_reload(struct cfg_link *link);
+int cfg_link_shutdown(struct cfg_link *link);
+
 #endif

@@ -86,6 +86,12 @@ size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nod
 int cluster_find_node(
 	const struct cluster *cluster, const char *name, struct cluster_node *ret_node);
 
+/* Have all members read their corosync.conf again. -EHOSTDOWN: not connected; -errno of corosync.
+ */
+int cluster_reload_config(struct cluster *cluster);
+/* Stop this node's corosync: it leaves the cluster. */
+int cluster_stop_corosync(struct cluster *cluster);
+
 struct cluster_status {
 	uint32_t expected_votes, total_votes, quorum_votes;
 	uint32_t nodes_needed;  /* votes of nodes alone, when there is a quorum device; else 0 */

@@ -135,3 +135,13 @@ size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node,
 	n = net_compute(&in, nets, ARRAY_LEN(nets));
 	return net_choose_migration(&in, nets, n, from_node, to_node, ret_nets, max);
 }
+
+int cluster_reload_config(struct cluster *cluster)
+{
+	return cluster->cfg ? cfg_link_reload(cluster->cfg) : -EHOSTDOWN;
+}
+
+int cluster_stop_corosync(struct cluster *cluster)
+{
+	return cluster->cfg ? cfg_link_shutdown(cluster->cfg) : -EHOSTDOWN;
+}

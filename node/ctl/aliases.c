@@ -39,6 +39,7 @@ static const struct alias {
 		{{"-Name", "1"}, {"-Drain", "=--drain"}, {"-ForceDrain", "=--force"},
 			{"-TargetNode", "target"}, {"-Wait", "=--wait"}}},
 	{"Resume-ClusterNode", "node resume", {{"-Name", "1"}, {"-Failback", "failback"}}},
+	{"Remove-ClusterNode", "node evict", {{"-Name", "1"}}},
 	{"Get-VMSwitch", "switch list", {{"-ComputerName", "node"}}},
 	{"Get-NetAdapter", "nic list", {{"-CimSession", "node"}}},
 	{"Get-NetAdapterBinding", "nic bindings", {{"-Name", "nic"}, {"-CimSession", "node"}}},

@@ -52,7 +52,13 @@ int cmd_cluster_status(const struct ctl_args *args)
 		return r;
 	if (args->json)
 		return ctl_print_json(reply);
-	if (json_get_bool(reply, "is_second", false))
+	if (json_get(reply, "evicted"))
+		printf("This node was evicted from the cluster. 'viaduct node invite' on one of "
+		       "its "
+		       "nodes, then\n'viaduct node join' here make it a node again; what follows "
+		       "is "
+		       "what was known last\n");
+	else if (json_get_bool(reply, "is_second", false))
 		printf("another viaductd of this node is in the cluster already: a node has one; "
 		       "end the one that is too much\n");
 	else if (!json_get_bool(reply, "connected", false))

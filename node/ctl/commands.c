@@ -224,6 +224,34 @@ static const struct ctl_option quick_options[] = {
 	OPTION_END,
 };
 
+static const struct ctl_option plan_options[] = {
+	{"prune", NULL, "also remove what the file does not have"},
+	{"exit-code", NULL, "exit with 11 when the cluster is not as the file says"},
+	OPTION_END,
+};
+static const struct ctl_option apply_options[] = {
+	{"prune", NULL, "also remove what the file does not have"},
+	{"yes", NULL, "do not ask", 'y'},
+	OPTION_END,
+};
+static const struct ctl_option config_options[] = {
+	{"node", "NAME", "the node of the file that this is for"},
+	{"out", "DIR", "where the files go (/etc/corosync)"},
+	{"new-key", NULL, "make the cluster's key: on the first node, once"},
+	{"force", NULL, "replace a corosync.conf that is another's; a copy is kept"},
+	OPTION_END,
+};
+static const struct ctl_option invite_options[] = {
+	{"address", "IP[,IP]", "its addresses, in the order of corosync's links"},
+	{"id", "N", "its id (the next free one)"},
+	OPTION_END,
+};
+static const struct ctl_option join_options[] = {
+	{"token", "TOKEN", "what 'node invite' printed; '-' reads it from standard input"},
+	{"force", NULL, "replace a corosync.conf that is there; a copy is kept"},
+	OPTION_END,
+};
+
 const struct ctl_command ctl_commands[] = {
 	{"live-migrate", "VM NODE", 2, "move a running VM without stopping it", cmd_live_migrate,
 		live_options},
@@ -300,6 +328,17 @@ const struct ctl_command ctl_commands[] = {
 		no_options},
 	{"cluster restore", "FILE", 1, "make the settings what they were in a backup",
 		cmd_cluster_restore, restore_options},
+	{"cluster plan", "FILE", 1, "what would make the cluster as a file describes it",
+		cmd_cluster_plan, plan_options},
+	{"cluster apply", "FILE", 1, "make the cluster as a file describes it", cmd_cluster_apply,
+		apply_options},
+	{"cluster config", "FILE", 1, "corosync's files of a node, before there is a cluster",
+		cmd_cluster_config, config_options},
+	{"node invite", "NAME", 1, "let a machine become a node: prints a token for it",
+		cmd_node_invite, invite_options},
+	{"node join", "", 0, "on a new machine: become a node", cmd_node_join, join_options},
+	{"node evict", "NODE", 1, "take a node out that is down or paused and owns no VM",
+		cmd_node_evict, no_options},
 	{"cluster network list", "", 0, "the cluster's networks", cmd_network_list, no_options},
 	{"cluster network set", "NETWORK", 1, "change a network's role, metric, name",
 		cmd_network_set, network_set_options},

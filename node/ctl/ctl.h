@@ -26,6 +26,7 @@ enum exit_code {
 	EXIT_REFUSED = 8,
 	EXIT_CANCELLED = 9,
 	EXIT_UNREACHABLE = 10,
+	EXIT_DIFFERS = 11, /* only where it was asked for */
 };
 
 #define CTL_MAX_WORDS      4 /* of a command */
@@ -179,6 +180,12 @@ int cmd_cluster_set(const struct ctl_args *args);
 int cmd_cluster_upgrade(const struct ctl_args *args);
 int cmd_cluster_backup(const struct ctl_args *args);
 int cmd_cluster_restore(const struct ctl_args *args);
+int cmd_cluster_plan(const struct ctl_args *args);
+int cmd_cluster_apply(const struct ctl_args *args);
+int cmd_cluster_config(const struct ctl_args *args);
+int cmd_node_invite(const struct ctl_args *args);
+int cmd_node_join(const struct ctl_args *args);
+int cmd_node_evict(const struct ctl_args *args);
 int cmd_network_list(const struct ctl_args *args);
 int cmd_network_set(const struct ctl_args *args);
 int cmd_switch_create(const struct ctl_args *args);

@@ -39,6 +39,10 @@ static const struct api_op {
 	{"store.view", api_store_view},
 	{"store.read", api_store_read},
 	{"store.restore", api_store_restore},
+	{"cluster.describe", api_cluster_describe},
+	{"node.invite", api_node_invite},
+	{"node.join", api_node_join},
+	{"node.evict", api_node_evict},
 	{"nic.list", api_nic_list},
 	{"nic.bindings", api_nic_bindings},
 	{"nic.change", api_nic_change},
@@ -74,6 +78,7 @@ static const struct api_op {
 	{"vm.policy.set", api_vm_policy_set},
 	{"vm.policy.show", api_vm_policy_show},
 	{"vm.where", api_vm_where},
+	{"vm.change", api_vm_change},
 	{"vm.delete", api_vm_delete},
 	{"vm.list", api_vm_list},
 	{"vm.show", api_vm_show},
@@ -192,7 +197,12 @@ bool api_needs_quorum(struct api_call *call)
 	struct cluster_status status;
 
 	cluster_get_status(cluster, &status);
-	if (status.protocol_needed)
+	if (call->svc->evicted)
+		api_fail(call, API_NO_QUORUM,
+			"this node was evicted from the cluster; 'viaduct node invite' on one of "
+			"its "
+			"nodes, then 'viaduct node join' here makes it a node again");
+	else if (status.protocol_needed)
 		api_fail(call, API_NO_QUORUM,
 			"this node speaks version %u of the store's protocol, the cluster uses %u: "
 			"%s",

@@ -108,6 +108,8 @@ void api_cluster_status(struct api_call *call)
 	json_set_int(result, "protocol_floor", status.protocol_floor);
 	json_set_int(result, "protocol_needed", status.protocol_needed);
 	json_set(result, "nodes", nodes_json(call->svc));
+	if (call->svc->evicted)
+		json_set(result, "evicted", json_copy(call->svc->evicted));
 	api_reply(call, result);
 }
 
@@ -200,19 +202,24 @@ static struct json *net_json(
 	return entry;
 }
 
-void api_network_list(struct api_call *call)
+struct json *api_networks(struct svc *svc)
 {
-	struct cluster *cluster = call->svc->cluster;
 	struct cluster_net nets[CLUSTER_MAX_NETS];
 	struct cluster_node nodes[CLUSTER_MAX_NODES];
-	size_t n_nets = cluster_nets(cluster, nets, ARRAY_LEN(nets));
-	size_t n_nodes = cluster_nodes(cluster, nodes, ARRAY_LEN(nodes));
-	struct json *result = json_object_new();
+	size_t n_nets = cluster_nets(svc->cluster, nets, ARRAY_LEN(nets));
+	size_t n_nodes = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
 	struct json *list = json_array_new();
 
 	for (size_t i = 0; i < n_nets; i++)
 		json_append(list, net_json(&nets[i], nodes, n_nodes));
-	json_set(result, "networks", list);
+	return list;
+}
+
+void api_network_list(struct api_call *call)
+{
+	struct json *result = json_object_new();
+
+	json_set(result, "networks", api_networks(call->svc));
 	api_reply(call, result);
 }
 

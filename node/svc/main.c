@@ -11,6 +11,8 @@
 #include "node/svc/node_facts.h"
 #include "node/svc/place_view.h"
 #include "node/svc/vlan_watch.h"
+#include "node/svc/conf.h"
+#include "node/svc/enroll.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -47,7 +49,13 @@ static void on_peer(
 	struct svc *svc = data;
 	const char *op = json_get_string(message, "op", "");
 
-	if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
+	if (from[0] == ENROLL_GUEST || from[0] == ENROLL_EVICTED) {
+		enroll_on_guest(svc, request, from, message);
+	} else if (strcmp(op, "conf.take") == 0) {
+		conf_on_peer(svc, request, message);
+	} else if (strcmp(op, "hello") == 0) {
+		peer_reply(request, conf_hello_reply(svc, message));
+	} else if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
 		api_on_peer(svc, request, json_get(message, "request"));
 	} else if (strcmp(op, "mig.prepare") == 0) {
 		mig_in_prepare(svc, request, from, message);
@@ -102,7 +110,8 @@ static void publish_node(struct svc *svc)
 {
 	struct json *value;
 
-	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer)
+	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer ||
+		svc->evicted)
 		return;
 	value = node_facts_record(svc->facts);
 	if (value) {
@@ -173,6 +182,7 @@ static void on_cluster_changed(void *data)
 	if (!svc->peer)
 		return;
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
+	enroll_admit_evicted(svc);
 	publish_node(svc);
 	place_watch_touch(svc->place_watch);
 	svc_recover(svc);
@@ -214,16 +224,36 @@ static void check_ownership(struct svc *svc, const char *name)
 	vmproc_destroy(vp);
 }
 
+/* Its record is gone. */
+static void forget_peer(struct svc *svc, const char *key)
+{
+	char guest[SVC_NAME_MAX_LEN + 2];
+
+	snprintf(guest, sizeof(guest), "%c%s", ENROLL_EVICTED, strchr(key, '/') + 1);
+	if (key[0] == 'e')
+		peer_admit(svc->peer, guest, NULL);
+	else
+		peer_set_node(svc->peer, guest + 1, "", NULL);
+}
+
 static void on_store_changed(
-	const char *key, const struct json *value _unused_, uint64_t version _unused_, void *data)
+	const char *key, const struct json *value, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
+	char error[256];
 
 	if (strncmp(key, "vm", 2) == 0 || strncmp(key, "owner/vm/", 9) == 0 ||
 		strncmp(key, "node", 4) == 0)
 		failover_touch(svc->failover);
 	place_watch_key(svc->place_watch, key);
-	if (strncmp(key, "owner/vm/", 9) == 0)
+	if (strcmp(key, CONF_KEY) == 0 && conf_follow(svc, error, sizeof(error)) < 0)
+		log_warning("corosync.conf did not follow the cluster: %s", error);
+	else if (!value && svc->peer &&
+		 (strncmp(key, "peer/", 5) == 0 || strncmp(key, "evicted/", 8) == 0))
+		forget_peer(svc, key);
+	else if (strncmp(key, "evicted/", 8) == 0 && svc->peer)
+		enroll_admit_evicted(svc);
+	else if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
 	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
 		vmproc_sync_nics(vmproc_find(svc, key + 3));
@@ -239,6 +269,8 @@ static void on_housekeeping(void *data)
 
 	start_peer(svc);
 	publish_node(svc);
+	conf_housekeeping(svc);
+	enroll_ask_peers(svc);
 	svc_recover(svc);
 	node_state_keep(svc);
 	vlan_watch_tick(svc->vlan_watch);
@@ -263,6 +295,7 @@ static const char usage[] =
 	"and\n"
 	"                     are started elsewhere a little later (3000)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
+	"  --corosync-dir DIR where corosync.conf and authkey are (/etc/corosync)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
 	"  --debug            log more\n";
 
@@ -308,6 +341,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"lease", required_argument, NULL, 'L'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
+		{"corosync-dir", required_argument, NULL, 'c'},
 		{"debug", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -342,6 +376,9 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			break;
 		case 'i':
 			options->ipc_name = optarg;
+			break;
+		case 'c':
+			options->corosync_dir = optarg;
 			break;
 		case 'd':
 			*ret_debug = true;
@@ -471,6 +508,7 @@ int main(int argc, char **argv)
 				.state_dir = "/var/lib/viaduct",
 				.log_dir = "/var/log/viaduct",
 				.ipc_name = "viaduct",
+				.corosync_dir = "/etc/corosync",
 			},
 		.kvm_fd = -1,
 	};
@@ -489,12 +527,14 @@ int main(int argc, char **argv)
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
 	list_init(&svc.moves);
+	list_init(&svc.invitations);
 	signal(SIGPIPE, SIG_IGN);
 	be_preferred();
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;
 	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
 	loop_signal_add(svc.loop, SIGINT, on_signal, &svc);
+	conf_load_evicted(&svc);
 	on_housekeeping(&svc);
 	loop_run(svc.loop);
 

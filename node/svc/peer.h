@@ -33,6 +33,15 @@ void peer_free(struct peer *peer);
 const char *peer_public_key(const struct peer *peer);
 /* Who may talk to us, and where. Replaces an earlier entry; key NULL forgets the node. */
 int peer_set_node(struct peer *peer, const char *name, const char *address, const char *key);
+/* A key that may ask, but is no node's: its requests come from `name`, which should be no node's
+ * either, and nothing is ever asked of it. key NULL forgets it. */
+int peer_admit(struct peer *peer, const char *name, const char *key);
+/* New keys, as text. */
+int peer_keypair(char ret_public[PEER_KEY_TEXT_BYTES], char ret_secret[PEER_KEY_TEXT_BYTES]);
+/* One that only asks, with keys that it was given: of a machine that is not a node yet. -EINVAL: no
+ * keys. */
+int peer_new_guest(
+	struct loop *loop, const char *public_key, const char *secret_key, struct peer **ret_peer);
 /* Takes over `message`. Returns 0, then `fn` follows exactly once; or -errno at once. */
 int peer_call(struct peer *peer, const char *node, struct json *message, uint64_t timeout_ns,
 	peer_reply_fn fn, void *data);

@@ -451,6 +451,35 @@ int peer_set_node(struct peer *peer, const char *name, const char *address, cons
 	return r;
 }
 
+int peer_admit(struct peer *peer, const char *name, const char *key)
+{
+	struct node *node = find_node(peer, name);
+
+	if (node && key && strcmp(node->key, key) == 0)
+		return 0;
+	if (node)
+		forget_node(node);
+	if (!key)
+		return 0;
+	if (strlen(name) > PEER_NAME_MAX_LEN || strlen(key) != PEER_KEY_TEXT_BYTES - 1)
+		return -EINVAL;
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return -ENOMEM;
+	strcpy(node->name, name);
+	strcpy(node->key, key);
+	list_append(&peer->nodes, &node->link);
+	if (zmq_z85_decode(node->raw_key, key))
+		return 0;
+	forget_node(node);
+	return -EINVAL;
+}
+
+int peer_keypair(char ret_public[PEER_KEY_TEXT_BYTES], char ret_secret[PEER_KEY_TEXT_BYTES])
+{
+	return zmq_curve_keypair(ret_public, ret_secret) < 0 ? -EIO : 0;
+}
+
 static int load_keys(struct peer *peer, const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -503,21 +532,53 @@ static int open_server(struct peer *peer, const char *address)
 	return 0;
 }
 
+static struct peer *make(struct loop *loop)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer)
+		return NULL;
+	peer->loop = loop;
+	list_init(&peer->nodes);
+	list_init(&peer->calls);
+	peer->context = zmq_ctx_new();
+	if (peer->context)
+		return peer;
+	free(peer);
+	return NULL;
+}
+
+int peer_new_guest(
+	struct loop *loop, const char *public_key, const char *secret_key, struct peer **ret_peer)
+{
+	uint8_t raw[KEY_BYTES];
+	struct peer *peer;
+
+	if (strlen(public_key) != PEER_KEY_TEXT_BYTES - 1 ||
+		strlen(secret_key) != PEER_KEY_TEXT_BYTES - 1 || !zmq_z85_decode(raw, public_key) ||
+		!zmq_z85_decode(raw, secret_key))
+		return -EINVAL;
+	explicit_bzero(raw, sizeof(raw));
+	peer = make(loop);
+	if (!peer)
+		return -ENOMEM;
+	strcpy(peer->public_key, public_key);
+	strcpy(peer->secret_key, secret_key);
+	*ret_peer = peer;
+	return 0;
+}
+
 int peer_new(struct loop *loop, const char *address, const char *key_file, peer_handler_fn handler,
 	void *data, struct peer **ret_peer)
 {
-	struct peer *peer = calloc(1, sizeof(*peer));
+	struct peer *peer = make(loop);
 	int r;
 
 	if (!peer)
 		return -ENOMEM;
-	peer->loop = loop;
 	peer->handler = handler;
 	peer->data = data;
-	list_init(&peer->nodes);
-	list_init(&peer->calls);
-	peer->context = zmq_ctx_new();
-	r = peer->context ? load_keys(peer, key_file) : -ENOMEM;
+	r = load_keys(peer, key_file);
 	if (r == 0)
 		r = open_server(peer, address);
 	if (r < 0) {

@@ -21,6 +21,8 @@
  *   nodestate/NAME     whether it takes VMs, and how its drain went: node_state.c
  *   setting/moves      {parallel}: migrations that leave a node at once
  *   policy/NAME        what people want to become of a VM in trouble: policy.h
+ *   corosync/conf      {version, text} of corosync.conf, since a node joined or left: conf.h
+ *   evicted/NAME       a node that was evicted {id, at, key}: enroll.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   restarts/NAME      how often a VM was started again by itself (failover.h)
  *   confirm/NODE       written to know that what was read is everybody's (verdict.c)
@@ -51,6 +53,7 @@ struct svc_options {
 	const char *log_dir;     /* logs of the children */
 	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
 	const char *ipc_name;
+	const char *corosync_dir;    /* corosync.conf and authkey */
 	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
 	uint64_t lease_ns;           /* cluster_config.lease_ns */
@@ -82,6 +85,11 @@ struct svc {
 	struct store_views *views; /* api_store.c */
 	bool recovered;            /* stale states of a former life were cleaned up */
 	bool was_synced;           /* in this life */
+	struct list invitations;         /* enroll.c */
+	struct conf_change *conf_change; /* the one under way; conf.c */
+	unsigned conf_patience;          /* conf.c */
+	struct json *evicted;            /* NULL, or what is known of this node's eviction */
+	struct join *join;               /* this machine is becoming a node; join.c */
 };
 
 bool svc_name_is_valid(const char *name);
@@ -148,6 +156,10 @@ void api_store_free(struct svc *svc);
 void api_store_view(struct api_call *call);
 void api_store_read(struct api_call *call);
 void api_store_restore(struct api_call *call);
+void api_cluster_describe(struct api_call *call);
+void api_node_invite(struct api_call *call);
+void api_node_join(struct api_call *call);
+void api_node_evict(struct api_call *call);
 void api_nic_list(struct api_call *call);
 void api_nic_bindings(struct api_call *call);
 void api_nic_change(struct api_call *call);
@@ -157,6 +169,8 @@ void api_scrub_step(struct api_call *call);
 void api_scrub_undo(struct api_call *call);
 void api_offload_show(struct api_call *call);
 void api_offload_set(struct api_call *call);
+/* A new list: the networks as network.list has them. */
+struct json *api_networks(struct svc *svc);
 void api_network_list(struct api_call *call);
 void api_network_set(struct api_call *call);
 void api_switch_create(struct api_call *call);
@@ -173,6 +187,7 @@ void api_switch_adapter_list(struct api_call *call);
 void api_volume_create(struct api_call *call);
 void api_volume_list(struct api_call *call);
 void api_vm_create(struct api_call *call);
+void api_vm_change(struct api_call *call);
 void api_vm_delete(struct api_call *call);
 void api_vm_list(struct api_call *call);
 void api_vm_show(struct api_call *call);
@@ -439,6 +454,9 @@ void vm_nic_lease(const char *vm, const struct json *nic, size_t at, char *text,
 /* vm_config.c: a configuration from a request. 0, or -EINVAL with a sentence in `error`. */
 int vm_config_make(
 	const struct json *message, struct json **ret_config, char *error, size_t error_size_bytes);
+/* `old` with other values of kernel, initrd (null: none), cmdline, vps, vram_bytes, memory. */
+int vm_config_change(const struct json *old, const struct json *changes, struct json **ret_config,
+	char *error, size_t error_size_bytes);
 int vm_config_set_memory(struct json *config, int64_t start, int64_t min, int64_t max, char *error,
 	size_t error_size_bytes);
 

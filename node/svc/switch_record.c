@@ -229,13 +229,16 @@ int switch_record_change(const struct json *old, const struct json *changes,
 		r = set_management(record, changes, error);
 	if (r == 0)
 		r = set_statics(record, changes, error);
-	if (r == 0 && logical && !svc_name_is_valid(json_string(logical, "")))
+	if (r == 0 && logical && !json_is_null(logical) &&
+		!svc_name_is_valid(json_string(logical, "")))
 		r = nic_refuse(error,
 			"a logical name has at most %d characters: letters, digits, - _ .",
 			SVC_NAME_MAX_LEN);
 	if (r < 0)
 		return r;
-	if (logical)
+	if (logical && json_is_null(logical))
+		json_delete(record, "logical");
+	else if (logical)
 		json_set(record, "logical", json_copy(logical));
 	*ret_record = take_ptr(record);
 	return 0;

@@ -229,6 +229,29 @@ static int make_machine(
 		json_get_int(m, "max_memory_bytes", memory), error, error_size_bytes);
 }
 
+int vm_config_change(const struct json *old, const struct json *changes, struct json **ret_config,
+	char *error, size_t error_size_bytes)
+{
+	static const char *const keys[] = {"kernel", "initrd", "cmdline", "vps", "vram_bytes",
+		"memory_bytes", "min_memory_bytes", "max_memory_bytes"};
+	_cleanup_json_ struct json *config = json_copy(old), *wanted = json_copy(old);
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct json *value = json_get(changes, keys[i]);
+
+		if (value && !json_is_null(value))
+			json_set(wanted, keys[i], json_copy(value));
+		else if (value)
+			json_delete(wanted, keys[i]);
+	}
+	json_delete(config, "initrd");
+	r = make_machine(wanted, config, error, error_size_bytes);
+	if (r == 0)
+		*ret_config = take_ptr(config);
+	return r;
+}
+
 int vm_config_make(
 	const struct json *message, struct json **ret_config, char *error, size_t error_size_bytes)
 {

@@ -31,6 +31,7 @@ LAYERS = [
     ["cluster"],
     ["csv/csvd"],
     ["node/vm", "node/svc"],
+    ["node/deploy"],
     ["node/ctl"],
 ]
 # What a folder may include, where that is less than all lower layers and itself.
@@ -49,7 +50,9 @@ PUBLIC = {
     "migrate": ["migrate.h"],
     "node/hv": ["partition.h", "host_cpu.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
-    "cluster": ["cluster.h", "backup.h", "drain.h", "failover.h", "place.h"],
+    "cluster": ["cluster.h", "backup.h", "corosync_conf.h", "drain.h", "failover.h", "place.h"],
+    "node/svc": ["nic.h"],
+    "node/deploy": ["cluster_file.h", "differ.h"],
 }
 # Headers of base that are for base alone.
 PRIVATE = {"base/chan_wire.h"}
@@ -73,6 +76,7 @@ LIBRARIES = [
     ("liburing.h", ["csv"], 1),
     ("libmnl/", ["node/host"], 1),
     ("rfb/", ["node/vm"], 1),
+    ("yaml.h", ["node/deploy"], 1),
     ("png.h", ["node/vm"], 1),
     ("seccomp.h", ["node/vm"], 1),
     ("cmocka.h", [], 0),

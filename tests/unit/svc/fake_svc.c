@@ -44,8 +44,10 @@ int cluster_get(const struct cluster *cluster _unused_, const char *key,
 
 	if (!e)
 		return -ENOENT;
-	*ret_value = e->value;
-	*ret_version = e->version;
+	if (ret_value)
+		*ret_value = e->value;
+	if (ret_version)
+		*ret_version = e->version;
 	return 0;
 }
 
@@ -174,6 +176,8 @@ size_t cluster_nodes(
 		memset(&ret_nodes[i], 0, sizeof(ret_nodes[i]));
 		ret_nodes[i].id = (uint32_t)i + 1;
 		snprintf(ret_nodes[i].name, sizeof(ret_nodes[i].name), "host%zu", i + 1);
+		snprintf(ret_nodes[i].ring_addr[0], sizeof(ret_nodes[i].ring_addr[0]), "10.1.0.%zu",
+			i + 1);
 		ret_nodes[i].is_member = ret_nodes[i].has_service = ret_nodes[i].is_synced = true;
 	}
 	return n;
@@ -371,6 +375,54 @@ void ipc_reply(struct ipc_request *request _unused_, struct json *reply)
 	fake.answer = reply;
 }
 
+/* ---- joining and leaving: corosync and guests, who never come ---- */
+
+int cluster_reload_config(struct cluster *cluster _unused_)
+{
+	fake.n_reloads++;
+	return 0;
+}
+
+int cluster_stop_corosync(struct cluster *cluster _unused_)
+{
+	return 0;
+}
+
+int peer_admit(struct peer *peer _unused_, const char *name _unused_, const char *key _unused_)
+{
+	return 0;
+}
+
+int peer_set_node(struct peer *peer _unused_, const char *name _unused_,
+	const char *address _unused_, const char *key _unused_)
+{
+	return 0;
+}
+
+int peer_keypair(char ret_public[PEER_KEY_TEXT_BYTES], char ret_secret[PEER_KEY_TEXT_BYTES])
+{
+	memset(ret_public, 'p', PEER_KEY_TEXT_BYTES - 1);
+	memset(ret_secret, 's', PEER_KEY_TEXT_BYTES - 1);
+	ret_public[PEER_KEY_TEXT_BYTES - 1] = ret_secret[PEER_KEY_TEXT_BYTES - 1] = '\0';
+	return 0;
+}
+
+const char *peer_public_key(const struct peer *peer _unused_)
+{
+	return "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
+}
+
+int peer_new_guest(struct loop *loop _unused_, const char *public_key _unused_,
+	const char *secret_key _unused_, struct peer **ret_peer)
+{
+	*ret_peer = (struct peer *)&fake;
+	return 0;
+}
+
+void peer_free(struct peer *peer _unused_)
+{
+}
+
 /* ---- the test's own ---- */
 
 void fake_set_up(void)
@@ -386,6 +438,9 @@ void fake_set_up(void)
 	list_init(&fake.svc.vms);
 	list_init(&fake.svc.jobs);
 	list_init(&fake.svc.moves);
+	list_init(&fake.svc.invitations);
+	fake.svc.options.corosync_dir = "/nonexistent";
+	fake.svc.options.state_dir = "/nonexistent";
 }
 
 static void vm_free(struct vmproc *vp)
@@ -465,6 +520,7 @@ void fake_tear_down(void)
 		vm_free(vp);
 	vm_free(fake.vm);
 	json_unref(fake.svc.nodestate);
+	json_unref(fake.svc.evicted);
 	loop_free(fake.svc.loop);
 }
 

@@ -25,6 +25,8 @@ struct fake {
 	struct json *switch_port;   /* in its answers */
 	struct json *to_switch;     /* the last request, with its "op" */
 
+	unsigned n_reloads; /* of corosync.conf */
+
 	struct vmproc *vm; /* the first one that runs here, or NULL; others are in svc.vms */
 
 	bool moves;             /* live migrations begin, and end when fake_end_move() says so */
