@@ -82,9 +82,9 @@ struct svc {
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
 	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
 	uint64_t next_job;
-	struct store_views *views; /* api_store.c */
-	bool recovered;            /* stale states of a former life were cleaned up */
-	bool was_synced;           /* in this life */
+	struct store_views *views;       /* api_store.c */
+	bool recovered;                  /* stale states of a former life were cleaned up */
+	bool was_synced;                 /* in this life */
 	struct list invitations;         /* enroll.c */
 	struct conf_change *conf_change; /* the one under way; conf.c */
 	unsigned conf_patience;          /* conf.c */
