@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +86,7 @@ struct job *job_new(
 	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to)
 {
 	struct job *job = calloc(1, sizeof(*job));
+	char object[SVC_NAME_MAX_LEN + 8];
 
 	if (!job)
 		return NULL;
@@ -101,6 +103,9 @@ struct job *job_new(
 	job->sequence = 1;
 	list_init(&job->waiters);
 	list_append(&svc->jobs, &job->link);
+	snprintf(object, sizeof(object), "vm/%s", vm);
+	events_add(svc, EVENT_INFO, "migration.begun", object, "%s, %s from %s to %s", job->id,
+		kind, from, to);
 	return job;
 }
 
@@ -116,10 +121,31 @@ void job_update(struct job *job, const char *phase, unsigned percent, struct jso
 	wake_waiters(job);
 }
 
+/* What people ask of a move that is over: by which network, how long, how long it stood still. */
+static const char *describe(const struct job *job, char *text, size_t size_bytes)
+{
+	const char *net = json_get_string(json_get(job->report, "network"), "name", NULL);
+	const char *volume = json_get_string(job->report, "volume", NULL);
+	int64_t still_ns = json_get_int(json_get(job->report, "blackout"), "total_ns",
+		json_get_int(job->report, "away_ns", 0));
+
+	snprintf(text, size_bytes,
+		"%s, %s to %s: done in %.2f s, stood still for %.1f ms, by %s %s", job->id,
+		job->kind, job->to, (double)(job->ended_ns - job->started_ns) / NS_PER_SEC,
+		(double)still_ns / NS_PER_MS, volume ? "volume" : "network",
+		volume ? volume
+		: net  ? net
+		       : "?");
+	return text;
+}
+
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error)
 {
+	char object[SVC_NAME_MAX_LEN + 8], text[300];
+
 	if (job->state != JOB_RUNNING)
 		return;
+	snprintf(object, sizeof(object), "vm/%s", job->vm);
 	job->state = state;
 	job->code = code;
 	job->cancel = NULL;
@@ -127,11 +153,13 @@ void job_finish(struct job *job, enum job_state state, enum api_code code, const
 	job->ended_ns = clock_mono_ns();
 	if (state == JOB_DONE) {
 		job->percent = 100;
-		log_info("%s: %s of %s to %s done", job->id, job->kind, job->vm, job->to);
+		events_add(job->svc, EVENT_INFO, "migration.finished", object, "%s",
+			describe(job, text, sizeof(text)));
 	} else {
 		snprintf(job->error, sizeof(job->error), "%s", error);
-		log_warning("%s: %s of %s to %s %s: %s", job->id, job->kind, job->vm, job->to,
-			state_names[state], error);
+		events_add(job->svc, state == JOB_CANCELLED ? EVENT_INFO : EVENT_WARNING,
+			state == JOB_CANCELLED ? "migration.cancelled" : "migration.failed", object,
+			"%s, %s to %s: %s", job->id, job->kind, job->to, error);
 	}
 	job->sequence++;
 	wake_waiters(job);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/svc/fake_svc.h"
 
+#include "node/svc/events_db.h"
 #include "node/svc/nic.h"
+#include "node/svc/remote.h"
+#include "node/svc/zsock.h"
 #include "tests/unit/base/cmocka_all.h"
 
 #include <stdio.h>
@@ -354,6 +357,64 @@ void ipc_reply(struct ipc_request *request _unused_, struct json *reply)
 	fake.answer = reply;
 }
 
+uid_t ipc_request_uid(const struct ipc_request *request _unused_)
+{
+	return 0;
+}
+
+int ipc_request_tag(const struct ipc_request *request _unused_)
+{
+	return (int)fake.role;
+}
+
+void remote_reply(struct remote_request *request _unused_, struct json *reply)
+{
+	json_unref(fake.answer);
+	fake.answer = reply;
+}
+
+int zkey_decode(const char *text, uint8_t ret_key[ZKEY_BYTES])
+{
+	memset(ret_key, 0, ZKEY_BYTES);
+	return strlen(text) == ZKEY_TEXT_BYTES - 1 ? 0 : -EINVAL;
+}
+
+void events_add(struct svc *svc _unused_, enum event_level level _unused_, const char *id,
+	const char *object _unused_, const char *format _unused_, ...)
+{
+	snprintf(fake.event, sizeof(fake.event), "%s", id);
+}
+
+void events_add_audit(struct svc *svc _unused_, const struct identity *identity, const char *object,
+	const char *request, const char *outcome, bool done _unused_)
+{
+	fake.n_audits++;
+	snprintf(fake.audit, sizeof(fake.audit), "%s|%s|%s|%s|%s", identity->who, identity->from,
+		object, request, outcome);
+}
+
+int events_watch(struct svc *svc _unused_, void (*fn)(void *data) _unused_, void *data _unused_,
+	struct events_watch **ret_watch _unused_)
+{
+	return -ENOMEM;
+}
+
+void events_unwatch(struct events_watch *watch _unused_)
+{
+}
+
+int events_db_read(struct events_db *db _unused_, const struct events_query *query _unused_,
+	events_read_fn fn _unused_, void *data _unused_)
+{
+	return -ENOMEM;
+}
+
+int event_level_from_name(const char *name, enum event_level *ret_level)
+{
+	*ret_level = EVENT_INFO;
+	return strcmp(name, "info") == 0 ? 0 : -EINVAL;
+}
+
 /* ---- the test's own ---- */
 
 void fake_set_up(void)
@@ -363,6 +424,7 @@ void fake_set_up(void)
 	last_version = next_mac = 0;
 	fake.quorate = true;
 	fake.switch_is_gone = true;
+	fake.role = ROLE_ADMINISTER;
 	fake.svc.options.vm_memory_bytes = 256 << 20;
 	fake.svc.peer = (struct peer *)&fake; /* only ever handed back to peer_call() */
 	assert_int_equal(loop_new(&fake.svc.loop), 0);

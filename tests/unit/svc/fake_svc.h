@@ -25,6 +25,11 @@ struct fake {
 	struct json *switch_port;   /* in its answers */
 	struct json *to_switch;     /* the last request, with its "op" */
 
+	enum api_role role; /* of whoever asks */
+	char event[32];     /* the id of the last event */
+	unsigned n_audits;
+	char audit[1200]; /* the last one: who|from|object|request|outcome */
+
 	struct vmproc *vm; /* the only one that runs here, or NULL */
 };
 
