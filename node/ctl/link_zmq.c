@@ -37,14 +37,16 @@ int zlink_keys(char ret_public[REMOTE_KEY_BYTES], char ret_secret[REMOTE_KEY_BYT
 	return zmq_curve_keypair(ret_public, ret_secret) < 0 ? -EIO : 0;
 }
 
+/* The end of watching is told to the watcher, by a send that waits for ever if he has gone first.
+ */
 static void attempt_close(struct attempt *a)
 {
+	if (a->socket && a->monitor)
+		zmq_socket_monitor(a->socket, NULL, 0);
+	if (a->socket)
+		zmq_close(a->socket);
 	if (a->monitor)
 		zmq_close(a->monitor);
-	if (a->socket) {
-		zmq_socket_monitor(a->socket, NULL, 0);
-		zmq_close(a->socket);
-	}
 	a->socket = a->monitor = NULL;
 }
 
