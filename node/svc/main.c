@@ -189,6 +189,7 @@ static void on_cluster_changed(void *data)
 	start_peer(svc);
 	if (!svc->peer)
 		return;
+	start_remote(svc);
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 	publish_node(svc);
 	svc_recover(svc);

@@ -208,6 +208,7 @@ def test_another_node_answers_when_one_is_down(env):
 
 
 def test_rubbish_and_silence_cost_others_nothing(env):
+    wait_for(lambda: env.host1.machine.run("ss", "-Hltn", "sport", "=", ":5711").stdout, 20, "the listener")
     garbage = env.client.popen("python3", "-c", GARBAGE, "10.10.1.1", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                text=True)
     try:
