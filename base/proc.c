@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define PROC_FIRST_FD 3
@@ -110,6 +111,8 @@ _Noreturn static void child_main(const struct proc_spec *spec, pid_t parent, int
 		r = child_signals();
 	if (r == 0)
 		r = setsid() < 0 ? -errno : 0;
+	/* Whatever priority the parent has, it is not the child's. */
+	setpriority(PRIO_PROCESS, 0, 0);
 	if (r == 0)
 		r = child_credentials(spec);
 	if (r == 0)

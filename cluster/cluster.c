@@ -40,6 +40,8 @@ static void on_rs_applied(
 {
 	struct cluster *cluster = data;
 
+	if (strncmp(key, "lease/", 6) == 0)
+		cluster_note_news(cluster);
 	if (cluster->callbacks.store_changed)
 		cluster->callbacks.store_changed(
 			key, entry ? entry->json : NULL, version, cluster->data);
@@ -126,6 +128,7 @@ void cluster_turn_end(struct cluster *cluster)
 	tick_update(cluster);
 	if (cluster->is_news) {
 		cluster->is_news = false;
+		cluster_lease_look(cluster);
 		if (cluster->callbacks.changed)
 			cluster->callbacks.changed(cluster->data);
 	}
@@ -180,6 +183,7 @@ static void take_quorum(struct cluster *cluster)
 
 	member_set_present(&cluster->members, info->members, info->n_members);
 	rs_set_votes(cluster->rs, &votes, clock_mono_ns());
+	cluster_lease_votes(cluster, &votes);
 	cluster_note_news(cluster);
 }
 
@@ -233,6 +237,7 @@ void cluster_disconnect(struct cluster *cluster)
 	const struct rs_votes none = {};
 
 	cluster_poll_stop(cluster);
+	cluster_lease_disconnect(cluster);
 	cpg_link_free(cluster->cpg);
 	cluster->cpg = NULL;
 	cfg_link_free(cluster->cfg);
@@ -247,6 +252,7 @@ void cluster_disconnect(struct cluster *cluster)
 	cluster->connected = false;
 	rs_disconnect(cluster->rs);
 	rs_set_votes(cluster->rs, &none, clock_mono_ns());
+	cluster_lease_votes(cluster, &none);
 	connect_later(cluster);
 }
 
@@ -275,6 +281,9 @@ static int connect_links(struct cluster *cluster)
 	cluster->connect_after_ns = CONNECT_MIN_NS;
 	cluster->local_id = cpg_link_local_id(cluster->cpg);
 	rs_connect(cluster->rs, cluster->local_id);
+	r = cluster_lease_connect(cluster);
+	if (r < 0)
+		return r;
 	take_quorum(cluster);
 	cluster_poll_start(cluster);
 	return 0;
@@ -332,6 +341,8 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	cluster->callbacks = *callbacks;
 	cluster->data = data;
 	r = make_rs(cluster, config->state_dir);
+	if (r == 0)
+		r = cluster_lease_new(cluster, config->lease_ns);
 	if (r == 0) {
 		connect_later(cluster); /* at once */
 		cluster->connect_after_ns = CONNECT_MIN_NS;
@@ -339,6 +350,7 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	if (r == 0 && !cluster->connect_timer)
 		r = -ENOMEM;
 	if (r < 0) {
+		cluster_lease_free(cluster);
 		rs_free(cluster->rs);
 		store_db_close(cluster->db);
 		free(cluster);
@@ -358,6 +370,7 @@ void cluster_free(struct cluster *cluster)
 	loop_timer_remove(cluster->loop, cluster->tick_timer);
 	if (cluster->db_error == 0)
 		store_db_commit(cluster->db, rs_meta(cluster->rs));
+	cluster_lease_free(cluster);
 	rs_free(cluster->rs);
 	store_db_close(cluster->db);
 	free(cluster);

@@ -34,10 +34,14 @@
 #define CLUSTER_VALUE_MAX_BYTES 65536
 #define CLUSTER_NAME_MAX_LEN    63
 
+#define CLUSTER_LEASE_MIN_NS 500000000ULL
+#define CLUSTER_LEASE_MAX_NS 60000000000ULL
+
 struct cluster;
 
 struct cluster_config {
 	const char *state_dir; /* SQLite file lives here; must exist */
+	uint64_t lease_ns;     /* how long this node's leases last; 0: 3 s */
 };
 
 struct cluster_callbacks {
@@ -47,11 +51,14 @@ struct cluster_callbacks {
 	 * called for every difference when a state transfer replaces the store. */
 	void (*store_changed)(
 		const char *key, const struct json *value, uint64_t version, void *data);
+	/* What this node runs may go on until then (clock_boot_ns()). */
+	void (*lease_renewed)(uint64_t until_ns, void *data);
 };
 
-/* Loads the store; corosync need not be there yet. Callbacks come from the loop only. -EBUSY: the
- * database is in use by another process; -EBADMSG: it is damaged, or from a newer version; -EACCES,
- * -EIO, ... What was loaded is not reported as changed. */
+/* Loads the store; corosync need not be there yet. -EINVAL: lease_ns is not 0.5 to 60 s; Callbacks
+ * come from the loop only. -EBUSY: the database is in use by another process; -EBADMSG: it is
+ * damaged, or from a newer version; -EACCES, -EIO, ... What was loaded is not reported as changed.
+ */
 int cluster_new(struct loop *loop, const struct cluster_config *config,
 	const struct cluster_callbacks *callbacks, void *data, struct cluster **ret_cluster);
 /* Writes that are not done end with -EIO or -EHOSTDOWN before this returns. NULL is fine. */
@@ -179,5 +186,14 @@ int cluster_owner_get(
  * -EINVAL: `expected` is not what the store has with that version. */
 int cluster_owner_cas(struct cluster *cluster, const char *object,
 	const struct cluster_owner *expected, uint32_t node_id, cluster_done_fn done, void *data);
+
+/* Leases (lease.h): whatever a node runs has to end by itself when its lease does. Then others may
+ * take it over, and they know when. 0: there is none, nothing may be started. */
+uint64_t cluster_lease_until_ns(const struct cluster *cluster);
+/* Nothing that this node ran under a lease runs any more, even if the node does. What it starts
+ * from now on has another owner record. */
+bool cluster_node_is_gone(const struct cluster *cluster, uint32_t id);
+/* Since when (clock_boot_ns()) its lease is not renewed by those here; 0: it is. */
+uint64_t cluster_node_parted_ns(const struct cluster *cluster, uint32_t id);
 
 #endif

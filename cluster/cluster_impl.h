@@ -48,6 +48,8 @@ struct cluster {
 	bool row_is_stable; /* polled twice */
 	struct publisher links_publisher;
 	struct publisher netif_publisher;
+
+	struct cluster_lease *lease; /* cluster_lease.c */
 };
 
 /* Something the callbacks' owner wants to know: call at any time within a turn. */
@@ -55,6 +57,15 @@ void cluster_note_news(struct cluster *cluster);
 /* Whatever came in through the loop ends with this; it may disconnect. */
 void cluster_turn_end(struct cluster *cluster);
 void cluster_disconnect(struct cluster *cluster);
+
+/* cluster_lease.c */
+int cluster_lease_new(struct cluster *cluster, uint64_t duration_ns);
+void cluster_lease_free(struct cluster *cluster);
+int cluster_lease_connect(struct cluster *cluster);
+void cluster_lease_disconnect(struct cluster *cluster);
+void cluster_lease_votes(struct cluster *cluster, const struct rs_votes *votes);
+/* Nodes, their records or whether we are synced may have changed. */
+void cluster_lease_look(struct cluster *cluster);
 
 /* cluster_net.c: while connected. */
 void cluster_poll_start(struct cluster *cluster);

@@ -46,7 +46,8 @@ LINK = """    interface {{
 
 def configuration(nodes, networks, token_ms=1000):
     """`nodes`: [(id, name)]; `networks`: address prefixes, the heartbeat's first: "10.10.2"."""
-    ping_ms, pong_ms = round(200 * SLOW), round(500 * SLOW)
+    # A link must be given up before the token is, or the loss of one link costs a member.
+    ping_ms, pong_ms = round(token_ms / 5 * SLOW), round(token_ms / 2 * SLOW)
     links = "".join(LINK.format(number=i, priority=10 - i, ping=ping_ms, pong=pong_ms)
                     for i in range(len(networks)))
     entries = ""

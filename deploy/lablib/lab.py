@@ -44,7 +44,8 @@ class Node:
         key = os.path.join(self.directory, "etc", "authkey")
         shutil.copy(os.path.join(self.lab.directory, "authkey"), key)
         os.chmod(key, 0o400)
-        self.machine = Machine.start(self.name, full=True, setup=NODE_SETUP.format(d=self.directory))
+        setup = NODE_SETUP.format(d=self.directory) + self.lab.node_setup
+        self.machine = Machine.start(self.name, full=True, setup=setup)
         for adapter, prefix, _, _ in NETWORKS:
             wire = f"{adapter}-{self.name}"
             cable(self.machine, adapter, self.lab.fabric, wire)
@@ -64,7 +65,9 @@ class Node:
                             "--state-dir", os.path.join(self.directory, "state"),
                             "--log-dir", os.path.join(self.directory, "log"),
                             "--vm-memory", str(self.lab.vm_memory_mib),
-                            "--migration-stall", str(round(10 * SLOW)), *options)
+                            "--migration-stall", str(round(10 * SLOW)),
+                            "--lease", str(min(60000, round(self.lab.lease_ms * SLOW))),
+                            *self.lab.viaductd_options, *options)
 
     def kill(self):
         """As with a power cord."""
@@ -91,11 +94,16 @@ class Node:
 class Lab:
     """`nodes`: [(name, physical switch or None)]; `servers`: [(name, physical switch, VLAN, address)]."""
 
-    def __init__(self, directory, bin_directory, nodes, servers=(), vm_memory_mib=2048, token_ms=1000):
+    # For tests: more of viaductd's options, more commands in the namespaces of a node.
+    viaductd_options, node_setup = (), ""
+
+    def __init__(self, directory, bin_directory, nodes, servers=(), vm_memory_mib=2048, token_ms=1000,
+                 lease_ms=3000):
         self.directory, self.bin = directory, bin_directory
-        self.vm_memory_mib = vm_memory_mib
+        self.vm_memory_mib, self.lease_ms = vm_memory_mib, lease_ms
         self.spec = {"nodes": [list(n) for n in nodes], "servers": [list(s) for s in servers],
-                     "bin": bin_directory, "vm_memory_mib": vm_memory_mib, "token_ms": token_ms}
+                     "bin": bin_directory, "vm_memory_mib": vm_memory_mib, "token_ms": token_ms,
+                     "lease_ms": lease_ms}
         self.corosync_conf = corosync.configuration([(i + 1, n[0]) for i, n in enumerate(nodes)],
                                                     [prefix for _, prefix, _, _ in NETWORKS], token_ms)
         self.nodes = {n[0]: Node(self, i + 1, n[0], n[1]) for i, n in enumerate(nodes)}
@@ -204,7 +212,7 @@ class Lab:
             state = json.load(f)
         spec = state["spec"]
         lab = cls(directory, spec["bin"], spec["nodes"], spec["servers"], spec["vm_memory_mib"],
-                  spec["token_ms"])
+                  spec["token_ms"], spec["lease_ms"])
         if state["fabric"]:
             lab.fabric = Machine.from_dict(state["fabric"])
             lab.bridges = Bridges(lab.fabric)

@@ -158,6 +158,10 @@ extern const struct ctl_option host_nic_bindings_options[];
 int cmd_host_nic_list(const struct ctl_args *args);
 int cmd_host_nic_bindings(const struct ctl_args *args);
 
+extern const struct ctl_option policy_options[];
+int cmd_vm_where(const struct ctl_args *args);
+int cmd_vm_policy(const struct ctl_args *args);
+
 int cmd_admin_enroll(const struct ctl_args *args);
 int cmd_admin_list(const struct ctl_args *args);
 int cmd_admin_revoke(const struct ctl_args *args);

@@ -18,8 +18,7 @@ typedef uint64_t vids_map[BITMAP_WORDS(VLAN_N_VIDS)];
 /* A trunk of more VLANs than this means "whatever there is"; nobody misses what is not there. */
 #define MAX_NAMED_VLANS 64
 
-/* The VLANs that an adapter's frames have on the wire; 0 for those without a tag. */
-static void add_nic(const struct json *nic, vids_map map)
+void reach_add_nic(const struct json *nic, uint64_t *map)
 {
 	static const char *const single[] = {"vid", "native", "primary", "secondary"};
 	static const char *const lists[] = {"allowed", "secondaries"};
@@ -46,18 +45,23 @@ static void add_nic(const struct json *nic, vids_map map)
 	}
 }
 
-/* The record of this node's external switch of that name; NULL: there is none. */
-static const struct json *external_record(struct svc *svc, const char *name)
+const struct json *reach_external_record(struct svc *svc, const char *node, const char *name)
 {
 	char key[2 * SVC_NAME_MAX_LEN + 16];
 	const struct json *record;
 	uint64_t version;
 
-	snprintf(key, sizeof(key), "switch/%s/%s", cluster_local_name(svc->cluster), name);
+	snprintf(key, sizeof(key), "switch/%s/%s", node, name);
 	if (cluster_get(svc->cluster, key, &record, &version) < 0 ||
 		strcmp(json_get_string(record, "type", ""), "external") != 0)
 		return NULL;
 	return record;
+}
+
+/* Of this node. */
+static const struct json *external_record(struct svc *svc, const char *name)
+{
+	return reach_external_record(svc, cluster_local_name(svc->cluster), name);
 }
 
 struct in_use {
@@ -80,20 +84,26 @@ static int add_vm(
 		if (switchd_resolve(use->svc, node, json_get_string(nic, "switch", ""), text,
 			    sizeof(text)) &&
 			strcmp(text, use->name) == 0)
-			add_nic(nic, use->map);
+			reach_add_nic(nic, use->map);
 	}
 	return 0;
 }
 
-static void find_in_use(struct svc *svc, const struct json *record, const char *name, vids_map map)
+void reach_in_use(struct svc *svc, const char *name, uint64_t *map)
 {
 	struct in_use use = {.svc = svc, .name = name, .map = map};
+
+	cluster_for_each(svc->cluster, "vm/", add_vm, &use);
+}
+
+static void find_in_use(struct svc *svc, const struct json *record, const char *name, vids_map map)
+{
 	_cleanup_json_ struct json *adapters =
 		switch_adapters(record, cluster_local_name(svc->cluster), name);
 
 	for (size_t i = 0; i < json_length(adapters); i++)
-		add_nic(json_at(adapters, i), map);
-	cluster_for_each(svc->cluster, "vm/", add_vm, &use);
+		reach_add_nic(json_at(adapters, i), map);
+	reach_in_use(svc, name, map);
 }
 
 /* ---- on demand ---- */
@@ -295,7 +305,7 @@ static bool collect(struct check *check)
 		if (check->name[0] && strcmp(check->name, text) != 0)
 			break;
 		snprintf(check->name, sizeof(check->name), "%s", text);
-		add_nic(nic, check->wanted);
+		reach_add_nic(nic, check->wanted);
 	}
 	return check->name[0];
 }

@@ -44,6 +44,11 @@ static bool is_saved(const char *state)
 	return strcmp(state, "Saved") == 0;
 }
 
+bool vm_state_is_startable(const char *state)
+{
+	return is_off(state) || is_saved(state);
+}
+
 const char *api_vm_state(const struct vm_view *v, const char **ret_reason)
 {
 	const char *state = json_get_string(v->state, "state", "Off");
@@ -160,8 +165,12 @@ static struct json *show_json(struct svc *svc, const char *name, const struct vm
 	static const char *const copied[] = {"kernel", "initrd", "cmdline", "min_memory_bytes",
 		"max_memory_bytes", "vram_bytes", "disks"};
 	struct json *j = view_json(name, v);
-	char path[320];
+	char path[320], key[SVC_NAME_MAX_LEN + 16];
+	const struct json *restarts;
 
+	snprintf(key, sizeof(key), "restarts/%s", name);
+	if (cluster_get(svc->cluster, key, &restarts, NULL) == 0 && json_get(restarts, "last"))
+		json_set(j, "restart", json_copy(json_get(restarts, "last")));
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
 		if (json_get(v->config, copied[i]))
 			json_set(j, copied[i], json_copy(json_get(v->config, copied[i])));
@@ -213,138 +222,6 @@ void api_vm_show(struct api_call *call)
 
 /* ---- start ---- */
 
-struct start {
-	struct api_call *call;
-	char name[SVC_NAME_MAX_LEN + 1];
-	bool is_saved;
-	struct saved saved;
-};
-
-static void start_free(struct start *start)
-{
-	saved_fini(&start->saved);
-	free(start);
-}
-
-static void start_failed(struct start *start, uint64_t epoch, const char *why)
-{
-	struct svc *svc = start->call->svc;
-
-	if (start->is_saved)
-		saved_keep(svc, start->name, epoch, &start->saved, why);
-	else
-		vmproc_publish(svc, start->name, epoch, "Failed", why);
-	api_fail(start->call, API_FAILED, "%s did not start: %s", start->name, why);
-	start_free(start);
-}
-
-/* The process ended while it was asked: vmproc.c fails the call. */
-static struct vmproc *still_starting(struct start *start)
-{
-	return vmproc_find(start->call->svc, start->name);
-}
-
-static void on_vm_started(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct start *start = data;
-	struct vmproc *vp = still_starting(start);
-
-	if (error < 0) {
-		uint64_t epoch = vp->epoch;
-
-		vmproc_destroy(vp);
-		start_failed(start, epoch, json_get_string(reply, "error", strerror(-error)));
-		return;
-	}
-	vp->state = VMPROC_RUNNING;
-	vp->starting = NULL;
-	vmproc_publish(vp->svc, start->name, vp->epoch, "Running", "");
-	vmproc_sync_nics(vp);
-	if (start->is_saved)
-		saved_remove(vp->svc, &start->saved);
-	api_reply(start->call, NULL);
-	start_free(start);
-}
-
-static void start_vm(struct start *start, struct vmproc *vp)
-{
-	int r = vmproc_start(vp, on_vm_started, start);
-
-	if (r < 0)
-		on_vm_started(r, NULL, NULL, 0, start);
-}
-
-static void on_vm_loaded(
-	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
-{
-	struct start *start = data;
-
-	if (error < 0)
-		on_vm_started(error, reply, NULL, 0, start);
-	else
-		start_vm(start, still_starting(start));
-}
-
-static void on_vm_prepared(struct vmproc *vp, int error, const char *text, void *data)
-{
-	struct start *start = data;
-	char why[256];
-
-	if (error == 0 && !start->is_saved) {
-		start_vm(start, vp);
-		return;
-	}
-	if (error == 0) {
-		error = saved_load(vp, &start->saved, on_vm_loaded, start, why, sizeof(why));
-		text = why;
-	}
-	if (error < 0) {
-		uint64_t epoch = vp->epoch;
-
-		snprintf(why, sizeof(why), "%s", text); /* may be the process's own */
-		vp->starting = NULL;
-		vmproc_destroy(vp);
-		start_failed(start, epoch, why);
-	}
-}
-
-void api_start_over(struct start *start, uint64_t epoch, const char *why)
-{
-	start_failed(start, epoch, why);
-}
-
-static void on_owned(int error, uint64_t version _unused_, void *data)
-{
-	struct start *start = data;
-	struct svc *svc = start->call->svc;
-	struct vmproc *vp;
-	struct vm_view v;
-	int r;
-
-	if (error < 0) {
-		api_fail_errno(start->call, error, "the VM was not started");
-		start_free(start);
-		return;
-	}
-	if (!api_need_vm(start->call, start->name, &v)) {
-		start_free(start);
-		return;
-	}
-	r = vmproc_new(svc, start->name, (struct json *)v.config, start->saved.offloads,
-		v.owner.epoch, start->is_saved, on_vm_prepared, start, &vp);
-	if (r < 0) {
-		start_failed(start, v.owner.epoch,
-			r == -ENODEV ? "this node has no usable /dev/kvm" : strerror(-r));
-		return;
-	}
-	vp->starting = start;
-	if (start->is_saved)
-		saved_keep(svc, start->name, v.owner.epoch, &start->saved, "starting");
-	else
-		vmproc_publish(svc, start->name, v.owner.epoch, "Starting", "");
-}
-
 static bool has_room(struct api_call *call, const char *name, const struct vm_view *v)
 {
 	uint64_t need = vm_config_room(v->config), free_bytes = svc_memory_free(call->svc);
@@ -358,62 +235,66 @@ static bool has_room(struct api_call *call, const char *name, const struct vm_vi
 	return false;
 }
 
+/* A dead owner may only seem dead, and its VM still write, until its lease has run out. */
+static bool may_start(struct api_call *call, const char *name, const struct vm_view *v)
+{
+	const char *owner = v->node.id ? v->node.name : "nobody";
+	const char *reason, *state = api_vm_state(v, &reason);
+
+	if (vm_state_is_startable(state) ||
+		(strcmp(state, "Unknown") == 0 &&
+			cluster_node_is_gone(call->svc->cluster, v->owner.node_id)))
+		return true;
+	if (strcmp(state, "Unknown") == 0)
+		api_fail(call, API_CONFLICT,
+			"%s belongs to %s and may still run there (%s); it can start when that "
+			"node "
+			"is back, or as soon as its lease has run out",
+			name, owner, reason);
+	else
+		api_fail(call, API_CONFLICT, "%s is not off: it is with %s", name, owner);
+	return false;
+}
+
+static void on_start_over(int error, enum api_code code, const char *why, void *data)
+{
+	struct api_call *call = data;
+
+	if (error < 0)
+		api_fail(call, code, "%s", why);
+	else
+		api_reply(call, NULL);
+}
+
 void api_vm_start(struct api_call *call)
 {
 	struct svc *svc = call->svc;
 	const char *name = json_get_string(call->message, "vm", "");
 	const char *node = json_get_string(call->message, "node", NULL);
-	const char *reason, *state;
-	char object[SVC_NAME_MAX_LEN + 8];
-	struct start *start;
 	struct vm_view v;
-	int r;
 
 	if (!api_need_vm(call, name, &v) || !api_needs_quorum(call))
 		return;
 	if (!node)
-		node = v.node.id ? v.node.name : cluster_local_name(svc->cluster);
+		node = v.node.id && v.node.has_service ? v.node.name
+						       : cluster_local_name(svc->cluster);
 	if (strcmp(node, cluster_local_name(svc->cluster)) != 0) {
 		api_forward(call, node);
 		return;
 	}
-	state = api_vm_state(&v, &reason);
-	if (!is_off(state) && !is_saved(state)) {
-		/* A dead owner may only seem dead: its VM may still write. Nothing here can know
-		 * better yet. */
-		if (strcmp(state, "Unknown") == 0)
-			api_fail(call, API_CONFLICT,
-				"%s belongs to %s and may still run there (%s); it can start again "
-				"when that "
-				"node is back",
-				name, v.node.id ? v.node.name : "nobody", reason);
-		else
-			api_fail(call, API_CONFLICT, "%s is not off: it is with %s", name,
-				v.node.id ? v.node.name : "nobody");
+	if (!may_start(call, name, &v))
 		return;
-	}
 	if (vmproc_find(svc, name)) {
 		api_fail(call, API_CONFLICT, "%s is still coming or going here", name);
 		return;
 	}
-	if (!has_room(call, name, &v))
-		return;
-	start = calloc(1, sizeof(*start));
-	if (!start) {
-		api_fail(call, API_FAILED, "out of memory");
+	if (!svc_has_lease(svc)) {
+		api_fail(call, API_NO_QUORUM,
+			"this node has only just joined the cluster; try again in a moment");
 		return;
 	}
-	start->call = call;
-	snprintf(start->name, sizeof(start->name), "%s", name);
-	start->is_saved = is_saved(state);
-	saved_note(&v, &start->saved);
-	snprintf(object, sizeof(object), "vm/%s", name);
-	r = cluster_owner_cas(
-		svc->cluster, object, &v.owner, cluster_local_id(svc->cluster), on_owned, start);
-	if (r < 0) {
-		api_fail_errno(call, r, "the VM was not started");
-		start_free(start);
-	}
+	if (has_room(call, name, &v))
+		vm_start(svc, name, &v, false, on_start_over, call);
 }
 
 /* ---- stop ---- */

@@ -5,11 +5,15 @@
  */
 #include "node/svc/svc.h"
 #include "node/svc/events.h"
+#include "node/svc/failover.h"
 #include "node/svc/remote.h"
 #include "node/svc/state_events.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/node_facts.h"
+#include "node/svc/place_view.h"
+#include "node/svc/vlan_watch.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,9 +21,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 
+#define NICE               (-15)
 #define HOUSEKEEPING_NS    (2 * NS_PER_SEC)
 #define RESERVED_BYTES     (1ULL << 30) /* of the host's memory, not for VMs */
 #define MIGRATION_STALL_NS (10 * NS_PER_SEC)
@@ -53,6 +59,8 @@ static void on_peer(
 		mig_in_load(svc, request, from, message);
 	} else if (strcmp(op, "mig.ports") == 0) {
 		port_states_take(svc, request, from, message);
+	} else if (strcmp(op, "failover.start") == 0) {
+		failover_on_peer(svc, request, message);
 	} else if (strncmp(op, "reach.", 6) == 0) {
 		reach_on_peer(svc, request, message);
 	} else if (strcmp(op, "mig.started") == 0) {
@@ -100,10 +108,9 @@ static void publish_node(struct svc *svc)
 
 	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster) || !svc->peer)
 		return;
-	value = json_object_new();
-	json_set_int(value, "vm_memory_bytes", (int64_t)svc->options.vm_memory_bytes);
-	json_set_bool(value, "kvm", svc->kvm_fd >= 0);
-	publish(svc, "node", value);
+	value = node_facts_record(svc->facts);
+	if (value)
+		publish(svc, "node", value);
 	value = json_object_new();
 	json_set_string(value, "key", peer_public_key(svc->peer));
 	publish(svc, "peer", value);
@@ -192,7 +199,9 @@ static void on_cluster_changed(void *data)
 	start_remote(svc);
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 	publish_node(svc);
+	place_watch_touch(svc->place_watch);
 	svc_recover(svc);
+	failover_touch(svc->failover);
 	if (svc->switchd)
 		switchd_sync(svc->switchd);
 	list_for_each_safe(vp, after, &svc->vms, link) {
@@ -236,6 +245,10 @@ static void on_store_changed(
 {
 	struct svc *svc = data;
 
+	if (strncmp(key, "vm", 2) == 0 || strncmp(key, "owner/vm/", 9) == 0 ||
+		strncmp(key, "node", 4) == 0)
+		failover_touch(svc->failover);
+	place_watch_key(svc->place_watch, key);
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
 	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
@@ -255,6 +268,7 @@ static void on_housekeeping(void *data)
 	start_remote(svc);
 	publish_node(svc);
 	svc_recover(svc);
+	vlan_watch_tick(svc->vlan_watch);
 	loop_timer_add(svc->loop, HOUSEKEEPING_NS, on_housekeeping, svc, NULL);
 }
 
@@ -274,6 +288,9 @@ static const char usage[] =
 	"                     a migration in which nothing moves for so long is given up (10)\n"
 	"  --remote-listen ADDRESS:PORT\n"
 	"                     where administrators with enrolled keys are heard, or off (*:5711)\n"
+	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
+	"and\n"
+	"                     are started elsewhere a little later (3000)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
 	"  --debug            log more\n";
@@ -300,6 +317,15 @@ static char *own_folder(void)
 	return path;
 }
 
+static bool lease_is_possible(uint64_t lease_ns)
+{
+	if (lease_ns >= CLUSTER_LEASE_MIN_NS && lease_ns <= CLUSTER_LEASE_MAX_NS)
+		return true;
+	fprintf(stderr, "viaductd: --lease is %llu to %llu milliseconds\n",
+		CLUSTER_LEASE_MIN_NS / NS_PER_MS, CLUSTER_LEASE_MAX_NS / NS_PER_MS);
+	return false;
+}
+
 static int parse_options(int argc, char **argv, struct svc_options *options, bool *ret_debug)
 {
 	static const struct option long_options[] = {
@@ -309,6 +335,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"vm-memory", required_argument, NULL, 'm'},
 		{"migration-stall", required_argument, NULL, 'S'},
 		{"remote-listen", required_argument, NULL, 'r'},
+		{"lease", required_argument, NULL, 'L'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
 		{"debug", no_argument, NULL, 'd'},
@@ -338,6 +365,11 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		case 'r':
 			options->remote_listen = optarg;
 			break;
+		case 'L':
+			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
+			if (!lease_is_possible(options->lease_ns))
+				exit(2);
+			break;
 		case 'u':
 			user = optarg;
 			break;
@@ -364,12 +396,23 @@ static int make_dir(const char *path)
 	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Leases must be renewed however busy VMs keep the processors. */
+static void be_preferred(void)
+{
+	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
+		log_debug("no higher priority: %s", strerror(errno));
+}
+
 static int set_up(struct svc *svc)
 {
-	const struct cluster_config config = {.state_dir = svc->options.state_dir};
+	const struct cluster_config config = {
+		.state_dir = svc->options.state_dir,
+		.lease_ns = svc->options.lease_ns,
+	};
 	const struct cluster_callbacks callbacks = {
 		.changed = on_cluster_changed,
 		.store_changed = on_store_changed,
+		.lease_renewed = svc_on_lease,
 	};
 	int r = make_dir(svc->options.state_dir);
 
@@ -386,6 +429,13 @@ static int set_up(struct svc *svc)
 	if (svc->kvm_fd < 0)
 		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
 			strerror(errno));
+	r = node_facts_new(svc, &svc->facts);
+	if (r == 0)
+		r = place_watch_new(svc, &svc->place_watch);
+	if (r == 0)
+		r = vlan_watch_new(svc, &svc->vlan_watch);
+	if (r < 0)
+		return r;
 	r = host_new(svc->options.state_dir, &svc->host);
 	if (r < 0)
 		log_warning("the host's network adapters cannot be managed: %s%s", strerror(-r),
@@ -402,6 +452,9 @@ static int set_up(struct svc *svc)
 			strerror(-r));
 		return r;
 	}
+	r = failover_new(svc, &svc->failover);
+	if (r < 0)
+		return r;
 	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
 	if (r == 0)
 		ipc_server_set_accept(svc->ipc, api_accept);
@@ -448,6 +501,7 @@ int main(int argc, char **argv)
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
 	signal(SIGPIPE, SIG_IGN);
+	be_preferred();
 	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;
 	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
@@ -461,7 +515,11 @@ int main(int argc, char **argv)
 	events_stop(&svc);
 	remote_free(svc.remote);
 	ipc_server_free(svc.ipc);
+	failover_free(take_ptr(svc.failover));
 	cluster_free(svc.cluster);
+	place_watch_free(svc.place_watch);
+	vlan_watch_free(svc.vlan_watch);
+	node_facts_free(svc.facts);
 	switchd_free(svc.switchd);
 	host_free(svc.host);
 	log_fini();

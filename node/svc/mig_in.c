@@ -150,7 +150,8 @@ static void start_here(struct mig_in *in)
 	struct vmproc *vp = in->vp;
 	int r;
 
-	if (in->committed || !in->ready || !owns(vp) || !cluster_is_quorate(vp->svc->cluster))
+	if (in->committed || !in->ready || !owns(vp) || !cluster_is_quorate(vp->svc->cluster) ||
+		!svc_has_lease(vp->svc))
 		return;
 	in->committed = true;
 	in->committed_ns = clock_mono_ns();

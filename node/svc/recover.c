@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * VM processes live and die with the node service that supervises them. So what the store says of
- * VMs that ran here under a former life of the service is not true any more: it is put right once,
- * when this service has joined.
+ * VM processes live and die with the node service that supervises them, and with its lease. So what
+ * the store says of VMs that ran here under a former life of the service, or while this node was
+ * cut off, is not true any more: it is put right when this service has joined, or is back. The
+ * state asks for a restart (failover.h).
  */
 #include "node/svc/svc.h"
 
@@ -33,16 +34,23 @@ static int recover_one(
 		    strcmp(state, "Saved") == 0) &&
 		(uint64_t)json_get_int(value, "epoch", 0) == epoch)
 		return 0;
-	log_warning("%s was %s when this node's service ended; it is off now", name, state);
-	vmproc_publish(
-		svc, name, epoch, "Off", "its node's service or the node itself was restarted");
+	log_warning("%s was %s when this node's service ended or was cut off; it is off now", name,
+		state);
+	vmproc_publish_lost(svc, name, epoch,
+		svc->was_synced ? "its lease ran out: this node was cut off from the cluster"
+				: "its node's service or the node itself was restarted");
 	return 0;
 }
 
 void svc_recover(struct svc *svc)
 {
-	if (svc->recovered || !cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster))
+	bool is_in = cluster_is_synced(svc->cluster) && cluster_is_quorate(svc->cluster);
+
+	if (svc->recovered || !is_in) {
+		svc->recovered = svc->recovered && is_in;
 		return;
+	}
 	svc->recovered = true;
 	cluster_for_each(svc->cluster, "owner/vm/", recover_one, svc);
+	svc->was_synced = true;
 }

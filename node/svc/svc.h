@@ -16,9 +16,13 @@
  *   offload/NODE       {chimney}: a setting that Linux has no use for, kept for people
  *   switch/NODE/NAME   a virtual switch of a node: switch.h
  *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
- *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
+ *   vlan/NODE/NAME     VLANs that do not get through from a switch: vlan_watch.h
+ *   node/NAME          what a node can do for VMs: node_facts.h
+ *   policy/NAME        what people want to become of a VM in trouble: policy.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
  *   admin/NAME         a key of an administrator: admins.h
+ *   restarts/NAME      how often a VM was started again by itself (failover.h)
+ *   confirm/NODE       written to know that what was read is everybody's (verdict.c)
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
  *
  * A VM runs on a node only while that node owns it, with the epoch it was started with.
@@ -51,6 +55,7 @@ struct svc_options {
 	const char *remote_listen;   /* for administrators; "off" */
 	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
+	uint64_t lease_ns;           /* cluster_config.lease_ns */
 	uid_t child_uid;             /* nobody */
 	gid_t child_gid;
 };
@@ -66,12 +71,17 @@ struct svc {
 	struct sittings sittings;
 	struct watch_state *watched; /* what node_events.c has reported so far */
 	struct switchd *switchd;
+	struct failover *failover;
+	struct node_facts *facts;
+	struct place_watch *place_watch;
+	struct vlan_watch *vlan_watch;
 	struct host *host; /* NULL: the host's adapters cannot be managed */
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
 	struct list jobs;  /* struct job.link */
 	uint64_t next_job;
-	bool recovered; /* stale states of a former life were cleaned up */
+	bool recovered;  /* stale states of a former life were cleaned up */
+	bool was_synced; /* in this life */
 };
 
 bool svc_name_is_valid(const char *name);
@@ -199,6 +209,9 @@ void api_vm_memory(struct api_call *call);
 void api_vm_item(struct api_call *call);
 void api_vm_freeze(struct api_call *call);
 void api_vm_thaw(struct api_call *call);
+void api_vm_policy_set(struct api_call *call);
+void api_vm_policy_show(struct api_call *call);
+void api_vm_where(struct api_call *call);
 void api_vm_nic_list(struct api_call *call);
 void api_vm_nic_set(struct api_call *call);
 void api_vm_nic_add(struct api_call *call);
@@ -255,9 +268,7 @@ bool api_find_nic(struct api_call *call, const struct vm_view *view, size_t *ret
 const struct json *api_vm_offloads(struct svc *svc, const char *name, const struct vm_view *view);
 /* True when this node is the VM's owner; otherwise the call is on its way there (or failed). */
 bool api_at_owner(struct api_call *call, const char *name, const struct vm_view *view);
-/* The VM ended before it had started: whoever waits is told why, and the store. */
-struct start;
-void api_start_over(struct start *start, uint64_t epoch, const char *why);
+bool vm_state_is_startable(const char *state); /* Off, Failed or Saved */
 /* The process of the VM that the request names, running and not in the midst of a move; otherwise
  * the call is on its way to its owner, or failed. */
 struct vmproc *api_running_vm(struct api_call *call);
@@ -325,6 +336,13 @@ int reach_start(struct svc *svc, const char *node, const char *local_switch, con
 	bool untagged, reach_fn fn, void *data);
 /* reach.begin, .send, .result, .end of another node. */
 void reach_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
+/* The VLANs that an adapter's frames have on the wire, into a map of VLAN_N_VIDS bits
+ * (fabric/vlan.h); 0 for those without a tag. */
+void reach_add_nic(const struct json *nic, uint64_t *map);
+/* Those of all VMs' adapters that mean, on this node, its switch of that name. */
+void reach_in_use(struct svc *svc, const char *name, uint64_t *map);
+/* The record of a node's external switch of that name; NULL: there is none. Lent. */
+const struct json *reach_external_record(struct svc *svc, const char *node, const char *name);
 /* Would a VM with this configuration be reachable on `node` as it is here? `fn` once, perhaps
  * before this returns; `error` NULL: yes. */
 int reach_check_vm(struct svc *svc, struct json *config, const char *node,
@@ -365,6 +383,7 @@ struct vmproc {
 	struct mig_in *in;       /* arriving */
 	struct quick_out *quick;
 	struct verdict_op *verdict;
+	uint64_t lease_until_ns; /* as its process knows it; 0: has none yet */
 
 	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data);
 	void *prepared_data;
@@ -396,12 +415,33 @@ void vmproc_put(struct vmproc *vp);
 void vmproc_destroy(struct vmproc *vp);
 /* The process or its guest ended by itself: `state` and `reason` are published, whoever waits is
  * told, and whoever is moving the VM decides first what becomes of it. */
+#define VMPROC_LOST "Lost" /* vmproc_publish_lost() */
 void vmproc_died(struct vmproc *vp, const char *state, const char *reason);
 /* vmproc_events.c: the channel's messages. */
 void vmproc_on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
 	int *fds, size_t n_fds, void *data);
 /* A new process for the same VM under the same ownership: the guest restarted itself. */
 void vmproc_restart(struct vmproc *vp);
+
+/* ---- vm_start.c: a VM starts here ---- */
+
+struct start;
+/* 0: it runs. Otherwise `why` is a sentence. */
+typedef void (*start_fn)(int error, enum api_code code, const char *why, void *data);
+/* Own it, as it is in the view and not changed since, and start it. `is_wanted`: if that fails, it
+ * is tried again elsewhere (failover.h). `fn` exactly once, perhaps before this returns. */
+void vm_start(struct svc *svc, const char *name, const struct vm_view *v, bool is_wanted,
+	start_fn fn, void *data);
+/* The VM ended before it had started: whoever waits is told why, and the store. */
+void vm_start_over(struct start *start, uint64_t epoch, const char *why);
+
+/* ---- leases.c: how long this node's VMs may go on ---- */
+
+bool svc_has_lease(const struct svc *svc);
+void svc_on_lease(uint64_t until_ns, void *data); /* of cluster.h */
+/* -ENOLCK: that is over already. */
+int vmproc_send_lease(struct vmproc *vp, uint64_t until_ns);
+bool vmproc_lease_is_over(const struct vmproc *vp);
 
 /* The ports get the policy that the store has, where it changed behind the VM's back: while it
  * started or moved (api_nic_list.c). */
@@ -460,6 +500,8 @@ void vmproc_publish(
 /* With the members of `extra` (taken over, may be NULL) beside them. */
 void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, const char *state,
 	const char *reason, struct json *extra);
+/* "Off", but not because anybody wanted it: it is to be started again (failover.c). */
+void vmproc_publish_lost(struct svc *svc, const char *name, uint64_t epoch, const char *reason);
 /* What its owner, another node by now, published: the VM runs with that epoch. NULL: not (yet). */
 const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch);
 uint64_t svc_memory_free(const struct svc *svc);

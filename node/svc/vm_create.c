@@ -182,12 +182,13 @@ static void on_deleted_quietly(int error _unused_, uint64_t version _unused_, vo
 {
 }
 
-static void on_deleted(int error, uint64_t version _unused_, void *data)
+static void on_deleted(int error, uint64_t version, void *data)
 {
 	struct api_call *call = data;
 	_cleanup_json_ struct json *config = take_ptr(call->data);
 	struct cluster *cluster = call->svc->cluster;
 	const char *name = json_get_string(call->message, "vm", "");
+	const struct json *policy;
 	struct cluster_owner owner;
 	char key[SVC_NAME_MAX_LEN + 16];
 
@@ -197,6 +198,11 @@ static void on_deleted(int error, uint64_t version _unused_, void *data)
 	}
 	snprintf(key, sizeof(key), "vmstate/%s", name);
 	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
+	snprintf(key, sizeof(key), "restarts/%s", name);
+	cluster_cas(cluster, key, CLUSTER_ANY_VERSION, NULL, on_deleted_quietly, NULL);
+	snprintf(key, sizeof(key), "policy/%s", name);
+	if (cluster_get(cluster, key, &policy, &version) == 0)
+		cluster_cas(cluster, key, version, NULL, on_deleted_quietly, NULL);
 	/* The record stays, owned by nobody: a new VM of that name goes on with its epochs, so that
 	 * nobody who held the old one can ever look newer. */
 	snprintf(key, sizeof(key), "vm/%s", name);

@@ -101,6 +101,14 @@ void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, cons
 		free(copy);
 }
 
+void vmproc_publish_lost(struct svc *svc, const char *name, uint64_t epoch, const char *reason)
+{
+	struct json *extra = json_object_new();
+
+	json_set_bool(extra, "restart", true);
+	vmproc_publish_with(svc, name, epoch, "Off", reason, extra);
+}
+
 const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch)
 {
 	char key[SVC_NAME_MAX_LEN + 16];
@@ -227,7 +235,9 @@ void vmproc_died(struct vmproc *vp, const char *state, const char *reason)
 	if ((vp->out && mig_out_vm_died(vp)) || (vp->quick && quick_out_vm_died(vp)))
 		return;
 	if (vp->starting)
-		api_start_over(take_ptr(vp->starting), vp->epoch, reason);
+		vm_start_over(take_ptr(vp->starting), vp->epoch, reason);
+	else if (strcmp(state, VMPROC_LOST) == 0)
+		vmproc_publish_lost(vp->svc, vp->name, vp->epoch, reason);
 	else
 		vmproc_publish(vp->svc, vp->name, vp->epoch, state, reason);
 	vmproc_destroy(vp);
@@ -238,9 +248,13 @@ static void on_process_exit(struct proc *proc _unused_, int wait_status, void *d
 	struct vmproc *vp = data;
 	char text[96], reason[160];
 
-	snprintf(reason, sizeof(reason), "its process %s",
-		proc_status_text(wait_status, text, sizeof(text)));
-	vmproc_died(vp, "Failed", reason);
+	if (vmproc_lease_is_over(vp))
+		snprintf(reason, sizeof(reason),
+			"its lease ran out: this node was cut off from the cluster");
+	else
+		snprintf(reason, sizeof(reason), "its process %s",
+			proc_status_text(wait_status, text, sizeof(text)));
+	vmproc_died(vp, vmproc_lease_is_over(vp) ? VMPROC_LOST : "Failed", reason);
 }
 
 static void on_channel_close(struct chan *chan _unused_, int error, void *data)
@@ -508,6 +522,9 @@ int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data)
 
 	if (!vp->chan)
 		return -EPIPE;
+	r = vmproc_send_lease(vp, cluster_lease_until_ns(vp->svc->cluster));
+	if (r < 0)
+		return r;
 	r = chan_call(vp->chan, "vm.start", NULL, NULL, 0, CALL_TIMEOUT_NS, fn, data);
 	if (r < 0)
 		return r;
@@ -570,6 +587,7 @@ void vmproc_restart(struct vmproc *vp)
 	vp->offloads = nic_offloads(vp->config);
 	vp->restart_wanted = false;
 	vp->incoming = false;
+	vp->lease_until_ns = 0;
 	vp->state = VMPROC_PREPARING;
 	vp->prepared = on_prepared_again;
 	vp->prepared_data = NULL;

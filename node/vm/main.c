@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "node/vm/sandbox.h"
+#include "node/vm/vm_lease.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,7 +51,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_init(argc == 2 ? argv[1] : "viaduct-vmhost", LOG_LEVEL_INFO, STDERR_FILENO);
-	r = sandbox_enter(CONTROL_FD);
+	r = vm_lease_init();
+	if (r == 0)
+		r = sandbox_enter(CONTROL_FD);
 	if (r == 0)
 		r = serve(&vm);
 	if (r < 0)

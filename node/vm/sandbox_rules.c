@@ -134,6 +134,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	ALLOW(eventfd2,         BOTH, "doorbells, wake-ups"),
 	ALLOW(timerfd_create,   BOTH, "timers"),
 	ALLOW(timerfd_settime,  BOTH, "timers"),
+	ALLOW(timer_settime,    BOTH, "the lease: a timer that was made before"),
 	ALLOW(signalfd4,        BOTH, "signals of the event loop"),
 	ALLOW(pipe,             BOTH, "the VNC library"),
 	ALLOW(pipe2,            BOTH, "the event loop"),

@@ -12,6 +12,7 @@
  * serial {data}, vm.heartbeat {state}, vm.ended {how, text}, mig.*, save.progress.
  */
 #include "node/vm/vm.h"
+#include "node/vm/vm_lease.h"
 
 #include "base/log.h"
 
@@ -48,6 +49,14 @@ static int op_info(struct vm *vm, struct vm_request *q)
 {
 	q->reply = vm_info(vm);
 	return 0;
+}
+
+/* {until_ns}: by clock_boot_ns(). The process ends then, unless another one comes before. */
+static int op_lease(struct vm *vm _unused_, struct vm_request *q)
+{
+	int64_t until_ns = json_get_int(q->message, "until_ns", 0);
+
+	return until_ns > 0 ? vm_lease_renew((uint64_t)until_ns) : -EINVAL;
 }
 
 static int op_link(struct vm *vm, struct vm_request *q)
@@ -151,6 +160,7 @@ static const struct vm_op {
 	bool needs_vm;
 } vm_op_table[] = {
 	{"vm.configure", op_configure, false},
+	{"vm.lease", op_lease, false},
 	{"vm.start", op_start, true},
 	{"vm.pause", op_pause, true},
 	{"vm.info", op_info, false},

@@ -116,6 +116,10 @@ class Cluster:
             return json.loads(out.strip().splitlines()[-1])
         return finish
 
+    def diagnosis(self):
+        yield f"-- the VMs\n{self.viaduct('vm', 'list', '--json', check=False, timeout=10).stdout}"
+        yield from self.guest.diagnosis() if self.guest else ()
+
     def down(self):
         if self.guest:
             self.suite.keep("console.txt", self.guest.agent.text.encode())
@@ -266,6 +270,20 @@ def _ends(suite, c):
         check("@" in text, "the log is empty")
 
 
+def _properties(suite, c):
+    if not _prepare_guest(suite, c):
+        return
+    remembered = cluster_nic.prepare(suite, c, VM, ADDRESS, SERVER)
+    before = cluster_nic.rules(c, VM)
+    if not remembered or not _twenty_moves(suite, c):
+        return
+    cluster_nic.moved(suite, c, VM, remembered, before)
+    _other_ways(suite, c)
+    _at_the_machine(suite, c)
+    _memory(suite, c)
+    _ends(suite, c)
+
+
 def cluster(suite):
     need_kvm()
     need_namespaces()
@@ -273,17 +291,8 @@ def cluster(suite):
         skip("corosync is not installed")
     c = Cluster(suite)
     try:
-        c.up()
-        if not _prepare_guest(suite, c):
-            return
-        remembered = cluster_nic.prepare(suite, c, VM, ADDRESS, SERVER)
-        before = cluster_nic.rules(c, VM)
-        if not remembered or not _twenty_moves(suite, c):
-            return
-        cluster_nic.moved(suite, c, VM, remembered, before)
-        _other_ways(suite, c)
-        _at_the_machine(suite, c)
-        _memory(suite, c)
-        _ends(suite, c)
+        with suite.look_at(c):
+            c.up()
+            _properties(suite, c)
     finally:
         c.down()

@@ -93,7 +93,8 @@ def _snapshot(suite, guest):
             check(False, "a second thaw was taken")
         except ChannelError:
             pass
-    guest.out("umount /mnt")
+    with suite("what was frozen can be unmounted"):
+        guest.out("umount /mnt")
 
 
 def _again(suite, guest):

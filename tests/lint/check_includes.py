@@ -47,9 +47,9 @@ PUBLIC = {
     "fabric": ["client.h", "open.h", "vlan.h"],
     "csv": ["csv.h", "disk.h"],
     "migrate": ["migrate.h"],
-    "node/hv": ["partition.h"],
+    "node/hv": ["partition.h", "host_cpu.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
-    "cluster": ["cluster.h"],
+    "cluster": ["cluster.h", "place.h"],
 }
 # Headers of base that are for base alone.
 PRIVATE = {"base/chan_wire.h"}

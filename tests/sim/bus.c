@@ -18,6 +18,7 @@ const char *bus_mutation_name(enum bus_mutation mutation)
 		[BUS_SWAPS_MESSAGES] = "swaps-messages",
 		[BUS_LOSES_MESSAGES] = "loses-messages",
 		[BUS_COUNTS_NO_VOTES] = "counts-no-votes",
+		[BUS_WAITS_FOR_NO_LEASE] = "waits-for-no-lease",
 	};
 
 	return mutation < BUS_N_MUTATIONS ? names[mutation] : NULL;

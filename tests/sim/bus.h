@@ -19,6 +19,7 @@
 #ifndef VIADUCT_TESTS_SIM_BUS_H
 #define VIADUCT_TESTS_SIM_BUS_H
 
+#include "cluster/lease.h"
 #include "cluster/rs.h"
 
 #define BUS_MAX_NODES  64
@@ -38,12 +39,13 @@ enum bus_pace {
 /* A wrong model or a wrong process, on purpose: what the checks are for has to be found. */
 enum bus_mutation {
 	BUS_AS_IT_IS,
-	BUS_FORGETS_WRITES,   /* transactions are not on the disk after a crash */
-	BUS_FORGETS_PROMISES, /* nor is what a member has promised */
-	BUS_CONFIRMS_EARLY,   /* a process thinks that all have confirmed what it has applied */
-	BUS_SWAPS_MESSAGES,   /* a node may get two messages in the other order */
-	BUS_LOSES_MESSAGES,   /* a node may not get a message at all */
-	BUS_COUNTS_NO_VOTES,  /* every side of a split is told that it has quorum */
+	BUS_FORGETS_WRITES,     /* transactions are not on the disk after a crash */
+	BUS_FORGETS_PROMISES,   /* nor is what a member has promised */
+	BUS_CONFIRMS_EARLY,     /* a process thinks that all have confirmed what it has applied */
+	BUS_SWAPS_MESSAGES,     /* a node may get two messages in the other order */
+	BUS_LOSES_MESSAGES,     /* a node may not get a message at all */
+	BUS_COUNTS_NO_VOTES,    /* every side of a split is told that it has quorum */
+	BUS_WAITS_FOR_NO_LEASE, /* VMs of a node that is no member are taken over at once */
 	BUS_N_MUTATIONS,
 };
 const char *bus_mutation_name(enum bus_mutation mutation);
@@ -60,6 +62,7 @@ struct bus_watch {
 	void (*applied)(uint32_t id, const char *key, const struct store_entry *entry,
 		uint64_t version, void *data);
 	void (*saved_store)(uint32_t id, const struct store *store, void *data);
+	void (*renewed)(uint32_t id, uint64_t until_ns, void *data); /* as lease_ops says it */
 };
 
 /* Node ids are 1 to n_nodes; all are in one ring, no process runs. */
@@ -70,7 +73,10 @@ void bus_free(struct bus *bus);
 void bus_set_watch(struct bus *bus, const struct bus_watch *watch, void *data);
 void bus_set_pace(struct bus *bus, enum bus_pace pace);
 void bus_set_mutation(struct bus *bus, enum bus_mutation mutation);
+enum bus_mutation bus_mutation_of(const struct bus *bus);
 void bus_set_silence(struct bus *bus, uint64_t silence_ns);
+/* Before the first bus_start(): processes have leases, too. 0: from now on no more ticks. */
+void bus_set_leases(struct bus *bus, uint64_t duration_ns);
 /* Only the cores have stores: no copies of what they reported and saved, and a process that is
  * killed must not come back. For stores that are large. */
 void bus_set_lean(struct bus *bus);
@@ -122,6 +128,7 @@ void bus_settle(struct bus *bus);
 void bus_run_until(struct bus *bus, uint64_t at_ns);
 
 struct rs *bus_rs(struct bus *bus, uint32_t id);
+struct lease *bus_lease(struct bus *bus, uint32_t id); /* NULL: there are none */
 uint64_t bus_now_ns(const struct bus *bus);
 /* Bytes from `sender` to everybody in its ring. */
 void bus_inject(struct bus *bus, uint32_t sender, const void *bytes, size_t size_bytes);

@@ -80,6 +80,7 @@ struct node {
 	uint64_t life;  /* counts those */
 	bool hung;
 	struct rs *rs; /* NULL: no process */
+	struct lease *lease;
 	struct store *mirror;
 	uint64_t n_changes;
 	bool in_turn;
@@ -98,6 +99,7 @@ struct bus {
 	uint64_t random;
 	uint64_t now_ns;
 	uint64_t silence_ns;
+	uint64_t lease_ns;
 	uint64_t usual_ns; /* BUS_PACE_RANDOM: what things take mostly */
 	unsigned rarely;   /* and one in how many takes much longer */
 	unsigned n_nodes;
@@ -164,6 +166,8 @@ void process_take(struct node *node);
 void process_hear_votes(struct node *node);
 void process_turn_end(struct node *node);
 void process_tick(struct node *node);
+/* 0: it waits for nothing. */
+uint64_t process_deadline(const struct node *node);
 
 /* bus_check.c */
 void check_applied(

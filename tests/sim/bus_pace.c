@@ -143,7 +143,7 @@ static bool is_possible(const struct node *node, enum action action)
 	case ACTION_TURN_END:
 		return acts && node->in_turn;
 	case ACTION_TICK:
-		return acts && rs_deadline(node->rs);
+		return acts && process_deadline(node);
 	case N_ACTIONS:
 		break;
 	}
@@ -155,7 +155,7 @@ static bool is_possible(const struct node *node, enum action action)
 static bool is_stale(const struct node *node, enum action action)
 {
 	if (action == ACTION_TICK)
-		return node->deadline_ns != rs_deadline(node->rs);
+		return node->deadline_ns != process_deadline(node);
 	return action != ACTION_VOTES && node->bus->pace == BUS_PACE_LAN;
 }
 
@@ -165,7 +165,7 @@ static void decide_due(struct node *node, enum action action)
 	uint64_t from_ns = node->bus->now_ns;
 
 	if (action == ACTION_TICK) {
-		node->deadline_ns = rs_deadline(node->rs);
+		node->deadline_ns = process_deadline(node);
 		from_ns = MAX(from_ns, node->deadline_ns);
 	}
 	if (node->bus->pace == BUS_PACE_RANDOM)

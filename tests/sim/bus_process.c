@@ -182,6 +182,53 @@ static const struct rs_ops ops = {
 	.save_meta = on_save_meta,
 };
 
+/* What the leases put out. They are in the store's group here; where they come from is all that
+ * matters for their order. */
+
+static void on_lease_multicast(const void *bytes, size_t size_bytes, void *data)
+{
+	struct node *node = data;
+	struct item *item;
+
+	if (!node->connected)
+		return;
+	item = item_new(ITEM_MESSAGE, node->id, bytes, size_bytes);
+	item->at_ns = MAX(node->bus->now_ns, node->busy_until_ns);
+	list_append(&node->outbox, &item->siblings);
+}
+
+static void on_lease_renewed(uint64_t until_ns, void *data)
+{
+	struct node *node = data;
+
+	if (node->bus->watch.renewed)
+		node->bus->watch.renewed(node->id, until_ns, node->bus->watch_data);
+}
+
+static void on_lease_changed(void *data _unused_)
+{
+}
+
+static const struct lease_ops lease_ops = {
+	.multicast = on_lease_multicast,
+	.renewed = on_lease_renewed,
+	.changed = on_lease_changed,
+};
+
+static void lease_hear_votes(struct node *node, const struct rs_votes *votes)
+{
+	const struct lease_votes same = {
+		votes->quorate, votes->votes, votes->quorum_votes, votes->device_votes};
+
+	if (node->lease)
+		lease_set_votes(node->lease, &same, node->bus->now_ns);
+}
+
+static bool is_of_leases(const struct item *item)
+{
+	return item->size_bytes >= sizeof(uint32_t) && load_le32(item->bytes) == LEASE_WIRE_MAGIC;
+}
+
 /* Turns. */
 
 /* For BUS_CONFIRMS_EARLY: what the others would say if they had applied what this one has. */
@@ -259,6 +306,7 @@ void process_hear_votes(struct node *node)
 	if (!node->connected)
 		return;
 	rs_set_votes(node->rs, &votes, node->bus->now_ns);
+	lease_hear_votes(node, &votes);
 	node->in_turn = true;
 }
 
@@ -280,13 +328,18 @@ static void process_confchg(struct node *node, const struct item *item)
 		node->bus->watch.membership(node->id, n, node->bus->watch_data);
 	node->heard_ring = item->ring;
 	rs_confchg(node->rs, ids, n, node->bus->now_ns);
+	if (node->lease)
+		lease_confchg(node->lease, ids, n, node->bus->now_ns);
 }
 
 void process_take(struct node *node)
 {
 	struct item *item = list_pop(&node->inbox, struct item, siblings);
 
-	if (item->type == ITEM_MESSAGE)
+	if (item->type == ITEM_MESSAGE && is_of_leases(item) && node->lease)
+		lease_deliver(node->lease, item->sender, item->bytes, item->size_bytes,
+			node->bus->now_ns);
+	else if (item->type == ITEM_MESSAGE)
 		rs_deliver(
 			node->rs, item->sender, item->bytes, item->size_bytes, node->bus->now_ns);
 	else
@@ -299,7 +352,18 @@ void process_take(struct node *node)
 void process_tick(struct node *node)
 {
 	rs_tick(node->rs, node->bus->now_ns);
+	if (node->lease && node->bus->lease_ns)
+		lease_tick(node->lease, node->bus->now_ns);
 	node->in_turn = true;
+}
+
+uint64_t process_deadline(const struct node *node)
+{
+	uint64_t rs_ns = rs_deadline(node->rs), lease_ns = 0;
+
+	if (node->lease && node->bus->lease_ns)
+		lease_ns = lease_deadline(node->lease);
+	return rs_ns && lease_ns ? MIN(rs_ns, lease_ns) : rs_ns + lease_ns;
 }
 
 /* Life. */
@@ -339,6 +403,10 @@ void process_start(struct node *node)
 		node->mirror = store_copy(store);
 	}
 	must(rs_new(&config, &ops, node, store, &node->disk.meta, &node->rs), "rs_new()");
+	if (node->bus->lease_ns)
+		must(lease_new(
+			     node->bus->lease_ns, config.nonce | 1, &lease_ops, node, &node->lease),
+			"lease_new()");
 	node->n_changes = 0;
 	node->checked = 0;
 	node->disk_error = 0;
@@ -356,6 +424,8 @@ bool process_connect(struct node *node)
 		on_save_store(rs_store(node->rs), rs_meta(node->rs), node);
 	}
 	rs_connect(node->rs, node->id);
+	if (node->lease)
+		lease_connect(node->lease, node->id);
 	node->connected = true;
 	/* As cluster.c does; that this is old news before long is corosync's business. */
 	if (!bus_chance(node->bus, 4))
@@ -370,6 +440,9 @@ void process_disconnect(struct node *node)
 	bus_lose_process(node);
 	rs_disconnect(node->rs);
 	rs_set_votes(node->rs, &none, node->bus->now_ns);
+	if (node->lease)
+		lease_disconnect(node->lease);
+	lease_hear_votes(node, &none);
 }
 
 void process_kill(struct node *node)
@@ -377,6 +450,7 @@ void process_kill(struct node *node)
 	dirty_drop(&node->disk);
 	rs_free(node->rs);
 	node->rs = NULL;
+	lease_free(take_ptr(node->lease));
 	node->hung = false;
 	node->in_turn = false;
 }
@@ -384,6 +458,7 @@ void process_kill(struct node *node)
 void process_fini(struct node *node)
 {
 	rs_free(node->rs);
+	lease_free(node->lease);
 	store_free(node->mirror);
 	store_free(node->disk.store);
 	dirty_drop(&node->disk);
@@ -396,6 +471,21 @@ void process_fini(struct node *node)
 struct rs *bus_rs(struct bus *bus, uint32_t id)
 {
 	return bus->nodes[id].rs;
+}
+
+struct lease *bus_lease(struct bus *bus, uint32_t id)
+{
+	return bus->nodes[id].lease;
+}
+
+enum bus_mutation bus_mutation_of(const struct bus *bus)
+{
+	return bus->mutation;
+}
+
+void bus_set_leases(struct bus *bus, uint64_t duration_ns)
+{
+	bus->lease_ns = duration_ns;
 }
 
 uint64_t bus_now_ns(const struct bus *bus)

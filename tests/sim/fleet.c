@@ -27,8 +27,9 @@ struct place {
 	struct object *object;
 	uint32_t id;
 	enum what what;
-	uint64_t epoch; /* that it runs with, or is paused with */
-	struct op *op;  /* that it waits for */
+	uint64_t epoch;    /* that it runs with, or is paused with */
+	struct op *op;     /* that it waits for */
+	uint64_t until_ns; /* with leases: then it ends, wherever it is in all this */
 };
 
 /* A write that was asked for because the record was `was`. */
@@ -135,16 +136,46 @@ static void check_owner(struct object *object, uint32_t id, uint64_t epoch, uint
 	}
 }
 
-static bool runs(const struct place *place)
+static struct lease *lease_of(const struct place *place)
 {
-	return place->what == HERE_RUNNING && place->epoch >= place->object->fence_epoch;
+	return bus_lease(sim_of(place)->bus, place->id);
 }
 
+/* Its process lives: paused or not, it ends with its lease. */
+static bool lives(const struct place *place)
+{
+	return place->what != HERE_NOT && place->what != HERE_STARTING &&
+	       (!place->until_ns || place->until_ns > bus_now_ns(sim_of(place)->bus));
+}
+
+/* Without leases nobody knows what a dead node still does. */
+static bool runs(const struct place *place)
+{
+	return place->what == HERE_RUNNING && lives(place) &&
+	       (place->until_ns || place->epoch >= place->object->fence_epoch);
+}
+
+static void stop(struct place *place)
+{
+	sim_log(sim_of(place), place->id, "does not run %s any more", place->object->name);
+	place->what = HERE_NOT;
+	place->op = NULL;
+}
+
+/* It starts, or goes on; a process that has ended meanwhile cannot. */
 static void run(struct place *place, uint64_t epoch)
 {
 	struct object *object = place->object;
 	struct sim *sim = sim_of(place);
+	bool goes_on = place->epoch == epoch && place->until_ns;
 
+	if (lease_of(place) && !goes_on)
+		place->until_ns = lease_until_ns(lease_of(place));
+	if (lease_of(place) && place->until_ns <= bus_now_ns(sim->bus)) {
+		place->epoch = epoch;
+		stop(place);
+		return;
+	}
 	place->what = HERE_RUNNING;
 	place->epoch = epoch;
 	place->op = NULL;
@@ -156,13 +187,6 @@ static void run(struct place *place, uint64_t epoch)
 				", and on node %u, epoch %" PRIu64,
 				object->name, place->id, epoch, id, object->places[id].epoch);
 	}
-}
-
-static void stop(struct place *place)
-{
-	sim_log(sim_of(place), place->id, "does not run %s any more", place->object->name);
-	place->what = HERE_NOT;
-	place->op = NULL;
 }
 
 static bool is_takeover(const struct place *place, const struct cluster_owner *was)
@@ -179,6 +203,15 @@ static bool was_taken_over(const struct place *place, uint64_t epoch)
 	return seen_find(&place->object->takeovers, seen_mix(epoch) + place->id, &id);
 }
 
+/* By its record, as it is here and now. */
+static bool owns(const struct place *place, uint64_t epoch)
+{
+	struct cluster_owner owner;
+
+	return cluster_owner_get(cluster_of(place), place->object->name, &owner) == 0 &&
+	       owner.node_id == place->id && owner.epoch == epoch;
+}
+
 static void on_started(int error, uint64_t version, void *data)
 {
 	struct op *op = data;
@@ -191,14 +224,18 @@ static void on_started(int error, uint64_t version, void *data)
 		return;
 	}
 	check_owner(place->object, place->id, epoch, version);
-	if (is_takeover(place, &op->was))
+	if (is_takeover(place, &op->was)) {
 		sim_of(place)->stats.n_taken_over++;
-	else
+		sim_of(place)->stats.n_leased_takeovers += lease_of(place) != NULL;
+	} else {
 		sim_of(place)->stats.n_started++;
+	}
 	if (is_takeover(place, &op->was) || was_taken_over(place, op->was.epoch))
 		place->object->fence_epoch = MAX(place->object->fence_epoch, epoch);
-	if (epoch > place->epoch)
+	if (epoch > place->epoch && owns(place, epoch))
 		run(place, epoch);
+	else if (place->op == op)
+		stop(place);
 }
 
 static void start(struct place *place, const struct cluster_owner *owner)
@@ -256,15 +293,15 @@ static void read_record(struct place *place)
 		place->what = HERE_UNSURE;
 }
 
-/* The source says so; it has been told that its write is done. */
+/* The source says so; it has been told that its write is done. That may be long ago: what counts is
+ * the record as it is here. */
 static void arrive(struct place *place, uint64_t epoch)
 {
-	struct sim *sim = sim_of(place);
-
 	/* Nobody there to be told, or it has helped itself from the record before. */
-	if (!bus_is_running(sim->bus, place->id) || place->epoch >= epoch)
+	if (!bus_is_running(sim_of(place)->bus, place->id) || place->epoch >= epoch)
 		return;
-	run(place, epoch);
+	if (owns(place, epoch))
+		run(place, epoch);
 }
 
 static void on_left(int error, uint64_t version, void *data)
@@ -299,7 +336,16 @@ static void leave(struct place *place, const struct cluster_owner *owner, uint32
 		place->what = HERE_UNSURE;
 }
 
-/* Of another owner: only one that is not a member, and so may be dead. */
+/* Of another owner: only one that is gone, as far as can be known. */
+static bool may_take_over(const struct place *place, uint32_t owner)
+{
+	struct bus *bus = sim_of(place)->bus;
+
+	if (lease_of(place) && bus_mutation_of(bus) != BUS_WAITS_FOR_NO_LEASE)
+		return lease_is_gone(lease_of(place), owner);
+	return !rs_has_member(bus_rs(bus, place->id), owner);
+}
+
 static void act_on_record(struct place *place, const struct cluster_owner *owner)
 {
 	struct bus *bus = sim_of(place)->bus;
@@ -310,7 +356,7 @@ static void act_on_record(struct place *place, const struct cluster_owner *owner
 		leave(place, owner, bus_random(bus, 5) && other != place->id ? other : 0);
 	else if (place->what != HERE_RUNNING &&
 		 (owner->node_id == 0 || owner->node_id == place->id ||
-			 !rs_has_member(bus_rs(bus, place->id), owner->node_id)))
+			 may_take_over(place, owner->node_id)))
 		start(place, owner);
 }
 
@@ -319,6 +365,9 @@ static void act(struct place *place)
 	struct cluster_owner owner;
 	int r;
 
+	/* Its process has ended by itself. */
+	if (place->what == HERE_RUNNING && !lives(place))
+		stop(place);
 	if (place->what == HERE_UNSURE) {
 		read_record(place);
 		return;
@@ -339,6 +388,29 @@ void fleet_act(struct fleet *fleet, uint32_t id)
 
 	if (bus_is_running(fleet->sim->bus, id))
 		act(&fleet->objects[number].places[id]);
+}
+
+void fleet_applied(struct fleet *fleet, uint32_t id, const char *key)
+{
+	for (unsigned i = 0; i < N_OBJECTS; i++) {
+		struct place *place = &fleet->objects[i].places[id];
+
+		if (place->what != HERE_RUNNING || strncmp(key, "owner/", 6) != 0 ||
+			strcmp(key + 6, place->object->name) != 0)
+			continue;
+		if (!owns(place, place->epoch))
+			stop(place);
+	}
+}
+
+void fleet_renewed(struct fleet *fleet, uint32_t id, uint64_t until_ns)
+{
+	for (unsigned i = 0; i < N_OBJECTS; i++) {
+		struct place *place = &fleet->objects[i].places[id];
+
+		if (lives(place) && place->until_ns)
+			place->until_ns = until_ns;
+	}
 }
 
 void fleet_died(struct fleet *fleet, uint32_t id)

@@ -12,13 +12,17 @@
  * could have been waited for, twice. */
 #define RECOVERY_NS(n_nodes) (2 * ((n_nodes) + 1) * BUS_SILENCE_NS)
 
+/* Ticks are most of what happens then. */
+#define LEASED_ONE_IN 4
+
 struct schedule {
 	struct sim *sim;
 	struct bus *bus;
 	unsigned n_nodes;
 	uint64_t n_steps;
-	uint64_t calm;            /* steps between disturbances, about */
-	uint64_t quiet;           /* steps between writes */
+	uint64_t calm;  /* steps between disturbances, about */
+	uint64_t quiet; /* steps between writes */
+	bool has_leases;
 	uint64_t torn_generation; /* in which a confirmed write was lost with a crash */
 };
 
@@ -147,6 +151,9 @@ static void wait(struct schedule *schedule)
 	uint64_t now_ns = bus_now_ns(schedule->bus);
 
 	bus_run_until(schedule->bus, now_ns + bus_random(schedule->bus, 3 * BUS_SILENCE_NS));
+	/* Now, if ever, leases have run out. */
+	for (unsigned i = 0; schedule->has_leases && i < 4 * schedule->n_nodes; i++)
+		fleet_act(schedule->sim->fleet, some_node(schedule));
 }
 
 static void disturb(struct schedule *schedule)
@@ -244,6 +251,7 @@ static void repaired_part(struct schedule *schedule)
 	uint64_t repaired_ns, took_ns;
 
 	sim_log(sim, 0, "everything is repaired");
+	bus_set_leases(schedule->bus, 0); /* so that things come to an end */
 	bus_set_calm(schedule->bus);
 	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
 		repair(schedule, id);
@@ -283,6 +291,9 @@ struct sim *schedule_run(const struct schedule_config *config)
 	schedule.n_steps = 500ULL << bus_random(sim->bus, 4);
 	schedule.calm = 20ULL << bus_random(sim->bus, 6);
 	schedule.quiet = 2ULL << bus_random(sim->bus, 4);
+	schedule.has_leases = config->seed % LEASED_ONE_IN == 1;
+	if (schedule.has_leases)
+		bus_set_leases(sim->bus, LEASE_DURATION_MIN_NS);
 	if (bus_random(sim->bus, 7) == 0)
 		bus_set_max_position(sim->bus, 40);
 	sim_log(sim, 0, "seed %" PRIu64 ": %u nodes, %" PRIu64 " steps", config->seed, n_nodes,

@@ -45,7 +45,18 @@ static void on_changed(uint32_t id, void *data)
 static void on_applied(uint32_t id, const char *key, const struct store_entry *entry,
 	uint64_t version _unused_, void *data)
 {
-	journal_applied(data, id, key, entry);
+	struct sim *sim = data;
+
+	journal_applied(sim, id, key, entry);
+	fleet_applied(sim->fleet, id, key);
+}
+
+static void on_renewed(uint32_t id, uint64_t until_ns, void *data)
+{
+	struct sim *sim = data;
+
+	sim->stats.n_renewals++;
+	fleet_renewed(sim->fleet, id, until_ns);
 }
 
 static const struct bus_watch watch = {
@@ -55,6 +66,7 @@ static const struct bus_watch watch = {
 	.sent = on_sent,
 	.changed = on_changed,
 	.applied = on_applied,
+	.renewed = on_renewed,
 };
 
 struct sim *sim_new(unsigned n_nodes, uint64_t seed, bool is_logged)

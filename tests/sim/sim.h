@@ -18,6 +18,7 @@ struct sim_stats {
 	uint64_t n_memberships, n_epochs, n_handovers, n_resent, n_silent;
 	uint64_t n_crashes, n_torn, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs;
 	uint64_t n_started, n_moved, n_taken_over; /* VMs and volumes */
+	uint64_t n_renewals, n_leased_takeovers;
 	uint64_t n_messages, n_steps;
 	uint64_t longest_recovery_ns;
 };

@@ -70,6 +70,8 @@ static void print_stats(const struct sim_stats *stats, uint64_t n_schedules)
 		{"VMs and volumes started", stats->n_started},
 		{"  moved", stats->n_moved},
 		{"  taken over", stats->n_taken_over},
+		{"  by leases", stats->n_leased_takeovers},
+		{"leases renewed", stats->n_renewals},
 		{"longest recovery, simulated ms", stats->longest_recovery_ns / 1000000},
 	};
 

@@ -1,8 +1,10 @@
 """The stock Linux guest of tests/guest, driven through the agent on its serial port."""
 import base64
 import contextlib
+import glob
 import gzip
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 
+from .chan import ChannelError
 from .harness import ROOT, SKIPPED, skip
 from .vmhost import VmHost, migrate
 
@@ -113,6 +116,27 @@ class GuestError(Exception):
     """A command in the guest failed."""
 
 
+class SilentError(GuestError):
+    """The guest was asked although it did not answer the last time."""
+
+
+def process_view(pid):
+    """What each thread of a process here does: its state, processor time, and what it waits for in the kernel."""
+    lines = []
+    for task in sorted(glob.glob(f"/proc/{pid}/task/*"), key=lambda path: int(os.path.basename(path))):
+        try:
+            with open(f"{task}/stat", encoding="ascii", errors="replace") as f:
+                name, fields = f.read().split("(", 1)[1].rsplit(")", 1)
+            with open(f"{task}/stack", encoding="ascii", errors="replace") as f:
+                stack = [line.split()[-1].partition("+")[0] for line in f.read().splitlines()[:6]]
+        except (OSError, IndexError):
+            continue
+        state, ticks = fields.split()[0], sum(map(int, fields.split()[11:13]))
+        lines.append(f"{os.path.basename(task)} {name} {state} {ticks / os.sysconf('SC_CLK_TCK'):.1f} s "
+                     f"{' < '.join(stack)}")
+    return "\n".join(lines) or "it is gone"
+
+
 class Agent:
     """The host's end of the agent's protocol (tests/guest/agent), over anything that carries text."""
 
@@ -123,6 +147,7 @@ class Agent:
         self.parsed = 0
         self.answers = {"0": []}  # id: the lines of its answer
         self.ended = None
+        self.silent = None  # the command that was not answered: no other will be
         self.turn = threading.Lock()
 
     def feed(self, data):
@@ -152,8 +177,7 @@ class Agent:
             if self.ended and not complete():
                 raise GuestError(self.ended)
             if not done:
-                raise TimeoutError(f"the guest did not answer within {timeout_s:.0f} s; its console says: "
-                                   f"{self.text[-600:]!r}")
+                raise TimeoutError(f"the guest did not answer within {timeout_s:.0f} s")
 
     def wait_up(self, timeout_s):
         self._wait_end("0", timeout_s)
@@ -161,7 +185,7 @@ class Agent:
     def reset(self):
         """The guest starts again."""
         with self.condition:
-            self.answers, self.ended = {"0": []}, None
+            self.answers, self.ended, self.silent = {"0": []}, None, None
 
     def _read(self, request_id):
         """(status, output) of an answer that is complete; None when it arrived damaged."""
@@ -179,6 +203,12 @@ class Agent:
             return None
         return int(fields[1]), gzip.decompress(data).decode("utf-8", "replace")
 
+    def console(self):
+        """What came that is not an answer."""
+        with self.condition:
+            lines = self.text.splitlines()
+        return "\n".join(line for line in lines if not line.startswith("@"))
+
     def post(self, command, timeout_s):
         """Have a command run; the id of its answer."""
         request_id = str(self.next_id)
@@ -192,11 +222,20 @@ class Agent:
 
     def run(self, command, timeout_s):
         with self.turn:
+            if self.silent:
+                raise SilentError(f"the guest never answered to '{self.silent}'")
             request_id = self.post(command, timeout_s)
-            # The guest itself ends what takes too long.
-            patience_s = timeout_s + 20 * SLOW
+            # The guest itself ends what takes too long, or says what hangs (tests/guest/overdue).
+            patience_s = timeout_s + 20 + 10 * SLOW
             for _ in range(3):
-                self._wait_end(request_id, patience_s)
+                try:
+                    self._wait_end(request_id, patience_s)
+                except GuestError:
+                    raise
+                except BaseException as e:
+                    self.silent = command
+                    e.add_note(f"the command is '{command}'")
+                    raise
                 answer = self._read(request_id)
                 if answer:
                     del self.answers[request_id]
@@ -218,6 +257,16 @@ class Shell:
         if status:
             raise GuestError(f"'{command}' in the guest: status {status}: {output.strip()[-600:]}")
         return output.strip()
+
+    def diagnosis(self):
+        """What can be learnt of a guest in which something did not happen, in pieces. Bounded."""
+        # What hangs is there, too, when the agent cannot say it any more.
+        yield f"-- the guest's console\n{self.agent.console()[-12000:]}"
+        try:
+            tasks = self.agent.run("hung", 3 * SLOW)[1]
+        except (GuestError, TimeoutError, ChannelError) as e:
+            tasks = str(e)
+        yield f"-- tasks in the guest\n{tasks.strip()}"
 
     def last(self, command):
         """A command after which the guest may not answer any more."""
@@ -310,6 +359,15 @@ class LinuxGuest(Shell):
 
     def console(self):
         return self.agent.text
+
+    def diagnosis(self):
+        try:
+            view = json.dumps(self.host.call("vm.info", timeout=10)[0], indent=1)
+        except (ChannelError, TimeoutError, OSError) as e:
+            view = f"vm.info: {e}"
+        yield f"-- the VM's own view\n{view}"
+        yield f"-- the VM's process\n{process_view(self.host.process.pid)}"
+        yield from super().diagnosis()
 
     def close(self):
         for host in self.hosts:

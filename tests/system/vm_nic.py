@@ -12,44 +12,24 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import Lab  # noqa: E402
 from lablib.namespaces import wait_for  # noqa: E402
 from tests.support.harness import bin_directory, check, main, need_namespaces, with_lab  # noqa: E402
+from tests.support.puppets import use_puppets  # noqa: E402
 
 DIRECTORY = os.environ.get("VIADUCT_VM_NIC_LAB", "/var/lib/viaduct-test-vm-nic")
 VM = "VM1"
-# A /dev of the node's own with something in KVM's place, which the puppets do not use.
-DEVICES = """
-mkdir -p /run/dev && mount --rbind /dev /run/dev && mount -t tmpfs -o mode=755 tmpfs /dev && mkdir /dev/net /dev/shm
-for d in null zero full random urandom net/tun; do touch /dev/$d; mount --bind /run/dev/$d /dev/$d; done
-mount --bind /run/dev/shm /dev/shm
-touch /dev/kvm
-"""
-
 
 class Env:
     def __init__(self):
         need_namespaces()
         shutil.rmtree(DIRECTORY, ignore_errors=True)
         self.lab = Lab(DIRECTORY, bin_directory(), [("host1", None), ("host2", None), ("witness", None)])
+        use_puppets(self.lab)
         self.lab.up()
         self.node = self.lab.first()
-        self.libexec = os.path.join(DIRECTORY, "libexec")
-        os.mkdir(self.libexec)
-        os.symlink(os.path.join(os.path.dirname(bin_directory()), "puppet", "viaduct-vmhost"),
-                   os.path.join(self.libexec, "viaduct-vmhost"))
-        os.symlink(os.path.join(bin_directory(), "viaduct-vswitchd"), os.path.join(self.libexec, "viaduct-vswitchd"))
-        for name in ("host1", "host2"):
-            self.with_puppets(self.lab.nodes[name])
-        self.lab.wait_until_ready()
         for name in ("host1", "host2"):
             self.viaduct("switch", "create", "S", "--node", name, "--type", "private")
         self.viaduct("volume", "create", "Volume1", "--path", self.lab.volume)
         self.viaduct("vm", "create", VM, "--kernel", os.path.join(DIRECTORY, "authkey"), "--memory", "64M", "--no-video",
                      "--nic", "switch=S", "--nic", "switch=S,csum=tx")
-
-    def with_puppets(self, node):
-        node.machine.run("sh", "-ec", DEVICES)
-        node.machine.run("kill", node.machine.run("pgrep", "-x", "viaductd").stdout.strip())
-        wait_for(lambda: node.count_processes("^[^ ]*viaductd ") == 0, 10, "the end of viaductd")
-        node.start_viaductd("--libexec-dir", self.libexec)
 
     def viaduct(self, *words, **options):
         return self.node.viaduct(*words, **options)

@@ -7,6 +7,7 @@
  * was started with is in its log.
  */
 #include "node/vm/vm.h"
+#include "node/vm/vm_lease.h"
 
 #include "base/log.h"
 
@@ -55,6 +56,11 @@ static int op_configure(struct puppet *p, struct op *op)
 	log_info("%s with %s", p->spec.incoming ? "waits" : "boots", p->state);
 	op->reply = json_object_new();
 	return json_set_string(op->reply, "cpuid_digest", NEVER_CPU_DIGEST);
+}
+
+static int op_lease(struct puppet *p _unused_, struct op *op)
+{
+	return vm_lease_renew((uint64_t)json_get_int(op->message, "until_ns", 0));
 }
 
 static int op_nothing(struct puppet *p _unused_, struct op *op _unused_)
@@ -201,6 +207,7 @@ static const struct {
 	int (*fn)(struct puppet *p, struct op *op);
 } ops[] = {
 	{"vm.configure", op_configure},
+	{"vm.lease", op_lease},
 	{"vm.start", op_start},
 	{"vm.pause", op_nothing},
 	{"vm.info", op_nothing},
@@ -224,6 +231,8 @@ static void on_message(struct chan *chan, uint64_t id, const char *name, const s
 	}
 	if (r < 0)
 		json_unref(take_ptr(op.reply));
+	if (id == 0)
+		return;
 	chan_reply(chan, id, r, op.error[0] ? op.error : NULL, op.reply, NULL, 0);
 }
 
@@ -237,7 +246,7 @@ int main(void)
 	struct puppet p = {.mover = -1};
 
 	log_init("puppet", LOG_LEVEL_INFO, STDERR_FILENO);
-	if (loop_new(&p.loop) < 0 ||
+	if (vm_lease_init() < 0 || loop_new(&p.loop) < 0 ||
 		chan_new(p.loop, CONTROL_FD, on_message, on_close, &p, &p.chan) < 0)
 		return 1;
 	loop_run(p.loop);

@@ -133,6 +133,29 @@ static void digest_tells_cpus_apart(void **state _unused_)
 	assert_false(cpuid_digest(&table) == cpuid_digest(&changed));
 }
 
+/* host_cpu.h: hosts that look alike to one virtual processor look alike to any number of them. */
+static void the_digest_for_one_vp_stands_for_all(void **state _unused_)
+{
+	struct kvm_cpuid_entry2 other[ARRAY_LEN(supported)];
+	struct cpuid_table one = build(1), many = build(6);
+	uint64_t digest_one = cpuid_digest(&one), digest_many = cpuid_digest(&many);
+
+	for (size_t i = 0; i < ARRAY_LEN(supported); i++) {
+		for (unsigned bit = 0; bit < 128; bit++) {
+			uint32_t *registers[] = {
+				&other[i].eax, &other[i].ebx, &other[i].ecx, &other[i].edx};
+			bool alike;
+
+			memcpy(other, supported, sizeof(other));
+			*registers[bit / 32] ^= 1U << bit % 32;
+			assert_int_equal(cpuid_build(other, ARRAY_LEN(other), 1, &one), 0);
+			assert_int_equal(cpuid_build(other, ARRAY_LEN(other), 6, &many), 0);
+			alike = cpuid_digest(&one) == digest_one;
+			assert_int_equal(alike, cpuid_digest(&many) == digest_many);
+		}
+	}
+}
+
 static void too_many_leaves_do_not_fit(void **state _unused_)
 {
 	static struct kvm_cpuid_entry2 many[CPUID_MAX_ENTRIES];
@@ -151,6 +174,7 @@ int main(void)
 		cmocka_unit_test(signature_reads_as_text),
 		cmocka_unit_test(topology_is_one_package),
 		cmocka_unit_test(digest_tells_cpus_apart),
+		cmocka_unit_test(the_digest_for_one_vp_stands_for_all),
 		cmocka_unit_test(too_many_leaves_do_not_fit),
 	};
 

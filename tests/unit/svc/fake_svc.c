@@ -197,6 +197,11 @@ int cluster_find_node(
 	return -ENOENT;
 }
 
+bool cluster_node_is_gone(const struct cluster *cluster _unused_, uint32_t node_id _unused_)
+{
+	return false;
+}
+
 void cluster_get_status(const struct cluster *cluster _unused_, struct cluster_status *ret_status)
 {
 	memset(ret_status, 0, sizeof(*ret_status));
@@ -292,6 +297,11 @@ void vmproc_publish(struct svc *svc _unused_, const char *name _unused_, uint64_
 {
 }
 
+void vmproc_publish_lost(struct svc *svc _unused_, const char *name _unused_,
+	uint64_t epoch _unused_, const char *reason _unused_)
+{
+}
+
 void vmproc_publish_with(struct svc *svc _unused_, const char *name _unused_,
 	uint64_t epoch _unused_, const char *state _unused_, const char *reason _unused_,
 	struct json *extra)
@@ -303,6 +313,11 @@ void viewer_path(
 	const struct svc *svc _unused_, const char *vm _unused_, char *text, size_t size_bytes)
 {
 	snprintf(text, size_bytes, "nowhere");
+}
+
+bool svc_has_lease(const struct svc *svc _unused_)
+{
+	return true;
 }
 
 uint64_t svc_memory_free(const struct svc *svc)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * leases.c - this node's lease (cluster/lease.h), handed on to the processes of its VMs: each of
+ * them ends by itself when it hears of no newer one in time.
+ */
+#include "node/svc/svc.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <string.h>
+
+bool svc_has_lease(const struct svc *svc)
+{
+	return cluster_lease_until_ns(svc->cluster) > clock_boot_ns();
+}
+
+int vmproc_send_lease(struct vmproc *vp, uint64_t until_ns)
+{
+	struct json *message;
+	int r;
+
+	if (until_ns <= clock_boot_ns())
+		return -ENOLCK;
+	message = json_object_new();
+	json_set_int(message, "until_ns", (int64_t)until_ns);
+	r = chan_event(vp->chan, "vm.lease", message, NULL, 0);
+	if (r == 0)
+		vp->lease_until_ns = until_ns;
+	return r;
+}
+
+bool vmproc_lease_is_over(const struct vmproc *vp)
+{
+	return vp->lease_until_ns && vp->lease_until_ns <= clock_boot_ns();
+}
+
+void svc_on_lease(uint64_t until_ns, void *data)
+{
+	struct svc *svc = data;
+	struct vmproc *vp, *after;
+
+	list_for_each_safe(vp, after, &svc->vms, link) {
+		int r;
+
+		/* What has run out has ended the process; its exit is on the way. */
+		if (!vp->chan || vmproc_lease_is_over(vp))
+			continue;
+		r = vmproc_send_lease(vp, until_ns);
+		if (r < 0)
+			log_warning("%s was not told of the new lease: %s", vp->name, strerror(-r));
+		if (vp->in)
+			mig_in_owner_changed(vp);
+	}
+}
