@@ -33,6 +33,7 @@ struct ipc_server {
 	struct loop *loop;
 	qb_ipcs_service_t *service;
 	ipc_handler_fn handler;
+	ipc_accept_fn accept;
 	void *data;
 	unsigned n_clients;
 
@@ -47,6 +48,8 @@ struct ipc_server {
 struct client {
 	qb_ipcs_connection_t *connection; /* NULL once closed */
 	struct ipc_server *server;        /* NULL once closed */
+	uid_t uid;
+	int tag;
 	unsigned n_requests;
 	unsigned n_refs; /* the connection's and those of the requests */
 };
@@ -221,17 +224,25 @@ static int32_t on_message(qb_ipcs_connection_t *connection, void *data, size_t s
 static int32_t on_accept(qb_ipcs_connection_t *connection, uid_t uid, gid_t gid)
 {
 	struct ipc_server *server = qb_ipcs_connection_service_context_get(connection);
+	int tag = uid == 0 || uid == geteuid() ? 0 : -EACCES;
 	struct client *client;
 
-	(void)gid;
-	if (uid != 0 && uid != geteuid())
-		return -EACCES;
+	if (server->accept)
+		tag = server->accept(uid, gid, server->data);
+	if (tag < 0)
+		return tag;
 	if (server->n_clients == IPC_MAX_CLIENTS)
 		return -EBUSY;
 	client = calloc(1, sizeof(*client));
 	if (!client)
 		return -ENOMEM;
-	*client = (struct client){.connection = connection, .server = server, .n_refs = 1};
+	*client = (struct client){
+		.connection = connection,
+		.server = server,
+		.uid = uid,
+		.tag = tag,
+		.n_refs = 1,
+	};
 	server->n_clients++;
 	qb_ipcs_context_set(connection, client);
 	return 0;
@@ -317,6 +328,21 @@ int ipc_server_new(struct loop *loop, const char *name, ipc_handler_fn handler, 
 	n_ipc_servers++;
 	*ret_server = server;
 	return 0;
+}
+
+void ipc_server_set_accept(struct ipc_server *server, ipc_accept_fn fn)
+{
+	server->accept = fn;
+}
+
+uid_t ipc_request_uid(const struct ipc_request *request)
+{
+	return request->client->uid;
+}
+
+int ipc_request_tag(const struct ipc_request *request)
+{
+	return request->client->tag;
 }
 
 void ipc_server_free(struct ipc_server *server)

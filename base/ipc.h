@@ -3,8 +3,10 @@
  * ipc.h - the local control socket of a daemon (libqb IPC underneath), as used by the command line:
  * one JSON request, one JSON reply.
  *
- * Access: only root (uid 0) and the daemon's own uid may connect. Requests are hostile: larger than
- * IPC_MAX_BYTES or malformed ones are answered with an error, nothing else happens.
+ * Access: only root (uid 0) and the daemon's own uid may connect, unless the daemon has an
+ * ipc_accept_fn that decides. Requests are hostile: larger than IPC_MAX_BYTES or malformed ones are
+ * answered with an error, nothing else happens. The memory of a connection is shared with its
+ * client, and libqb trusts what it finds there more than we do: let nobody in who wants harm.
  *
  * An error is the object {"ok": false, "errno": positive, "error": text}; the server makes it for
  * malformed requests and for replies over IPC_MAX_BYTES. A client has at most 16 requests under
@@ -33,6 +35,13 @@ int ipc_server_new(struct loop *loop, const char *name, ipc_handler_fn handler, 
 	struct ipc_server **ret_server);
 /* Allowed in a handler. Requests that are not answered yet must still be. NULL is fine. */
 void ipc_server_free(struct ipc_server *server);
+
+/* Who may connect, by the credentials that the kernel vouches for: a number >= 0 that
+ * ipc_request_tag() gives for the connection's requests, or -EACCES. */
+typedef int (*ipc_accept_fn)(uid_t uid, gid_t gid, void *data);
+void ipc_server_set_accept(struct ipc_server *server, ipc_accept_fn fn);
+uid_t ipc_request_uid(const struct ipc_request *request);
+int ipc_request_tag(const struct ipc_request *request);
 
 /* Answer and forget `request`; takes over `reply`. Exactly once per request. */
 void ipc_reply(struct ipc_request *request, struct json *reply);

@@ -33,6 +33,8 @@ static const struct alias {
 	const char *second; /* the second positional argument, when none is given */
 } aliases[] = {
 	{"Get-VM", "vm list", {{0}}},
+	{"Get-ClusterLog", "event list", {{"-Node", "node"}}},
+	{"Get-WinEvent", "event list", {{"-ComputerName", "node"}, {"-MaxEvents", "limit"}}},
 	{"Get-ClusterNetwork", "cluster network list", {{0}}},
 	{"Get-ClusterNode", "node list", {{0}}},
 	{"Suspend-ClusterNode", "node pause",

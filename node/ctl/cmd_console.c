@@ -4,11 +4,10 @@
  * the guest prints, by long polls; the other sends what is typed. Both go through the node service,
  * so the VM may be anywhere, and a move only makes the screen stand still for a moment.
  */
-#include "node/ctl/ctl.h"
+#include "node/ctl/link.h"
 
 #include "base/base64.h"
 #include "base/clock.h"
-#include "base/ipc.h"
 #include "base/thread.h"
 
 #include <poll.h>
@@ -34,13 +33,12 @@ struct console {
 	bool stop; /* atomic */
 };
 
-static int ask(
-	struct ipc_client *client, struct json *request, const char *vm, struct json **ret_reply)
+static int ask(struct ctl_link *link, struct json *request, const char *vm, struct json **ret_reply)
 {
 	int r;
 
 	json_set_string(request, "vm", vm);
-	r = ipc_call(client, request, TIMEOUT_MS, ret_reply);
+	r = ctl_link_call(link, request, TIMEOUT_MS, ret_reply);
 	json_unref(request);
 	return r;
 }
@@ -81,13 +79,13 @@ static bool must_stop(struct console *console)
 	return __atomic_load_n(&console->stop, __ATOMIC_ACQUIRE);
 }
 
-static void read_along(struct console *console, struct ipc_client *client)
+static void read_along(struct console *console, struct ctl_link *link)
 {
 	unsigned n_failures = 0;
 
 	while (!must_stop(console)) {
 		_cleanup_json_ struct json *reply = NULL;
-		int r = ask(client, read_request(console), console->vm, &reply);
+		int r = ask(link, read_request(console), console->vm, &reply);
 
 		if (r == 0 && json_get_bool(reply, "ok", false)) {
 			n_failures = 0;
@@ -107,32 +105,29 @@ static void read_along(struct console *console, struct ipc_client *client)
 static void reader(void *data)
 {
 	struct console *console = data;
-	struct ipc_client *client = NULL;
+	struct ctl_link *link = NULL;
 	uint64_t one = 1;
-	int r = ipc_client_new(console->args->ipc_name, &client);
 
-	if (r == 0)
-		read_along(console, client);
-	else
-		snprintf(console->why, sizeof(console->why), "%s", strerror(-r));
-	ipc_client_free(client);
+	if (ctl_link_open(console->args, &link, console->why, sizeof(console->why)) == EXIT_OK)
+		read_along(console, link);
+	ctl_link_close(link);
 	if (write(console->end_fd, &one, sizeof(one)) < 0)
 		abort();
 }
 
 static int send_bytes(
-	struct console *console, struct ipc_client *client, const uint8_t *bytes, size_t size_bytes)
+	struct console *console, struct ctl_link *link, const uint8_t *bytes, size_t size_bytes)
 {
 	_cleanup_free_ char *text = base64_encode(bytes, size_bytes);
 	_cleanup_json_ struct json *reply = NULL;
 	struct json *request = ctl_request("vm.serial");
 
 	json_set_string(request, "data", text ? text : "");
-	return ask(client, request, console->vm, &reply);
+	return ask(link, request, console->vm, &reply);
 }
 
 /* Until the escape key is pressed, the input ends, or the reader does. */
-static int type_along(struct console *console, struct ipc_client *client, uint8_t escape)
+static int type_along(struct console *console, struct ctl_link *link, uint8_t escape)
 {
 	struct pollfd fds[] = {
 		{.fd = STDIN_FILENO, .events = POLLIN},
@@ -157,7 +152,7 @@ static int type_along(struct console *console, struct ipc_client *client, uint8_
 		at = memchr(bytes, escape, (size_t)n);
 		if (at)
 			n = at - bytes;
-		r = n > 0 ? send_bytes(console, client, bytes, (size_t)n) : 0;
+		r = n > 0 ? send_bytes(console, link, bytes, (size_t)n) : 0;
 		if (at || r < 0)
 			return r;
 	}
@@ -175,12 +170,13 @@ static int run(struct console *console, uint8_t escape)
 {
 	bool is_terminal = isatty(STDIN_FILENO);
 	struct termios before, raw;
-	struct ipc_client *client = NULL;
+	struct ctl_link *link = NULL;
 	struct thread thread;
-	int r = ipc_client_new(console->args->ipc_name, &client);
+	char error[512];
+	int r = ctl_link_open(console->args, &link, error, sizeof(error));
 
-	if (r < 0)
-		return r;
+	if (r != EXIT_OK)
+		return ctl_fail((enum exit_code)r, "%s", error);
 	if (is_terminal && tcgetattr(STDIN_FILENO, &before) == 0) {
 		raw = before;
 		cfmakeraw(&raw);
@@ -188,12 +184,12 @@ static int run(struct console *console, uint8_t escape)
 	}
 	r = thread_start(&thread, "console", reader, console);
 	if (r == 0) {
-		r = type_along(console, client, escape);
+		r = type_along(console, link, escape);
 		__atomic_store_n(&console->stop, true, __ATOMIC_RELEASE);
 	}
 	if (is_terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	ipc_client_free(client);
+	ctl_link_close(link);
 	return r;
 }
 
@@ -218,7 +214,7 @@ int cmd_vm_console(const struct ctl_args *args)
 	r = run(&console, (uint8_t)escape);
 	if (r == -ECONNRESET)
 		return ctl_fail(EXIT_CONFLICT, "%s", console.why);
-	if (r == -ECONNREFUSED || r == -ENOENT)
-		return ctl_fail(EXIT_NO_DAEMON, "viaductd does not run on this node");
+	if (r > 0)
+		return r;
 	return r < 0 ? ctl_fail(EXIT_FAILED, "%s", strerror(-r)) : EXIT_OK;
 }

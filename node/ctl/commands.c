@@ -251,8 +251,46 @@ static const struct ctl_option join_options[] = {
 	{"force", NULL, "replace a corosync.conf that is there; a copy is kept"},
 	OPTION_END,
 };
+static const struct ctl_option event_options[] = {
+	{"node", "NODE", "only of this node (all)"},
+	{"object", "OBJECT", "only of vm/VM1, node/host2, switch/A, ...; 'vm' for all VMs"},
+	{"level", "info|warning|error", "at least this (info)"},
+	{"since", "TIME", "1h, 2d, 14:30 or '2026-01-31 14:30'"},
+	{"limit", "N", "no more than the last N, up to 300 (100)"},
+	{"audit", NULL, "who has changed what, from where"},
+	{"all", NULL, "both"},
+	{"follow", NULL, "and what happens from now on; Ctrl-C ends"},
+	OPTION_END,
+};
+static const struct ctl_option top_options[] = {
+	{"once", NULL, "print one frame, as without a terminal"},
+	{"sort", "name|state|node|memory|heartbeat", "VMs by this (name)"},
+	OPTION_END,
+};
+static const struct ctl_option admin_enroll_options[] = {
+	{"role", "read|operate|administer", "what the key may do"},
+	{"out", "FILE", "where the key goes, for its owner"},
+	{"expires", "TIME", "after 90d, 12h, ...; never (never)"},
+	{"address", "NODE=HOST", "the client reaches that node there first; may be repeated"},
+	OPTION_END,
+};
+static const struct ctl_option admin_set_options[] = {
+	{"role", "read|operate|administer", "what the key may do"},
+	{"expires", "TIME", "90d, 12h, ... from now; never"},
+	OPTION_END,
+};
 
 const struct ctl_command ctl_commands[] = {
+	{"top", "", 0, "nodes, VMs, networks, moves: live", cmd_top, top_options},
+	{"event list", "", 0, "what has happened, of all nodes; who has changed what",
+		cmd_event_list, event_options},
+	{"admin list", "", 0, "keys for administering over the network", cmd_admin_list,
+		no_options},
+	{"admin enroll", "NAME", 1, "make a key for somebody", cmd_admin_enroll,
+		admin_enroll_options},
+	{"admin set", "NAME", 1, "another role, another end", cmd_admin_set, admin_set_options},
+	{"admin revoke", "NAME", 1, "the key counts no more, at once", cmd_admin_revoke,
+		no_options},
 	{"live-migrate", "VM NODE", 2, "move a running VM without stopping it", cmd_live_migrate,
 		live_options},
 	{"quick-migrate", "VM NODE", 2, "save a VM, move it, go on there", cmd_quick_migrate,

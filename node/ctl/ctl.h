@@ -97,6 +97,11 @@ int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout
  * request so far: it is not sent unless that is EXIT_OK. */
 int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned timeout_ms);
 struct json *ctl_request(const char *op);
+/* As ctl_call(), but it says nothing: the sentence is in `error`. */
+int ctl_send(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
+	struct json **ret_reply, char *error, size_t size_bytes);
+/* "90d", "1h", "30s" in seconds. 0 or -EINVAL. */
+int ctl_parse_duration(const char *text, int64_t *ret_s);
 /* "512M", "2G", "65536K" or bytes. 0 or -EINVAL. */
 int ctl_parse_size(const char *text, uint64_t *ret_bytes);
 /* An option that is a size, into the request; `fallback` may be NULL. EXIT_OK or an exit code. */
@@ -166,6 +171,12 @@ extern const struct ctl_option policy_options[];
 int cmd_vm_where(const struct ctl_args *args);
 int cmd_vm_policy(const struct ctl_args *args);
 
+int cmd_admin_enroll(const struct ctl_args *args);
+int cmd_admin_list(const struct ctl_args *args);
+int cmd_admin_revoke(const struct ctl_args *args);
+int cmd_admin_set(const struct ctl_args *args);
+int cmd_event_list(const struct ctl_args *args);
+int cmd_top(const struct ctl_args *args);
 int cmd_cluster_status(const struct ctl_args *args);
 extern const struct ctl_option node_drain_options[];
 extern const struct ctl_option node_pause_options[];

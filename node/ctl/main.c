@@ -20,7 +20,7 @@ static const struct tool {
 
 static void print_commands(FILE *to)
 {
-	fputs("usage: viaduct COMMAND [--json] [options]\n\n", to);
+	fputs("usage: viaduct [--remote FILE] COMMAND [--json] [options]\n\n", to);
 	for (size_t i = 0; i < ctl_n_commands; i++)
 		fprintf(to, "  %s %-*s %s\n", ctl_commands[i].words,
 			(int)(31 - strlen(ctl_commands[i].words)), ctl_commands[i].positional,
@@ -200,11 +200,31 @@ static int run_tool(const struct tool *tool, int argc, char **argv)
 	return ctl_run(tool->words, args.argc, args.argv);
 }
 
+/* "--remote FILE" or "--remote=FILE" before the command. */
+static int take_remote(int *argc, char ***argv)
+{
+	const char *first = (*argv)[1];
+	bool equals = first[8] == '=';
+
+	if ((first[8] && !equals) || (!equals && *argc < 3))
+		return ctl_fail(EXIT_USAGE, "say --remote FILE COMMAND...; 'viaduct admin enroll' "
+					    "makes such a file");
+	setenv("VIADUCT_REMOTE", equals ? first + 9 : (*argv)[2], 1);
+	*argc -= equals ? 1 : 2;
+	*argv += equals ? 1 : 2;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct ctl_command *command;
 	int n_words = 0, code;
 
+	if (argc > 1 && strncmp(argv[1], "--remote", 8) == 0) {
+		code = take_remote(&argc, &argv);
+		if (code)
+			return code;
+	}
 	if (argc < 2) {
 		print_commands(stderr);
 		return EXIT_USAGE;

@@ -70,42 +70,29 @@ static void print_command(const struct ctl_command *command)
 		print_option(o);
 }
 
-/* Names are not broken at the ends of lines: somebody searches for them. */
-static void print_aliases(void)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t size_bytes = 0;
-	FILE *to = open_memstream(&text, &size_bytes);
-
-	if (!to)
-		return;
-	ctl_print_aliases(to);
-	fclose(to);
-	puts(".nh");
-	print(text);
-	puts("\n.hy");
-}
-
 int ctl_manual(void)
 {
 	puts(".TH VIADUCT 1 \"\" \"Viaduct\" \"Viaduct\"\n.ad l\n"
 	     ".SH NAME\nviaduct \\- administer a cluster of Hyper\\-V\\-class virtual machines\n"
-	     ".SH SYNOPSIS\n.B viaduct\n\\fICOMMAND\\fR [\\fB\\-\\-json\\fR] [\\fIoptions\\fR]\n"
+	     ".SH SYNOPSIS\n.B viaduct\n[\\fB\\-\\-remote\\fR \\fIFILE\\fR] \\fICOMMAND\\fR "
+	     "[\\fB\\-\\-json\\fR] [\\fIoptions\\fR]\n"
 	     ".SH DESCRIPTION\nEvery command asks the node service of this host, which asks others "
 	     "where it must.\nWith \\fB\\-\\-json\\fR the answer is printed as JSON.\n"
 	     ".SH COMMANDS");
 	for (size_t i = 0; i < ctl_n_commands; i++)
 		print_command(&ctl_commands[i]);
 	puts(".SH OTHER NAMES\nThese work, too, with the parameters that they have where they come "
-	     "from:");
-	print_aliases();
-	puts("\n.SH EXIT STATUS");
+	     "from:\n.nh\n.cflags 0 -"); /* a name stays in one line */
+	ctl_print_aliases(stdout);
+	puts("\n.cflags 4 -\n.SH EXIT STATUS");
 	for (size_t i = 0; i < ARRAY_LEN(exit_codes); i++) {
 		printf(".TP 4\n.B %d\n", (int)exit_codes[i].code);
 		print(exit_codes[i].meaning);
 		putchar('\n');
 	}
 	puts(".SH ENVIRONMENT\n.TP\n.B VIADUCT_IPC_NAME\nthe name under which the node service is "
-	     "reached (viaduct)");
+	     "reached (viaduct)\n.TP\n.B VIADUCT_REMOTE\nthe file of an enrolled key: the cluster "
+	     "is "
+	     "asked over the network, as with \\fB\\-\\-remote\\fR");
 	return EXIT_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/ctl/ctl.h"
 
-#include "base/ipc.h"
+#include "node/ctl/link.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,51 +52,57 @@ struct json *ctl_request(const char *op)
 	return request;
 }
 
-static int connect_failed(int error)
+/* One that is dear to make is kept for the next request. */
+static struct ctl_link *link_kept;
+
+static int transport_failed(int error, char *text, size_t size_bytes)
 {
-	switch (error) {
-	case -ECONNREFUSED:
-	case -ENOENT:
-		return ctl_fail(EXIT_NO_DAEMON,
-			"viaductd does not run on this node; start it (systemctl start viaductd)");
-	case -EACCES:
-	case -EPERM:
-		return ctl_fail(EXIT_NO_DAEMON, "viaductd takes requests of root only; use sudo");
-	default:
-		return ctl_fail(EXIT_NO_DAEMON, "viaductd cannot be reached: %s", strerror(-error));
+	snprintf(text, size_bytes, "%s",
+		error == -ECONNRESET  ? "viaductd went away while it was asked"
+		: error == -ETIMEDOUT ? "viaductd did not answer in time"
+				      : strerror(-error));
+	/* Whatever may still come belongs to a request that nobody waits for. */
+	ctl_link_close(take_ptr(link_kept));
+	return error == -ECONNRESET ? EXIT_NO_DAEMON : EXIT_FAILED;
+}
+
+int ctl_send(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
+	struct json **ret_reply, char *error, size_t size_bytes)
+{
+	_cleanup_json_ struct json *sent = request;
+	const char *node = ctl_option(args, "node");
+	struct json *reply = NULL;
+	int r;
+
+	if (node)
+		json_set_string(request, "node", node);
+	if (!ctl_link_is_kept(link_kept)) {
+		ctl_link_close(take_ptr(link_kept));
+		r = ctl_link_open(args, &link_kept, error, size_bytes);
+		if (r != EXIT_OK)
+			return r;
 	}
+	r = ctl_link_call(link_kept, request, timeout_ms, &reply);
+	if (r < 0)
+		return transport_failed(r, error, size_bytes);
+	if (json_get_bool(reply, "ok", false)) {
+		*ret_reply = reply;
+		return EXIT_OK;
+	}
+	snprintf(error, size_bytes, "%s",
+		json_get_string(reply, "error", "viaductd refused without a reason"));
+	r = ctl_exit_code(json_get_string(reply, "code", ""));
+	json_unref(reply);
+	return r;
 }
 
 int ctl_call(const struct ctl_args *args, struct json *request, unsigned timeout_ms,
 	struct json **ret_reply)
 {
-	const char *node = ctl_option(args, "node");
-	struct ipc_client *client = NULL;
-	struct json *reply = NULL;
-	int r = ipc_client_new(args->ipc_name, &client);
+	char error[1024];
+	int r = ctl_send(args, request, timeout_ms, ret_reply, error, sizeof(error));
 
-	if (r < 0) {
-		json_unref(request);
-		return connect_failed(r);
-	}
-	if (node)
-		json_set_string(request, "node", node);
-	r = ipc_call(client, request, timeout_ms, &reply);
-	json_unref(request);
-	ipc_client_free(client);
-	if (r < 0)
-		return ctl_fail(r == -ECONNRESET ? EXIT_NO_DAEMON : EXIT_FAILED, "%s",
-			r == -ECONNRESET  ? "viaductd went away while it was asked"
-			: r == -ETIMEDOUT ? "viaductd did not answer in time"
-					  : strerror(-r));
-	if (json_get_bool(reply, "ok", false)) {
-		*ret_reply = reply;
-		return EXIT_OK;
-	}
-	r = ctl_fail((enum exit_code)ctl_exit_code(json_get_string(reply, "code", "")), "%s",
-		json_get_string(reply, "error", "viaductd refused without a reason"));
-	json_unref(reply);
-	return r;
+	return r == EXIT_OK ? r : ctl_fail((enum exit_code)r, "%s", error);
 }
 
 int ctl_ask(const struct ctl_args *args, struct json *request, int r, unsigned timeout_ms)
@@ -141,6 +147,28 @@ int ctl_parse_size(const char *text, uint64_t *ret_bytes)
 		return -EINVAL;
 	*ret_bytes = (uint64_t)v << shift;
 	return 0;
+}
+
+int ctl_parse_duration(const char *text, int64_t *ret_s)
+{
+	static const struct {
+		char letter;
+		int64_t s;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}};
+	char *end;
+	long long v;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (end == text || v < 0 || v > INT32_MAX || errno || !*end || end[1])
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (units[i].letter == *end) {
+			*ret_s = v * units[i].s;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 int ctl_set_size(const struct ctl_args *args, struct json *request, const char *option,

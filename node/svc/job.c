@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,7 @@ struct job *job_new(
 	struct svc *svc, const char *kind, const char *vm, const char *from, const char *to)
 {
 	struct job *job = calloc(1, sizeof(*job));
+	char object[SVC_NAME_MAX_LEN + 8];
 
 	if (!job)
 		return NULL;
@@ -116,6 +118,9 @@ struct job *job_new(
 	job->sequence = 1;
 	list_init(&job->waiters);
 	list_append(&svc->jobs, &job->link);
+	snprintf(object, sizeof(object), "vm/%s", vm);
+	events_add(svc, EVENT_INFO, "migration.begun", object, "%s, %s from %s to %s", job->id,
+		kind, from, to);
 	return job;
 }
 
@@ -140,10 +145,43 @@ void job_start(struct job *job)
 	changed(job);
 }
 
+/* What people ask of a move that is over: by which network, how long, how long it stood still. */
+static const char *describe(const struct job *job, char *text, size_t size_bytes)
+{
+	const char *net = json_get_string(json_get(job->report, "network"), "name", NULL);
+	const char *volume = json_get_string(job->report, "volume", NULL);
+	int64_t still_ns = json_get_int(json_get(job->report, "blackout"), "total_ns",
+		json_get_int(job->report, "away_ns", 0));
+
+	snprintf(text, size_bytes,
+		"%s, %s to %s: done in %.2f s, stood still for %.1f ms, by %s %s", job->id,
+		job->kind, job->to, (double)(job->ended_ns - job->started_ns) / NS_PER_SEC,
+		(double)still_ns / NS_PER_MS, volume ? "volume" : "network",
+		volume ? volume
+		: net  ? net
+		       : "?");
+	return text;
+}
+
+/* What is not of one VM tells its end itself (drain_run.c). */
+static void say_over(const struct job *job)
+{
+	char object[SVC_NAME_MAX_LEN + 8], text[300];
+
+	snprintf(object, sizeof(object), "vm/%s", job->vm);
+	if (!job->vm[0])
+		log_info("%s: %s %s", job->id, job->kind, state_names[job->state]);
+	else if (job->state == JOB_DONE)
+		events_add(job->svc, EVENT_INFO, "migration.finished", object, "%s",
+			describe(job, text, sizeof(text)));
+	else
+		events_add(job->svc, job->state == JOB_CANCELLED ? EVENT_INFO : EVENT_WARNING,
+			job->state == JOB_CANCELLED ? "migration.cancelled" : "migration.failed",
+			object, "%s, %s to %s: %s", job->id, job->kind, job->to, job->error);
+}
+
 void job_finish(struct job *job, enum job_state state, enum api_code code, const char *error)
 {
-	char what[2 * SVC_NAME_MAX_LEN + 32];
-
 	if (job_is_over(job))
 		return;
 	job->state = state;
@@ -151,15 +189,11 @@ void job_finish(struct job *job, enum job_state state, enum api_code code, const
 	job->cancel = NULL;
 	job->data = NULL;
 	job->ended_ns = clock_mono_ns();
-	snprintf(what, sizeof(what), "%s%s%s%s%s", job->kind, job->vm[0] ? " of " : "", job->vm,
-		job->to[0] ? " to " : "", job->to);
-	if (state == JOB_DONE) {
+	if (state == JOB_DONE)
 		job->percent = 100;
-		log_info("%s: %s done", job->id, what);
-	} else {
+	else
 		snprintf(job->error, sizeof(job->error), "%s", error);
-		log_warning("%s: %s %s: %s", job->id, what, state_names[state], error);
-	}
+	say_over(job);
 	moves_next_soon(job->svc);
 	changed(job);
 }

@@ -3,8 +3,12 @@
  * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that
  * this node owns, answers the command line and the other nodes.
  */
+#include "node/svc/svc.h"
+#include "node/svc/events.h"
 #include "node/svc/failover.h"
 #include "node/svc/node.h"
+#include "node/svc/remote.h"
+#include "node/svc/state_events.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -56,7 +60,8 @@ static void on_peer(
 	} else if (strcmp(op, "hello") == 0) {
 		peer_reply(request, conf_hello_reply(svc, message));
 	} else if (strcmp(op, "api") == 0 && json_is_object(json_get(message, "request"))) {
-		api_on_peer(svc, request, json_get(message, "request"));
+		api_on_peer(svc, request, from, json_get(message, "request"),
+			json_get(message, "identity"));
 	} else if (strcmp(op, "mig.prepare") == 0) {
 		mig_in_prepare(svc, request, from, message);
 	} else if (strcmp(op, "mig.load") == 0) {
@@ -171,6 +176,27 @@ static void start_peer(struct svc *svc)
 		log_info("node %s (%u) takes requests on %s", name, self.id, self.ring_addr[0]);
 }
 
+/* Administrators over the network, when there is a name to answer with. */
+static void start_remote(struct svc *svc)
+{
+	const char *where = svc->options.remote_listen;
+	char key_file[256];
+	static int last;
+	int r;
+
+	if (svc->remote || !svc->peer || strcmp(where, "off") == 0)
+		return;
+	snprintf(key_file, sizeof(key_file), "%s/peer.key", svc->options.state_dir);
+	r = remote_new(svc, where, key_file, &svc->remote);
+	if (r < 0 && r != last)
+		log_error("administrators cannot be heard at %s: %s; --remote-listen names another "
+			  "address",
+			where, strerror(-r));
+	else if (r == 0)
+		log_info("administrators are heard at %s", where);
+	last = r;
+}
+
 /* ---- the cluster ---- */
 
 static void on_cluster_changed(void *data)
@@ -178,9 +204,11 @@ static void on_cluster_changed(void *data)
 	struct svc *svc = data;
 	struct vmproc *vp, *after;
 
+	state_events_cluster(svc);
 	start_peer(svc);
 	if (!svc->peer)
 		return;
+	start_remote(svc);
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 	enroll_admit_evicted(svc);
 	publish_node(svc);
@@ -219,8 +247,9 @@ static void check_ownership(struct svc *svc, const char *name)
 	if (cluster_owner_get(svc->cluster, object, &owner) == 0 &&
 		owner.node_id == cluster_local_id(svc->cluster) && owner.epoch == vp->epoch)
 		return;
-	log_error("%s belongs to node %u with epoch %llu now; it is stopped here", name,
-		owner.node_id, (unsigned long long)owner.epoch);
+	events_add(svc, EVENT_ERROR, "vm.ownership-lost", object,
+		"it belongs to node %u with epoch %llu now; it is stopped here", owner.node_id,
+		(unsigned long long)owner.epoch);
 	vmproc_destroy(vp);
 }
 
@@ -267,7 +296,9 @@ static void on_housekeeping(void *data)
 {
 	struct svc *svc = data;
 
+	state_events_cluster(svc);
 	start_peer(svc);
+	start_remote(svc);
 	publish_node(svc);
 	conf_housekeeping(svc);
 	enroll_ask_peers(svc);
@@ -291,6 +322,8 @@ static const char usage[] =
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
 	"  --migration-stall SECONDS\n"
 	"                     a migration in which nothing moves for so long is given up (10)\n"
+	"  --remote-listen ADDRESS:PORT\n"
+	"                     where administrators with enrolled keys are heard, or off (*:5711)\n"
 	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
 	"and\n"
 	"                     are started elsewhere a little later (3000)\n"
@@ -338,6 +371,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"libexec-dir", required_argument, NULL, 'x'},
 		{"vm-memory", required_argument, NULL, 'm'},
 		{"migration-stall", required_argument, NULL, 'S'},
+		{"remote-listen", required_argument, NULL, 'r'},
 		{"lease", required_argument, NULL, 'L'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
@@ -365,6 +399,9 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			break;
 		case 'S':
 			options->migration_stall_ns = strtoull(optarg, NULL, 10) * NS_PER_SEC;
+			break;
+		case 'r':
+			options->remote_listen = optarg;
 			break;
 		case 'L':
 			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
@@ -454,6 +491,9 @@ static int set_up(struct svc *svc)
 		log_error("cannot make my folders: %s", strerror(-r));
 		return r;
 	}
+	r = events_start(svc);
+	if (r < 0)
+		log_warning("events are not kept: %s", strerror(-r));
 	svc->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (svc->kvm_fd < 0)
 		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
@@ -484,7 +524,9 @@ static int set_up(struct svc *svc)
 	if (r < 0)
 		return r;
 	r = ipc_server_new(svc->loop, svc->options.ipc_name, api_on_ipc, svc, &svc->ipc);
-	if (r < 0)
+	if (r == 0)
+		ipc_server_set_accept(svc->ipc, api_accept);
+	else
 		log_error(
 			"the control socket '%s' cannot be opened: %s; does another viaductd run?",
 			svc->options.ipc_name, strerror(-r));
@@ -509,6 +551,7 @@ int main(int argc, char **argv)
 				.log_dir = "/var/log/viaduct",
 				.ipc_name = "viaduct",
 				.corosync_dir = "/etc/corosync",
+				.remote_listen = "*:5711",
 			},
 		.kvm_fd = -1,
 	};
@@ -540,6 +583,9 @@ int main(int argc, char **argv)
 
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
+	state_events_end(&svc);
+	events_stop(&svc);
+	remote_free(svc.remote);
 	ipc_server_free(svc.ipc);
 	failover_free(take_ptr(svc.failover));
 	api_store_free(&svc);

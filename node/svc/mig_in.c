@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "csv/csv.h"
+#include "node/svc/events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -115,6 +116,7 @@ static void on_started(
 {
 	struct vmproc *vp = data;
 	struct mig_in *in = vp->in;
+	char object[SVC_NAME_MAX_LEN + 8];
 	struct json *message;
 
 	if (!in)
@@ -133,9 +135,12 @@ static void on_started(
 	json_set_int(message, "epoch", (int64_t)vp->epoch);
 	json_set_int(message, "start_ns", (int64_t)(clock_mono_ns() - in->committed_ns));
 	peer_call(vp->svc->peer, in->from, message, CALL_TIMEOUT_NS, on_told, NULL);
+	snprintf(object, sizeof(object), "vm/%s", vp->name);
+	events_add(
+		vp->svc, EVENT_INFO, "vm.arrived", object, "it arrived from %s and runs", in->from);
+	snprintf(vp->said, sizeof(vp->said), "Running");
 	vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
 	vmproc_sync_nics(vp);
-	log_info("%s arrived from %s and runs", vp->name, in->from);
 	if (in->quick)
 		remove_state_file(in);
 	in_free(in);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -104,7 +105,11 @@ static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void
 
 static void next_network(struct mig_out *out, const char *why)
 {
-	log_warning("%s: network %s cannot be used: %s", out->job->id, out->nets[out->net_at].name,
+	char object[SVC_NAME_MAX_LEN + 8];
+
+	snprintf(object, sizeof(object), "vm/%s", out->vp->name);
+	events_add(out->vp->svc, EVENT_WARNING, "migration.network-failed", object,
+		"%s: network %s cannot be used: %s", out->job->id, out->nets[out->net_at].name,
 		why);
 	sockets_free(take_ptr(out->sockets));
 	tell_target(out, "mig.abort");

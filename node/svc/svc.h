@@ -24,6 +24,7 @@
  *   corosync/conf      {version, text} of corosync.conf, since a node joined or left: conf.h
  *   evicted/NAME       a node that was evicted {id, at, key}: enroll.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
+ *   admin/NAME         a key of an administrator: admins.h
  *   restarts/NAME      how often a VM was started again by itself (failover.h)
  *   confirm/NODE       written to know that what was read is everybody's (verdict.c)
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
@@ -40,7 +41,9 @@
 #include "base/proc.h"
 #include "cluster/cluster.h"
 #include "node/host/bindings.h"
+#include "node/svc/audit.h"
 #include "node/svc/console.h"
+#include "node/svc/identity.h"
 #include "node/svc/peer.h"
 
 #define SVC_NAME_MAX_LEN 63
@@ -54,6 +57,7 @@ struct svc_options {
 	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
 	const char *ipc_name;
 	const char *corosync_dir;    /* corosync.conf and authkey */
+	const char *remote_listen;   /* for administrators; "off" */
 	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
 	uint64_t lease_ns;           /* cluster_config.lease_ns */
@@ -66,7 +70,11 @@ struct svc {
 	struct loop *loop;
 	struct cluster *cluster;
 	struct ipc_server *ipc;
-	struct peer *peer; /* NULL until the local node's name and address are known */
+	struct peer *peer;     /* NULL until the local node's name and address are known */
+	struct remote *remote; /* NULL: none, or the same */
+	struct events *events; /* NULL: only logged */
+	struct sittings sittings;
+	struct watch_state *watched; /* what node_events.c has reported so far */
 	struct switchd *switchd;
 	struct failover *failover;
 	struct node_facts *facts;
@@ -114,10 +122,15 @@ enum api_code api_code_from_name(const char *name); /* API_FAILED for an unknown
 
 struct api_call {
 	struct svc *svc;
-	struct json *message;    /* the request, owned */
-	bool from_peer;          /* do not forward again */
-	struct ipc_request *ipc; /* one of these two is set */
+	struct json *message; /* the request, owned */
+	bool from_peer;       /* do not forward again */
+	struct identity identity;
+	bool audited, audit_streams; /* its outcome is an event */
+	struct ipc_request *ipc;     /* one of these three is set, or `answered` */
 	struct peer_request *peer;
+	struct remote_request *remote;
+	void (*answered)(struct json *answer, void *data);
+	void *answered_data;
 	struct list link; /* in a list of waiters */
 	uint64_t timer;   /* of a waiter */
 	uint64_t after;   /* what a waiter has seen already */
@@ -138,9 +151,21 @@ void api_fail(struct api_call *call, enum api_code code, const char *format, ...
 /* From an -errno of the cluster: no quorum, stale, ... `what` was being attempted. */
 void api_fail_errno(struct api_call *call, int error, const char *what);
 
+int api_accept(uid_t uid, gid_t gid, void *data);
 void api_on_ipc(struct ipc_request *request, const struct json *message, void *data);
-/* A peer's "api" call: the same table, without forwarding. */
-void api_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
+struct remote_request;
+void api_on_remote(struct svc *svc, struct remote_request *request, const struct json *message,
+	const struct identity *identity);
+/* A peer's "api" call: the same table, without forwarding. `identity`: as the peer has it, or NULL.
+ */
+void api_on_peer(struct svc *svc, struct peer_request *request, const char *from,
+	const struct json *message, const struct json *identity);
+/* This service asks itself, as a peer would; `answered` (takes over `answer`) perhaps before this
+ * returns. */
+int api_ask(struct svc *svc, const struct json *message,
+	void (*answered)(struct json *answer, void *data), void *data);
+/* For tests: the table's rows; NULL behind the last one. */
+const char *api_op_at(size_t at, enum api_role *ret_role);
 /* Send the call on to the node that must answer it. */
 void api_forward(struct api_call *call, const char *node);
 /* The VM stands still or went away while it was asked: handle the call again in a moment, wherever
@@ -149,6 +174,13 @@ void api_again(struct api_call *call);
 /* True when the store may be written; otherwise the call has been failed. */
 bool api_needs_quorum(struct api_call *call);
 
+void api_admin_enroll(struct api_call *call);
+void api_admin_list(struct api_call *call);
+void api_admin_revoke(struct api_call *call);
+void api_admin_set(struct api_call *call);
+void api_event_list(struct api_call *call);
+void api_event_read(struct api_call *call);
+void api_top_show(struct api_call *call);
 void api_cluster_status(struct api_call *call);
 void api_cluster_upgrade(struct api_call *call);
 /* Views of the store that nobody has read to their end. */
@@ -376,6 +408,7 @@ struct vmproc {
 	struct list calls;        /* requests that wait for an answer of the process */
 	struct console console;
 	char heartbeat[16]; /* as vmstate/NAME says it */
+	char said[16];      /* the last state that was an event */
 	struct viewer *viewer;
 	struct attaching *disks; /* being attached */
 	struct start *starting;  /* somebody waits for it to start */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fabric/open.h"
+#include "node/svc/events.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -17,21 +18,34 @@ static int start(struct switchd *sw);
 
 /* ---- the process ---- */
 
+static const char *own_name(const struct switchd *sw)
+{
+	const char *name = sw->svc->cluster ? cluster_local_name(sw->svc->cluster) : NULL;
+
+	return name && name[0] ? name : "this";
+}
+
 static void on_restart(void *data)
 {
 	struct switchd *sw = data;
+	char object[CLUSTER_NAME_MAX_LEN + 8];
 
 	sw->restart_timer = 0;
-	if (start(sw) == 0)
-		switchd_sync(sw);
+	snprintf(object, sizeof(object), "node/%s", own_name(sw));
+	if (start(sw) < 0)
+		return;
+	events_add(sw->svc, EVENT_INFO, "switch.process-restarted", object,
+		"viaduct-vswitchd runs again");
+	switchd_sync(sw);
 }
 
 static void on_exit_(struct proc *proc _unused_, int wait_status, void *data)
 {
 	struct switchd *sw = data;
-	char text[96];
+	char text[96], object[CLUSTER_NAME_MAX_LEN + 8];
 
-	log_error(
+	snprintf(object, sizeof(object), "node/%s", own_name(sw));
+	events_add(sw->svc, EVENT_ERROR, "switch.process-ended", object,
 		"viaduct-vswitchd %s: VMs of this node have no network until they are restarted or "
 		"moved; the switches come back in a second",
 		proc_status_text(wait_status, text, sizeof(text)));
@@ -43,21 +57,26 @@ static void on_exit_(struct proc *proc _unused_, int wait_status, void *data)
 }
 
 static void on_message(struct chan *chan, uint64_t id, const char *op, const struct json *message,
-	int *fds _unused_, size_t n_fds _unused_, void *data _unused_)
+	int *fds _unused_, size_t n_fds _unused_, void *data)
 {
+	struct switchd *sw = data;
 	const char *port = json_get_string(message, "port", "?");
+	const char *name = json_get_string(message, "switch", "?");
+	char object[SVC_NAME_MAX_LEN + 8];
 	const char *reason = json_get_string(message, "reason", NULL);
 
+	snprintf(object, sizeof(object), "switch/%.63s", name);
 	if (strcmp(op, "port.shut") == 0)
-		log_warning("port %s was shut: %s", port, reason ? reason : "?");
+		events_add(sw->svc, EVENT_WARNING, "port.shut", object, "port %s was shut: %s",
+			port, reason ? reason : "?");
 	else if (strcmp(op, "address.duplicate") == 0)
-		log_error(
-			"the MAC address of port %s of switch %s is at two places: frames from it "
-			"come in by %s, too",
-			port, json_get_string(message, "switch", "?"),
-			json_get_string(message, "uplink", "?"));
+		events_add(sw->svc, EVENT_ERROR, "port.duplicate-address", object,
+			"the MAC address of port %s is at two places: frames from it come in by "
+			"%s, "
+			"too",
+			port, json_get_string(message, "uplink", "?"));
 	else if (strcmp(op, "uplink.moved") == 0)
-		log_warning("%s of switch %s: %s", port, json_get_string(message, "switch", "?"),
+		events_add(sw->svc, EVENT_WARNING, "uplink.moved", object, "%s: %s", port,
 			reason ? reason : "another member of the team carries its frames now");
 	if (id)
 		chan_reply(chan, id, -EOPNOTSUPP, NULL, NULL, NULL, 0);

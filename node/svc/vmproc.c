@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/events.h"
+#include "node/svc/state_events.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -80,9 +82,11 @@ void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, cons
 	const char *reason, struct json *extra)
 {
 	struct json *value = extra ? extra : json_object_new();
-	const struct vmproc *vp = vmproc_find(svc, name);
+	struct vmproc *vp = vmproc_find(svc, name);
 	char key[SVC_NAME_MAX_LEN + 16];
 	char *copy = strdup(name);
+
+	state_events_vm(svc, vp && vp->epoch == epoch ? vp : NULL, name, state, reason);
 
 	snprintf(key, sizeof(key), "vmstate/%s", name);
 	json_set_string(value, "node", cluster_local_name(svc->cluster));
@@ -213,7 +217,7 @@ void vmproc_died(struct vmproc *vp, const char *state, const char *reason)
 {
 	void (*prepared)(struct vmproc *, int, const char *, void *) = vp->prepared;
 
-	log_info("%s: %s", vp->name, reason);
+	log_debug("%s: %s", vp->name, reason);
 	vp->state = VMPROC_FAILED;
 	chan_free(take_ptr(vp->chan));
 	save_forget(vp);
@@ -536,7 +540,6 @@ int vmproc_start(struct vmproc *vp, chan_reply_fn fn, void *data)
 
 static void restart_failed(struct vmproc *vp, const char *why)
 {
-	log_error("%s did not restart: %s", vp->name, why);
 	vmproc_publish(vp->svc, vp->name, vp->epoch, "Failed", why);
 	vmproc_destroy(vp);
 }
@@ -545,12 +548,15 @@ static void on_restarted(
 	int error, const struct json *reply, int *fds _unused_, size_t n_fds _unused_, void *data)
 {
 	struct vmproc *vp = data;
+	char object[SVC_NAME_MAX_LEN + 8];
 
 	if (error < 0) {
 		restart_failed(vp, json_get_string(reply, "error", strerror(-error)));
 		return;
 	}
 	vp->state = VMPROC_RUNNING;
+	snprintf(object, sizeof(object), "vm/%s", vp->name);
+	events_add(vp->svc, EVENT_INFO, "vm.restarted", object, "the guest restarted itself");
 	vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "the guest restarted itself");
 }
 

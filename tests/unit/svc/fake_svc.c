@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/svc/fake_svc.h"
 
+#include "node/svc/events_db.h"
 #include "node/svc/nic.h"
+#include "node/svc/remote.h"
+#include "node/svc/zsock.h"
 #include "tests/unit/base/cmocka_all.h"
 
 #include <stdio.h>
@@ -198,6 +201,11 @@ int cluster_find_node(
 	return -ENOENT;
 }
 
+bool cluster_node_is_gone(const struct cluster *cluster _unused_, uint32_t node_id _unused_)
+{
+	return false;
+}
+
 void cluster_get_status(const struct cluster *cluster _unused_, struct cluster_status *ret_status)
 {
 	memset(ret_status, 0, sizeof(*ret_status));
@@ -299,6 +307,11 @@ void vmproc_publish(struct svc *svc _unused_, const char *name _unused_, uint64_
 {
 }
 
+void vmproc_publish_lost(struct svc *svc _unused_, const char *name _unused_,
+	uint64_t epoch _unused_, const char *reason _unused_)
+{
+}
+
 void vmproc_publish_with(struct svc *svc _unused_, const char *name _unused_,
 	uint64_t epoch _unused_, const char *state _unused_, const char *reason _unused_,
 	struct json *extra)
@@ -348,6 +361,11 @@ void viewer_path(
 	const struct svc *svc _unused_, const char *vm _unused_, char *text, size_t size_bytes)
 {
 	snprintf(text, size_bytes, "nowhere");
+}
+
+bool svc_has_lease(const struct svc *svc _unused_)
+{
+	return true;
 }
 
 uint64_t svc_memory_free(const struct svc *svc)
@@ -426,6 +444,11 @@ int cluster_stop_corosync(struct cluster *cluster _unused_)
 	return 0;
 }
 
+uid_t ipc_request_uid(const struct ipc_request *request _unused_)
+{
+	return 0;
+}
+
 int peer_admit(struct peer *peer _unused_, const char *name _unused_, const char *key _unused_)
 {
 	return 0;
@@ -461,6 +484,59 @@ void peer_free(struct peer *peer _unused_)
 {
 }
 
+int ipc_request_tag(const struct ipc_request *request _unused_)
+{
+	return (int)fake.role;
+}
+
+void remote_reply(struct remote_request *request _unused_, struct json *reply)
+{
+	json_unref(fake.answer);
+	fake.answer = reply;
+}
+
+int zkey_decode(const char *text, uint8_t ret_key[ZKEY_BYTES])
+{
+	memset(ret_key, 0, ZKEY_BYTES);
+	return strlen(text) == ZKEY_TEXT_BYTES - 1 ? 0 : -EINVAL;
+}
+
+void events_add(struct svc *svc _unused_, enum event_level level _unused_, const char *id,
+	const char *object _unused_, const char *format _unused_, ...)
+{
+	snprintf(fake.event, sizeof(fake.event), "%s", id);
+}
+
+void events_add_audit(struct svc *svc _unused_, const struct identity *identity, const char *object,
+	const char *request, const char *outcome, bool done _unused_)
+{
+	fake.n_audits++;
+	snprintf(fake.audit, sizeof(fake.audit), "%s|%s|%s|%s|%s", identity->who, identity->from,
+		object, request, outcome);
+}
+
+int events_watch(struct svc *svc _unused_, void (*fn)(void *data) _unused_, void *data _unused_,
+	struct events_watch **ret_watch _unused_)
+{
+	return -ENOMEM;
+}
+
+void events_unwatch(struct events_watch *watch _unused_)
+{
+}
+
+int events_db_read(struct events_db *db _unused_, const struct events_query *query _unused_,
+	events_read_fn fn _unused_, void *data _unused_)
+{
+	return -ENOMEM;
+}
+
+int event_level_from_name(const char *name, enum event_level *ret_level)
+{
+	*ret_level = EVENT_INFO;
+	return strcmp(name, "info") == 0 ? 0 : -EINVAL;
+}
+
 /* ---- the test's own ---- */
 
 void fake_set_up(void)
@@ -470,6 +546,7 @@ void fake_set_up(void)
 	last_version = next_mac = 0;
 	fake.quorate = true;
 	fake.switch_is_gone = true;
+	fake.role = ROLE_ADMINISTER;
 	fake.svc.options.vm_memory_bytes = 256 << 20;
 	fake.svc.peer = (struct peer *)&fake; /* only ever handed back to peer_call() */
 	assert_int_equal(loop_new(&fake.svc.loop), 0);

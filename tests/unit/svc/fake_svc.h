@@ -25,6 +25,11 @@ struct fake {
 	struct json *switch_port;   /* in its answers */
 	struct json *to_switch;     /* the last request, with its "op" */
 
+	enum api_role role; /* of whoever asks */
+	char event[32];     /* the id of the last event */
+	unsigned n_audits;
+	char audit[1200]; /* the last one: who|from|object|request|outcome */
+
 	unsigned n_reloads; /* of corosync.conf */
 
 	struct vmproc *vm; /* the first one that runs here, or NULL; others are in svc.vms */
