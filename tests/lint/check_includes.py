@@ -70,7 +70,7 @@ LIBRARIES = [
     ("qb/", ["base/log.c", "base/loop.c", "base/ipc.c"], 3),
     ("lz4", ["migrate"], 1),
     ("zmq.h", ["node/svc/zsock.c", "node/ctl/link_zmq.c"], 2),
-    ("sqlite3.h", ["cluster/store_db.c", "node/svc/events_db.c"], 2),
+    ("sqlite3.h", ["cluster", "node/svc/events_db.c"], 2),
     ("curses.h", ["node/ctl/cmd_top.c"], 1),
     ("openssl/", None, 1),
     ("linux/kvm.h", ["node/hv", "node/vm/sandbox_rules.c"], None),

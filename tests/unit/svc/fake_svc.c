@@ -319,23 +319,6 @@ void vmproc_publish_with(struct svc *svc _unused_, const char *name _unused_,
 	json_unref(extra);
 }
 
-void vmproc_publish_lost(struct svc *svc _unused_, const char *name _unused_,
-	uint64_t epoch _unused_, const char *reason _unused_)
-{
-}
-
-/* ---- leases, and views of the store: there are none here ---- */
-
-bool svc_has_lease(const struct svc *svc _unused_)
-{
-	return true;
-}
-
-bool cluster_node_is_gone(const struct cluster *cluster _unused_, uint32_t id _unused_)
-{
-	return false;
-}
-
 int cluster_upgrade(struct cluster *cluster _unused_, unsigned *ret_version _unused_,
 	struct cluster_node *ret_node _unused_, cluster_done_fn done _unused_, void *data _unused_)
 {
