@@ -31,6 +31,9 @@ int api_vm_view(struct svc *svc, const char *name, struct vm_view *ret)
 	}
 	snprintf(key, sizeof(key), "vmstate/%s", name);
 	cluster_get(svc->cluster, key, &ret->state, &version);
+	ret->has_ended = ret->owner.node_id &&
+			 ret->owner.node_id == cluster_local_id(svc->cluster) &&
+			 !vmproc_find(svc, name);
 	return 0;
 }
 
@@ -58,6 +61,10 @@ const char *api_vm_state(const struct vm_view *v, const char **ret_reason)
 	if (v->state && (uint64_t)json_get_int(v->state, "epoch", 0) < v->owner.epoch) {
 		*ret_reason = "its new owner has not said anything yet";
 		return "Unknown";
+	}
+	if (!off && v->has_ended) {
+		*ret_reason = "its process has ended; its state is written when there is quorum";
+		return "Off";
 	}
 	if (!off && (!v->node.id || !v->node.is_member)) {
 		*ret_reason = "its node is down";

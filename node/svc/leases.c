@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <signal.h>
 #include <string.h>
 
 bool svc_has_lease(const struct svc *svc)
@@ -33,6 +34,17 @@ int vmproc_send_lease(struct vmproc *vp, uint64_t until_ns)
 bool vmproc_lease_is_over(const struct vmproc *vp)
 {
 	return vp->lease_until_ns && vp->lease_until_ns <= clock_boot_ns();
+}
+
+/* The kernel does it; but who has taken a process over might have put that off. */
+void svc_end_overdue(struct svc *svc)
+{
+	struct vmproc *vp;
+
+	list_for_each(vp, &svc->vms, link) {
+		if (vp->proc && vmproc_lease_is_over(vp))
+			proc_signal(vp->proc, SIGKILL); /* its exit tells the rest */
+	}
 }
 
 void svc_on_lease(uint64_t until_ns, void *data)

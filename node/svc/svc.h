@@ -280,6 +280,7 @@ struct vm_view {
 	uint64_t config_version;
 	struct cluster_owner owner;
 	struct cluster_node node; /* the owner; id 0: nobody, or not configured any more */
+	bool has_ended; /* it is ours and has no process, whatever its state says still */
 };
 /* The VM's view, or the call has been failed. */
 bool api_need_vm(struct api_call *call, const char *name, struct vm_view *ret);
@@ -473,6 +474,7 @@ void vm_start_over(struct start *start, uint64_t epoch, const char *why);
 
 bool svc_has_lease(const struct svc *svc);
 void svc_on_lease(uint64_t until_ns, void *data); /* of cluster.h */
+void svc_end_overdue(struct svc *svc);
 /* -ENOLCK: that is over already. */
 int vmproc_send_lease(struct vmproc *vp, uint64_t until_ns);
 bool vmproc_lease_is_over(const struct vmproc *vp);

@@ -28,6 +28,8 @@ def setup():
             lab.first().viaduct("switch", "create", "net", "--node", host, "--type", "external", "--uplink", "pnic1")
         lab.first().viaduct("volume", "create", "Volume1", "--path", lab.volume)
         create(lab, "VM1", "host1", "128M", "dirty=2000 ws=32")
+        # What starts by itself is failover.py's matter.
+        lab.first().viaduct("vm", "policy", "VM1", "--priority", "none")
         lab.first().viaduct("vm", "start", "VM1")
         wait_for(lambda: dirtied(lab, "VM1") > 2000, 30, "the workload")
     except BaseException:
@@ -213,8 +215,6 @@ def test_source_node_dies_during_precopy(lab):
     lab.nodes["host1"].kill()
     wait_for(lambda: copies(lab, "VM1")["host2"] == 0, 20, "the target throwing its copy away")
     wait_for(lambda: view(host2, "VM1") == ("host1", "Unknown"), 20, "the state becoming unknown")
-    refused(lab, 10, "vm", "start", "VM1", node="host2")
-    refused(lab, 7, "vm", "start", "VM1", "--node", "host2", node="host2")
     lab.nodes["host1"].restart()
     lab.wait_until_ready()
     wait_for(lambda: view(host2, "VM1") == ("host1", "Off"), 20, "the node's own word on its VM")
@@ -259,7 +259,9 @@ def test_no_quorum(lab):
     refused(lab, 5, "vm", "create", "x", "--kernel", kernel())
     refused(lab, 5, "live-migrate", "VM1", "host2")
     refused(lab, 5, "vm", "start", "VM1")
-    check(view(host1, "VM1") == ("host1", "Running"), "the VM stopped though it need not")
+    # Nobody knows what the others do by now.
+    wait_for(lambda: copies(lab, "VM1")["host1"] == 0, 30, "the end of the VM with its node's lease")
+    wait_for(lambda: view(host1, "VM1") == ("host1", "Off"), 10, "its state")
 
 
 if __name__ == "__main__":
