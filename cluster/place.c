@@ -10,29 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const priority_names[] = {
-	[PLACE_NO_AUTO_START] = "none",
-	[PLACE_LOW] = "low",
-	[PLACE_MEDIUM] = "medium",
-	[PLACE_HIGH] = "high",
-};
-
-const char *place_priority_name(enum place_priority priority)
-{
-	return priority_names[priority];
-}
-
-int place_priority_from_name(const char *name, enum place_priority *ret)
-{
-	for (size_t i = 0; i < ARRAY_LEN(priority_names); i++) {
-		if (strcmp(name, priority_names[i]) == 0) {
-			*ret = (enum place_priority)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 int place_new(struct place **ret_place)
 {
 	struct place *place = calloc(1, sizeof(*place));
@@ -353,7 +330,7 @@ static bool vm_is_sane(const struct place_vm *vm)
 	       vm->n_volumes <= PLACE_MAX_VOLUMES && vm->n_preferred <= PLACE_MAX_LISTED &&
 	       vm->n_possible <= PLACE_MAX_LISTED &&
 	       (!vm->anti_affinity || strlen(vm->anti_affinity) <= PLACE_NAME_MAX_LEN) &&
-	       (unsigned)vm->priority < ARRAY_LEN(priority_names);
+	       (unsigned)vm->priority <= PLACE_HIGH;
 }
 
 int place_add_vm(struct place *place, const struct place_vm *vm)

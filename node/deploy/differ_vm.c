@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/deploy/differ_impl.h"
+#include "node/svc/policy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -279,12 +280,14 @@ static void diff_policy(const struct vm *vm)
 {
 	static const char *const keys[] = {"priority", "preferred", "possible", "anti_affinity",
 		"failback", "max_restarts", "restart_window_s", "heartbeat"};
-	const struct json *old = json_get(vm->old, "policy"), *new = json_get(vm->new, "policy");
+	_cleanup_json_ struct json *old = NULL, *new = NULL;
 	struct json *step, *request;
 	bool differs = false;
 
-	if (!new)
+	if (!json_get(vm->new, "policy"))
 		return;
+	old = policy_complete(json_get(vm->old, "policy"));
+	new = policy_complete(json_get(vm->new, "policy"));
 	step = step_add(vm->steps, "none", "policy of VM %s", vm->name);
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		differs |= value_differs(
@@ -293,7 +296,7 @@ static void diff_policy(const struct vm *vm)
 		return;
 	json_set_string(step, "action", "change");
 	request = vm_request(step, "vm.change", vm);
-	json_set(request, "policy", json_copy(new));
+	json_set(request, "policy", json_copy(json_get(vm->new, "policy")));
 }
 
 /* ---- the whole ---- */

@@ -51,7 +51,7 @@ PUBLIC = {
     "node/hv": ["partition.h", "host_cpu.h"],
     "node/host": ["nic.h", "bindings.h", "order.h", "ethtool.h", "sysctl.h", "tcp.h"],
     "cluster": ["cluster.h", "backup.h", "corosync_conf.h", "drain.h", "failover.h", "place.h"],
-    "node/svc": ["nic.h"],
+    "node/svc": ["nic.h", "policy.h"],
     "node/deploy": ["cluster_file.h", "differ.h"],
 }
 # Headers of base that are for base alone.

@@ -253,7 +253,7 @@ static void vms_are_made(void **state _unused_)
 		"only\":true}],\"min_memory_bytes\":134217728,\"max_memory_bytes\":134217728,"
 		"\"vram_"
 		"bytes\":8388608,\"vps\":1,\"cmdline\":\"\"}",
-		"change policy of VM v [\"priority: none -> high\",\"possible: none -> "
+		"change policy of VM v [\"priority: medium -> high\",\"possible: [] -> "
 		"[\\\"h1\\\"]\"] "
 		"{\"op\":\"vm.change\",\"vm\":\"v\",\"policy\":{\"priority\":\"high\",\"possible\":"
 		"["
