@@ -101,7 +101,7 @@ def test_the_same_commands_give_the_same_output(env):
     check({n["name"]: n["state"] for n in nodes} == {n: "Up" for n in env.lab.nodes}, f"{nodes}")
     done = env.client.run("env", f"VIADUCT_REMOTE={env.file('anna')}", os.path.join(env.lab.bin, "viaduct"),
                           "Get-ClusterNode")
-    check(done.stdout == env.remote("anna", "cluster", "status").stdout, "by the environment")
+    check(done.stdout == env.remote("anna", "node", "list").stdout, "by the environment")
     check(env.fail(NOT_FOUND, "anna", "vm", "start", "none").startswith("viaduct: there is no VM"), "its errors")
 
 
