@@ -11,5 +11,7 @@
 /* Clusters of 3 to 64 nodes, each with that many VMs. False: one did not come to where it should.
  */
 bool scale_print(unsigned n_vms);
+/* The same for deciding where the VMs of a node start that has died. */
+bool scale_print_failover(unsigned n_vms);
 
 #endif

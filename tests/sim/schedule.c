@@ -14,7 +14,7 @@
 #define RECOVERY_NS(n_nodes) (2 * ((n_nodes) + 1) * BUS_SILENCE_NS)
 
 /* Ticks are most of what happens then. */
-#define LEASED_ONE_IN 4
+#define LEASED_ONE_IN 6
 
 struct schedule {
 	struct sim *sim;
@@ -151,14 +151,34 @@ static void crash_all(struct schedule *schedule)
 		crash(schedule, id);
 }
 
+static void act_with_leases(struct schedule *schedule)
+{
+	for (unsigned i = 0; schedule->has_leases && i < 4 * schedule->n_nodes; i++)
+		fleet_act(schedule->sim->fleet, some_node(schedule));
+}
+
+/* The time in which a part of the cluster is at work again, and what the others run has not ended:
+ * whoever is too quick is caught here. */
+static void act_too_soon(struct schedule *schedule)
+{
+	uint64_t now_ns = bus_now_ns(schedule->bus);
+
+	if (!schedule->has_leases)
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		bus_run_until(
+			schedule->bus, now_ns += bus_random(schedule->bus, BUS_SILENCE_NS / 16));
+		act_with_leases(schedule);
+	}
+}
+
 static void wait(struct schedule *schedule)
 {
 	uint64_t now_ns = bus_now_ns(schedule->bus);
 
 	bus_run_until(schedule->bus, now_ns + bus_random(schedule->bus, 3 * BUS_SILENCE_NS));
 	/* Now, if ever, leases have run out. */
-	for (unsigned i = 0; schedule->has_leases && i < 4 * schedule->n_nodes; i++)
-		fleet_act(schedule->sim->fleet, some_node(schedule));
+	act_with_leases(schedule);
 }
 
 /* To one side, to all that there are, or to nobody. */
@@ -180,6 +200,7 @@ static void disturb(struct schedule *schedule)
 	switch (bus_random(schedule->bus, 32)) {
 	case 0 ... 3:
 		split(schedule);
+		act_too_soon(schedule);
 		break;
 	case 4 ... 9:
 		heal(schedule);

@@ -184,7 +184,7 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return usage(argv[0]);
 	if (options.scale)
-		return scale_print(options.n_vms) ? 0 : 1;
+		return (scale_print(options.n_vms) && scale_print_failover(options.n_vms)) ? 0 : 1;
 	if (options.folder)
 		return script_run_case(options.folder, options.update) ? 0 : 1;
 	if (options.one_seed) {
