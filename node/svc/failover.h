@@ -32,6 +32,12 @@ void failover_on_peer(struct svc *svc, struct peer_request *request, const struc
  * returns; -ENOMEM. */
 int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void *data);
 
+/* guest_watch.c: its guest has stopped answering; perhaps it is restarted. */
+void guest_is_silent(struct vmproc *vp);
+/* VMs that failover brought here go back, those whose policy says so and whose better node can have
+ * them. Now and then. */
+void failback_look(struct svc *svc);
+
 /* How often the VM was started again within `window_s`, by the wall clock. */
 unsigned restarts_count(struct svc *svc, const char *vm, unsigned window_s);
 /* Once more, or tried to. */

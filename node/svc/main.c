@@ -303,6 +303,7 @@ static void on_housekeeping(void *data)
 	conf_housekeeping(svc);
 	enroll_ask_peers(svc);
 	svc_end_overdue(svc);
+	failback_look(svc);
 	svc_recover(svc);
 	node_state_keep(svc);
 	vlan_watch_tick(svc->vlan_watch);

@@ -280,7 +280,7 @@ struct vm_view {
 	uint64_t config_version;
 	struct cluster_owner owner;
 	struct cluster_node node; /* the owner; id 0: nobody, or not configured any more */
-	bool has_ended; /* it is ours and has no process, whatever its state says still */
+	bool has_ended;           /* it is ours and has no process, whatever its state says still */
 };
 /* The VM's view, or the call has been failed. */
 bool api_need_vm(struct api_call *call, const char *name, struct vm_view *ret);
@@ -419,6 +419,7 @@ struct vmproc {
 	struct quick_out *quick;
 	struct verdict_op *verdict;
 	uint64_t lease_until_ns; /* as its process knows it; 0: has none yet */
+	uint64_t failback_at_ns; /* not before then (guest_watch.c) */
 
 	void (*prepared)(struct vmproc *vp, int error, const char *text, void *data);
 	void *prepared_data;

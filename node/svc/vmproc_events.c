@@ -2,6 +2,7 @@
  *
  * vmproc_events.c - what a VM's process says by itself.
  */
+#include "node/svc/failover.h"
 #include "node/svc/svc.h"
 
 #include "base/base64.h"
@@ -35,8 +36,11 @@ static void on_heartbeat(struct vmproc *vp, const char *state)
 	if (strcmp(vp->heartbeat, state) == 0)
 		return;
 	snprintf(vp->heartbeat, sizeof(vp->heartbeat), "%s", state);
-	if (vp->state == VMPROC_RUNNING && !vp->out && !vp->quick)
-		vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
+	if (vp->state != VMPROC_RUNNING || vp->out || vp->quick)
+		return;
+	vmproc_publish(vp->svc, vp->name, vp->epoch, "Running", "");
+	if (strcmp(state, "lost") == 0)
+		guest_is_silent(vp);
 }
 
 static void on_reset(struct vmproc *vp)

@@ -72,8 +72,10 @@ class Env:
                        token_ms=TOKEN_MS, lease_ms=LEASE_MS)
         use_puppets(self.lab)
         self.lab.up()
+        for name in self.lab.nodes:
+            self.viaduct("switch", "create", "S", "--node", name, "--type", "private")
         self.viaduct("vm", "create", VM, "--kernel", os.path.join(DIRECTORY, "authkey"), "--memory", "64M", "--no-video",
-                     "--node", "host2")
+                     "--nic", "switch=S", "--node", "host2")
         self.viaduct("vm", "policy", VM, "--max-restarts", "100")
         self.start_on("host2")
 
@@ -277,6 +279,43 @@ def test_priorities(env):
     for name in ("Low", "Medium", "High", "Never"):
         env.viaduct("vm", "stop", name)
         env.viaduct("vm", "delete", name)
+
+
+def test_failback(env):
+    """What failover took away from its preferred owner goes back to it; what people move stays."""
+    owner = env.vm()["node"]
+    env.viaduct("vm", "policy", VM, "--preferred", owner, "--failback", "immediate")
+    env.lab.nodes[owner].kill()
+    wait_for(lambda: env.vm(but=(owner,))["node"] != owner and env.vm(but=(owner,))["state"] == "Running", 20,
+             "failover")
+    env.lab.nodes[owner].restart()
+    wait_for(lambda: env.vm()["node"] == owner and env.vm()["state"] == "Running", 40, "failback")
+    other = env.node(owner)
+    other.viaduct("live-migrate", VM, other.name)
+    check(env.vm()["node"] == other.name, f"{env.vm()}")
+    env.viaduct("vm", "policy", VM, "--preferred", "", "--failback", "none")
+    env.all_up()
+
+
+def test_a_guest_that_does_not_answer(env):
+    """It is restarted, as often as its policy allows, and only if that says so."""
+    owner = env.vm()["node"]
+    create = ("vm", "create", "Silent", "--kernel", os.path.join(DIRECTORY, "authkey"), "--memory", "64M", "--no-video",
+              "--cmdline", "silent", "--node", owner)
+    env.viaduct(*create)
+    env.start_on(owner, "Silent")
+    wait_for(lambda: env.vm("Silent")["heartbeat"] == "lost", 10, "the loss of the heartbeat")
+    env.viaduct("vm", "stop", "Silent")
+    env.viaduct("vm", "policy", "Silent", "--heartbeat", "restart", "--max-restarts", "2")
+    env.viaduct("vm", "start", "Silent", "--node", owner)
+
+    def events(name):
+        listed = env.node().ask("event", "list", "--object", "vm/Silent")["events"]
+        return sum(e["id"] == name for e in listed)
+    wait_for(lambda: events("vm.not-restarted") == 1, 20, "the end of restarts")
+    check(events("vm.heartbeat-restarted") == 2, f"{events('vm.heartbeat-restarted')} restarts")
+    env.viaduct("vm", "stop", "Silent")
+    env.viaduct("vm", "delete", "Silent")
 
 
 def test_too_many_restarts(env):

@@ -24,6 +24,7 @@ struct puppet {
 	struct vm_spec spec;
 	char state[STATE_MAX_BYTES]; /* of the guest's drivers */
 	int mover;                   /* a connection to another host, or -1 */
+	bool is_silent;              /* its guest stops answering as soon as it runs */
 };
 
 struct op {
@@ -53,6 +54,7 @@ static int op_configure(struct puppet *p, struct op *op)
 	if (r < 0)
 		return r;
 	describe(&p->spec, p->state);
+	p->is_silent = strstr(json_get_string(op->message, "cmdline", ""), "silent") != NULL;
 	log_info("%s with %s", p->spec.incoming ? "waits" : "boots", p->state);
 	op->reply = json_object_new();
 	return json_set_string(op->reply, "cpuid_digest", NEVER_CPU_DIGEST);
@@ -192,11 +194,32 @@ static int op_in(struct puppet *p, struct op *op)
 	return keep_mover(p, op, on_state);
 }
 
+static void beat(struct puppet *p, const char *state)
+{
+	struct json *message = json_object_new();
+
+	json_set_string(message, "state", state);
+	chan_event(p->chan, "vm.heartbeat", message, NULL, 0);
+}
+
+/* Whoever takes it answers himself. */
+static uint64_t take_id(struct op *op)
+{
+	uint64_t id = op->id;
+
+	op->id = 0;
+	return id;
+}
+
 /* It has come, and may move on. */
-static int op_start(struct puppet *p, struct op *op _unused_)
+static int op_start(struct puppet *p, struct op *op)
 {
 	if (p->mover >= 0)
 		drop_mover(p);
+	chan_reply(p->chan, take_id(op), 0, NULL, NULL, NULL, 0);
+	beat(p, "ok");
+	if (p->is_silent)
+		beat(p, "lost");
 	return 0;
 }
 
@@ -231,7 +254,7 @@ static void on_message(struct chan *chan, uint64_t id, const char *name, const s
 	}
 	if (r < 0)
 		json_unref(take_ptr(op.reply));
-	if (id == 0)
+	if (op.id == 0)
 		return;
 	chan_reply(chan, id, r, op.error[0] ? op.error : NULL, op.reply, NULL, 0);
 }
