@@ -23,7 +23,7 @@
 struct attempt {
 	struct list link;
 	struct failover *failover;
-	char vm[SVC_NAME_MAX_LEN + 1];
+	char vm[SVC_NAME_MAX_LEN + 1], object[SVC_NAME_MAX_LEN + 8];
 	char from[SVC_NAME_MAX_LEN + 1];
 	uint64_t epoch;
 	uint64_t seen_ns, fencing_ns;
@@ -113,6 +113,7 @@ static int note_lost(
 			return -ENOMEM;
 		a->failover = f;
 		snprintf(a->vm, sizeof(a->vm), "%s", name);
+		snprintf(a->object, sizeof(a->object), "vm/%s", name);
 		list_append(&f->attempts, &a->link);
 	}
 	if (a->epoch != v.owner.epoch) {
@@ -150,7 +151,7 @@ static void again_at(struct failover *f, uint64_t at_ns)
 
 static void failed(struct attempt *a, const char *why)
 {
-	events_add(a->failover->svc, EVENT_WARNING, "vm.failover-failed", a->vm,
+	events_add(a->failover->svc, EVENT_WARNING, "vm.failover-failed", a->object,
 		"%s could not be started on %s: %s", a->vm, a->to_name, why);
 	a->avoid = a->to;
 	a->retry_at_ns = clock_boot_ns() + RETRY_NS;
@@ -207,7 +208,7 @@ static void tell(struct attempt *a, const struct failover_step *step)
 		return;
 	strcpy(a->told, step->why);
 	events_add(a->failover->svc, step->is_final ? EVENT_INFO : EVENT_ERROR, "vm.not-restarted",
-		a->vm, "%s was lost with %s and is not started: %s", a->vm, a->from, step->why);
+		a->object, "%s was lost with %s and is not started: %s", a->vm, a->from, step->why);
 }
 
 /* ---- the plan ---- */

@@ -38,6 +38,7 @@ static void on_over(int error, enum api_code code _unused_, const char *why, voi
 {
 	struct take *take = data;
 	struct svc *svc = take->svc;
+	char object[SVC_NAME_MAX_LEN + 8];
 	struct json *last;
 
 	if (error < 0) {
@@ -51,7 +52,8 @@ static void on_over(int error, enum api_code code _unused_, const char *why, voi
 	json_set_int(last, "decision_ns", take->decision_ns);
 	json_set_int(last, "start_ns", (int64_t)(clock_boot_ns() - take->begun_ns));
 	restarts_describe(svc, take->vm, last);
-	events_add(svc, EVENT_WARNING, "vm.failed-over", take->vm,
+	snprintf(object, sizeof(object), "vm/%s", take->vm);
+	events_add(svc, EVENT_WARNING, "vm.failed-over", object,
 		"%s runs here now; it was lost with %s (waited %lld ms for its lease, started in "
 		"%lld ms)",
 		take->vm, take->from, (long long)take->fencing_ns / 1000000,

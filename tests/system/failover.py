@@ -320,6 +320,8 @@ def test_a_guest_that_does_not_answer(env):
 
 def test_too_many_restarts(env):
     owner = env.vm()["node"]
+    listed = env.node().ask("event", "list", "--object", f"vm/{VM}")["events"]
+    check(any(e["id"] == "vm.failed-over" for e in listed), "no event tells of what has been")
     env.viaduct("vm", "policy", VM, "--max-restarts", "1", "--restart-window", "1000000")
     env.lab.nodes[owner].kill()
     survivor = env.node(owner)
