@@ -62,13 +62,13 @@ const char *api_vm_state(const struct vm_view *v, const char **ret_reason)
 		*ret_reason = "its new owner has not said anything yet";
 		return "Unknown";
 	}
-	if (!off && v->has_ended) {
-		*ret_reason = "its process has ended; its state is written when there is quorum";
-		return "Off";
-	}
 	if (!off && (!v->node.id || !v->node.is_member)) {
 		*ret_reason = "its node is down";
 		return "Unknown";
+	}
+	if (!off && v->has_ended) {
+		*ret_reason = "its process has ended; its state is written when there is quorum";
+		return "Off";
 	}
 	return state;
 }
