@@ -151,7 +151,7 @@ static void those_that_nobody_tells_are_unknown(void **state _unused_)
 {
 	struct json *vm_state = json_object_new();
 
-	json_set_int(vm_state, "epoch", 1);
+	json_set_int(vm_state, "epoch", 0);
 	json_set_string(vm_state, "state", "Running");
 	fake_store("vmstate/VM1", vm_state);
 	shows(0, "lso", "Unknown", "Enabled");
