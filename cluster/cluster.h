@@ -131,7 +131,7 @@ struct cluster_net {
 	enum cluster_net_role role;
 	uint32_t metric;
 	bool auto_metric;
-	int migration_order; /* 0: not listed; 1 is tried first; -1: excluded */
+	int migration_order; /* in the cluster's list, from 1; 0: not listed; -1: excluded */
 	enum cluster_net_state state;
 	char reason[160]; /* why it is not Up; "" when it is */
 	size_t n_interfaces;
@@ -143,13 +143,47 @@ struct cluster_net {
 			      2 Unreachable 3 Up, -1 Unknown */
 	} interfaces[CLUSTER_MAX_NODES];
 };
-#define CLUSTER_MAX_NETS 16
+#define CLUSTER_MAX_NETS 32
 size_t cluster_nets(const struct cluster *cluster, struct cluster_net *ret_nets, size_t max);
-/* The networks a live migration from one node to another may use, best first: listed order, then
- * role, metric (second lowest first, the lowest - heartbeat - last), only those Up between the two,
- * excluded ones never. Returns how many. */
+
+/* What networks carry (net_path.h has the rules). */
+enum cluster_class {
+	CLUSTER_CLASS_HEARTBEAT,
+	CLUSTER_CLASS_VOLUME,
+	CLUSTER_CLASS_MIGRATION,
+	CLUSTER_CLASS_MANAGEMENT,
+	CLUSTER_N_CLASSES,
+};
+struct cluster_path {
+	size_t net;      /* index */
+	bool is_allowed; /* nobody forbids it */
+	bool is_usable;  /* and the two nodes reach each other over it, as far as is known */
+	char why[160];   /* it stands where it does, or is not usable */
+};
+/* All networks, and for each class the paths between two nodes: the first ones are allowed, as they
+ * are preferred; those of them that are usable are tried in this order. Both arrays have room for
+ * CLUSTER_MAX_NETS; returns how many networks there are. */
+size_t cluster_paths(const struct cluster *cluster, enum cluster_class class, uint32_t from_node,
+	uint32_t to_node, struct cluster_net *ret_nets, struct cluster_path *ret_paths);
+/* What carries a class of traffic to a peer now. */
+struct cluster_use {
+	enum cluster_class class;
+	uint32_t peer;
+	int net;       /* index; -1: nothing reaches it */
+	int preferred; /* what should carry it, as far as nobody forbids it; -1: all do */
+	char why[160]; /* that network stands first, or the preferred one is not usable */
+};
+/* All classes and all other members, as seen from `from_node`; by class, then by peer.
+ * `ret_nets` has room for CLUSTER_MAX_NETS, `ret_uses` for CLUSTER_N_CLASSES * CLUSTER_MAX_NODES;
+ * returns how many uses. */
+size_t cluster_uses(const struct cluster *cluster, uint32_t from_node, struct cluster_net *ret_nets,
+	struct cluster_use *ret_uses);
+/* The usable ones of a live migration's, in order. Returns how many. */
 size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node, uint32_t to_node,
 	struct cluster_net *ret_nets, size_t max);
+
+/* The cluster's list for migrations, in the store. */
+#define CLUSTER_MIGRATION_KEY "migration/networks"
 /* This node's interfaces changed or it just joined: publish them (idempotent; called by the owner's
  * timer). */
 int cluster_publish_interfaces(struct cluster *cluster);
