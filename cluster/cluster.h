@@ -188,15 +188,47 @@ size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node,
  * timer). */
 int cluster_publish_interfaces(struct cluster *cluster);
 
-/* A MAC for `owner` ("vm/VM1/nic0") from the cluster-wide pool 00:15:5d:xx:xx:xx, or exactly
- * `wanted` (NULL: any, and the one it has if it has one) - a lease in the store. -EADDRINUSE:
- * `wanted` belongs to somebody else. -EINVAL: not a unicast MAC. Errors that are known at once are
- * returned, and then `done` is not called; others, and those of cluster_cas(), go to `done`. */
+/* A MAC for `owner` ("vm/VM1/nic0"), or exactly `wanted` (NULL: any, and the one it has if it has
+ * one) - a lease in the store. A dynamic one comes from the range of the node (the local one), else
+ * from the cluster's pools (macrange.h). -EADDRINUSE: `wanted` belongs to somebody else. -EINVAL:
+ * not a unicast MAC. -ENOSPC: all pools are full. Errors that are known at once are returned, and
+ * then `done` is not called; others, and those of cluster_cas(), go to `done`. */
 typedef void (*cluster_mac_fn)(int error, const char *mac, void *data);
 int cluster_mac_lease(struct cluster *cluster, const char *owner, const char *wanted,
 	cluster_mac_fn done, void *data);
+int cluster_mac_lease_at(struct cluster *cluster, const char *owner, const char *wanted,
+	const char *node, cluster_mac_fn done, void *data);
 /* -ENOENT: there is no lease. The records go away a little later. */
 int cluster_mac_release(struct cluster *cluster, const char *owner);
+/* Whose an address is, in whatever form it is written; lent. NULL: nobody's. */
+const char *cluster_mac_owner(const struct cluster *cluster, const char *mac);
+
+/* The cluster's pools, by name, then the ranges of its nodes, by id. */
+struct cluster_mac_pool {
+	char name[CLUSTER_NAME_MAX_LEN + 1];
+	bool is_node;
+	bool is_set;              /* by people: a node's range is derived otherwise */
+	char first[18], last[18]; /* compare like addresses */
+	uint64_t size, used;
+};
+#define CLUSTER_MAX_MAC_POOLS (64 + CLUSTER_MAX_NODES)
+size_t cluster_mac_pools(
+	const struct cluster *cluster, struct cluster_mac_pool *ret_pools, size_t max);
+
+/* Add, change or remove a pool, or change a node's range (`first` NULL: derive it anew). A refusal
+ * (-EINVAL, -EEXIST, -ENOENT, -EBUSY) leaves a sentence in `error`; other errors, and `done`, as
+ * cluster_cas(). */
+enum cluster_mac_change {
+	CLUSTER_MAC_POOL_ADD,
+	CLUSTER_MAC_POOL_SET,
+	CLUSTER_MAC_POOL_REMOVE,
+	CLUSTER_MAC_NODE_SET,
+};
+int cluster_mac_change(struct cluster *cluster, enum cluster_mac_change what, const char *name,
+	const char *first, const char *last, char *error, size_t error_size_bytes,
+	cluster_done_fn done, void *data);
+/* Write down this node's range if that has not been done, or cannot stay; idempotent. */
+void cluster_mac_publish_range(struct cluster *cluster);
 
 /* Owner records: who may run a VM ("vm/VM1") or write a volume ("volume/V1"). The record is
  * {node, epoch} under "owner/<object>", changed only by compare-and-set; the epoch grows by one

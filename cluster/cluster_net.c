@@ -50,17 +50,43 @@ static bool was_reached(const struct net_row *row, const struct net_subnet *subn
 	return true;
 }
 
-/* Something was lost of a peer that other links still reach. What it loses with its last link its
- * membership will tell, and the row would be written just when everybody is busy with that. */
+static bool is_silent(const struct net_row *row, uint32_t id)
+{
+	for (size_t i = 0; i < row->n_peers; i++) {
+		if (row->peers[i].id == id)
+			return row->peers[i].links == 0;
+	}
+	return false;
+}
+
+/* A peer that no link reaches leaves the membership in a moment, and then it is down: until then
+ * nothing is said of it. */
+static void leave_silent_out(struct net_row *row)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < row->n_probed; i++) {
+		if (!is_silent(row, row->probed[i].id))
+			row->probed[n++] = row->probed[i];
+	}
+	row->n_probed = n;
+	n = 0;
+	for (size_t i = 0; i < row->n_peers; i++) {
+		if (row->peers[i].links)
+			row->peers[n++] = row->peers[i];
+	}
+	row->n_peers = n;
+}
+
+/* Something was lost of a peer that was reached. */
 static bool is_worse(const struct net_row *row, const struct net_row *before)
 {
 	for (size_t i = 0; i < row->n_peers; i++) {
-		if (row->peers[i].links &&
-			(links_to(before, row->peers[i].id) & ~row->peers[i].links))
+		if (links_to(before, row->peers[i].id) & ~row->peers[i].links)
 			return true;
 	}
 	for (size_t i = 0; i < row->n_probed; i++) {
-		if (row->probed[i].is_lost && links_to(row, row->probed[i].id) &&
+		if (row->probed[i].is_lost &&
 			was_reached(before, &row->probed[i].subnet, row->probed[i].id))
 			return true;
 	}
@@ -95,6 +121,7 @@ static int poll_links(struct cluster *cluster)
 		return r;
 	if (cluster->netprobe)
 		netprobe_udp_fill_row(cluster->netprobe, &row);
+	leave_silent_out(&row);
 	is_due = rows_equal(&row, &cluster->row) || is_worse(&row, &cluster->row);
 	cluster->row = row;
 	if (is_due && cluster_is_synced(cluster))

@@ -34,6 +34,12 @@ static const struct alias {
 } aliases[] = {
 	{"Get-VM", "vm list", {{0}}},
 	{"Get-ClusterNetwork", "cluster network list", {{0}}},
+	{"Get-ClusterNetworkInterface", "cluster network interface list", {{0}}},
+	{"Set-VMMigrationNetwork", "cluster network migration", {{"-Subnet", "order"}}},
+	{"Get-VMMigrationNetwork", "cluster network migration", {{0}}},
+	{"Set-VMHost", "mac pool set",
+		{{"-ComputerName", "node"}, {"-MacAddressMinimum", "first"},
+			{"-MacAddressMaximum", "last"}}},
 	{"Get-ClusterNode", "cluster status", {{0}}},
 	{"Get-VMSwitch", "switch list", {{"-ComputerName", "node"}}},
 	{"Get-NetAdapter", "nic list", {{"-CimSession", "node"}}},

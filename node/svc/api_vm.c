@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/svc/svc.h"
+#include "node/svc/mac.h"
+#include "node/svc/network.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -364,7 +365,7 @@ void api_vm_start(struct api_call *call)
 	const char *name = json_get_string(call->message, "vm", "");
 	const char *node = json_get_string(call->message, "node", NULL);
 	const char *reason, *state;
-	char object[SVC_NAME_MAX_LEN + 8];
+	char object[SVC_NAME_MAX_LEN + 8], text[400];
 	struct start *start;
 	struct vm_view v;
 	int r;
@@ -394,6 +395,10 @@ void api_vm_start(struct api_call *call)
 	}
 	if (vmproc_find(svc, name)) {
 		api_fail(call, API_CONFLICT, "%s is still coming or going here", name);
+		return;
+	}
+	if (!mac_may_start(svc, name, v.config, text, sizeof(text))) {
+		api_fail(call, API_CONFLICT, "%s was not started: %s", name, text);
 		return;
 	}
 	if (!has_room(call, name, &v))
@@ -478,6 +483,7 @@ void api_vm_migrate(struct api_call *call)
 	const char *kind = json_get_string(m, "kind", "live");
 	const char *volume = json_get_string(m, "volume", NULL);
 	bool quick = strcmp(kind, "quick") == 0;
+	char text[400];
 	struct cluster_node target;
 	enum api_code code;
 	struct json *result;
@@ -518,9 +524,11 @@ void api_vm_migrate(struct api_call *call)
 	}
 	r = quick ? quick_out_start(vp, job, &target, volume) : mig_out_start(vp, job, &target, m);
 	if (r < 0) {
-		why = r == -ENETUNREACH ? "no cluster network may carry a migration between the "
-					  "two nodes and is up"
-					: strerror(-r);
+		why = strerror(-r);
+		if (r == -ENETUNREACH) {
+			network_explain(call->svc, &target, text, sizeof(text));
+			why = text;
+		}
 		job_finish(job, JOB_FAILED, API_REFUSED, why);
 		api_fail(call, API_REFUSED, "%s cannot be moved to %s: %s", name, to, why);
 		return;

@@ -3,6 +3,7 @@
  * viaductd - the node service. Joins the cluster, keeps the node's switch running, runs VMs that
  * this node owns, answers the command line and the other nodes.
  */
+#include "node/svc/network.h"
 #include "node/svc/svc.h"
 
 #include "base/clock.h"
@@ -104,6 +105,7 @@ static void publish_node(struct svc *svc)
 	json_set_string(value, "key", peer_public_key(svc->peer));
 	publish(svc, "peer", value);
 	cluster_publish_interfaces(svc->cluster);
+	cluster_mac_publish_range(svc->cluster);
 }
 
 static bool own_key_is_known(struct svc *svc)
@@ -166,6 +168,7 @@ static void on_cluster_changed(void *data)
 	cluster_for_each(svc->cluster, "peer/", connect_peer, svc);
 	publish_node(svc);
 	svc_recover(svc);
+	network_watch_note(svc, NULL);
 	if (svc->switchd)
 		switchd_sync(svc->switchd);
 	list_for_each_safe(vp, after, &svc->vms, link) {
@@ -208,6 +211,7 @@ static void on_store_changed(
 {
 	struct svc *svc = data;
 
+	network_watch_note(svc, key);
 	if (strncmp(key, "owner/vm/", 9) == 0)
 		check_ownership(svc, key + 9);
 	else if (strncmp(key, "vm/", 3) == 0 && vmproc_find(svc, key + 3))
@@ -416,6 +420,7 @@ int main(int argc, char **argv)
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
 	ipc_server_free(svc.ipc);
+	network_watch_free(&svc);
 	cluster_free(svc.cluster);
 	switchd_free(svc.switchd);
 	host_free(svc.host);

@@ -18,6 +18,8 @@
  *   switchstate/NODE/NAME  what the node's switch process does not have of it {state, reason}
  *   node/NAME          what a node offers {vm_memory_bytes, cpuid_digest}
  *   peer/NAME          a node's RPC endpoint and CURVE public key
+ *   migration/networks which networks migrations take (cluster/net_records.h)
+ *   macpool/NAME, macrange/NODE  where MACs are leased from (cluster/macrange.h)
  *   volume/NAME        a shared volume {path, id}; owner/volume/NAME: who may write its records
  *
  * A VM runs on a node only while that node owns it, with the epoch it was started with.
@@ -58,6 +60,7 @@ struct svc {
 	struct ipc_server *ipc;
 	struct peer *peer; /* NULL until the local node's name and address are known */
 	struct switchd *switchd;
+	struct network_watch *network_watch;
 	struct host *host; /* NULL: the host's adapters cannot be managed */
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
@@ -135,6 +138,14 @@ void api_offload_show(struct api_call *call);
 void api_offload_set(struct api_call *call);
 void api_network_list(struct api_call *call);
 void api_network_set(struct api_call *call);
+void api_network_migration(struct api_call *call);
+void api_network_path(struct api_call *call);
+void api_network_classes(struct api_call *call);
+void api_mac_list(struct api_call *call);
+void api_mac_pool_list(struct api_call *call);
+void api_mac_pool_add(struct api_call *call);
+void api_mac_pool_set(struct api_call *call);
+void api_mac_pool_remove(struct api_call *call);
 void api_switch_create(struct api_call *call);
 void api_switch_delete(struct api_call *call);
 void api_switch_list(struct api_call *call);
