@@ -124,6 +124,7 @@ static int connect_peer(
 {
 	struct svc *svc = data;
 	const char *name = strchr(key, '/') + 1;
+	const char *address = peer_address(svc->peer, name);
 	struct cluster_node node;
 	int r;
 
@@ -131,7 +132,9 @@ static int connect_peer(
 	if (!own_key_is_known(svc) || strcmp(name, cluster_local_name(svc->cluster)) == 0 ||
 		cluster_find_node(svc->cluster, name, &node) < 0)
 		return 0;
-	r = peer_set_node(svc->peer, name, node.ring_addr[0], json_get_string(value, "key", NULL));
+	/* network_watch.c finds another one when this does not work any more. */
+	r = peer_set_node(svc->peer, name, address ? address : node.ring_addr[0],
+		json_get_string(value, "key", NULL));
 	if (r < 0)
 		log_warning("node %s cannot be talked to: %s", name, strerror(-r));
 	return 0;

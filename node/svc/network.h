@@ -29,6 +29,11 @@ void network_place(struct api_call *call, const char *subnet, int64_t place);
  * members did. */
 void network_watch_note(struct svc *svc, const char *key);
 void network_watch_free(struct svc *svc);
+/* The node's address there, lent; "" for none. */
+const char *network_address_of(const struct cluster_net *net, uint32_t node_id);
+/* The one in which the node has that address; `n` for none. */
+size_t network_of_address(
+	const struct cluster_net *nets, size_t n, uint32_t node_id, const char *address);
 /* Why no network can carry a migration to that node: a sentence. */
 void network_explain(struct svc *svc, const struct cluster_node *to, char *text, size_t size_bytes);
 

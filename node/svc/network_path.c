@@ -8,6 +8,25 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *network_address_of(const struct cluster_net *net, uint32_t node_id)
+{
+	for (size_t i = 0; i < net->n_interfaces; i++) {
+		if (net->interfaces[i].node_id == node_id)
+			return net->interfaces[i].address;
+	}
+	return "";
+}
+
+size_t network_of_address(
+	const struct cluster_net *nets, size_t n, uint32_t node_id, const char *address)
+{
+	size_t at = 0;
+
+	while (at < n && strcmp(network_address_of(&nets[at], node_id), address) != 0)
+		at++;
+	return at;
+}
+
 /* ---- the list for migrations ---- */
 
 static struct json *read_list(struct cluster *cluster, uint64_t *ret_version)
@@ -331,6 +350,21 @@ static void describe_use(
 		snprintf(why, size_bytes, "%s", use->why);
 }
 
+/* Requests stay on a network that works, even when another would be taken by now. */
+static void correct_management(struct svc *svc, const struct cluster_net *nets,
+	struct cluster_use *use, const char *peer, char *why, size_t size_bytes)
+{
+	const char *address = svc->peer ? peer_address(svc->peer, peer) : NULL;
+	size_t at = address ? network_of_address(nets, CLUSTER_MAX_NETS, use->peer, address)
+			    : CLUSTER_MAX_NETS;
+
+	if (use->class != CLUSTER_CLASS_MANAGEMENT || at == CLUSTER_MAX_NETS || use->net < 0 ||
+		(size_t)use->net == at)
+		return;
+	snprintf(why, size_bytes, "it works; %s is taken when it fails", nets[use->net].name);
+	use->net = (int)at;
+}
+
 /* {[node]} -> {node, classes: [{class, network, peers: [NAME], why}]} */
 void api_network_classes(struct api_call *call)
 {
@@ -346,18 +380,27 @@ void api_network_classes(struct api_call *call)
 		api_fail(call, API_NOT_FOUND, "there is no node '%.63s'", name);
 		return;
 	}
+	if (strcmp(name, cluster_local_name(cluster)) != 0) {
+		api_forward(call, name);
+		return;
+	}
 	result = json_object_new();
 	list = json_array_new();
+	memset(nets, 0, sizeof(nets));
 	n = cluster_uses(cluster, node.id, nets, uses);
 	for (size_t i = 0; i < n; i++) {
 		char why[256];
 
 		describe_use(&uses[i], nets, why, sizeof(why));
 		for (size_t k = 0; k < n_nodes; k++) {
-			if (nodes[k].id == uses[i].peer)
-				json_append_string(
-					json_get(class_entry(list, &uses[i], nets, why), "peers"),
-					nodes[k].name);
+			struct json *entry;
+
+			if (nodes[k].id != uses[i].peer)
+				continue;
+			correct_management(
+				call->svc, nets, &uses[i], nodes[k].name, why, sizeof(why));
+			entry = class_entry(list, &uses[i], nets, why);
+			json_append_string(json_get(entry, "peers"), nodes[k].name);
 		}
 	}
 	json_set_string(result, "node", node.name);

@@ -4,11 +4,14 @@
  * network is told by one node, the lowest that is in sync; what became of an interface by the node
  * that has it. All nodes keep the states, so that whoever becomes the lowest knows them.
  *
+ * When the network that a node is asked over fails, the next one takes over.
+ *
  * A state counts once it has lasted a moment: the reports that a cut causes come one by one.
  */
 #include "node/svc/network.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "node/svc/events.h"
 
 #include <stdio.h>
@@ -106,6 +109,71 @@ static void tell_interface(
 		ifname, node, net->name, events[state].text);
 }
 
+/* ---- the way to the other node services ---- */
+
+/* Requests are taken on all networks that the cluster uses: whoever asks finds one that works. */
+static void listen_everywhere(struct svc *svc, const struct cluster_net *nets, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *address = network_address_of(&nets[i], cluster_local_id(svc->cluster));
+		int r = nets[i].role != CLUSTER_ROLE_NONE && address[0]
+				? peer_listen(svc->peer, address)
+				: 0;
+
+		if (r < 0)
+			log_debug("no requests are taken on %s yet: %s", address, strerror(-r));
+	}
+}
+
+/* Answers that are under way over a connection are lost with it, so one that works is kept. */
+static void move_peer(struct svc *svc, const struct cluster_node *node)
+{
+	const char *now = peer_address(svc->peer, node->name);
+	struct cluster_path paths[CLUSTER_MAX_NETS];
+	struct cluster_net nets[CLUSTER_MAX_NETS];
+	const struct cluster_net *first = NULL;
+	char key[SVC_NAME_MAX_LEN + 8];
+	const struct json *record;
+	size_t n, at;
+
+	if (!now || !node->is_member || !node->has_service)
+		return;
+	n = cluster_paths(svc->cluster, CLUSTER_CLASS_MANAGEMENT, cluster_local_id(svc->cluster),
+		node->id, nets, paths);
+	at = network_of_address(nets, n, node->id, now);
+	for (size_t i = 0; i < n; i++) {
+		if (paths[i].is_usable && paths[i].net == at)
+			return;
+		if (paths[i].is_usable && !first)
+			first = &nets[paths[i].net];
+	}
+	snprintf(key, sizeof(key), "peer/%s", node->name);
+	if (!first || cluster_get(svc->cluster, key, &record, NULL) < 0)
+		return;
+	log_info("%s is asked over network %s from now on", node->name, first->name);
+	(void)peer_set_node(svc->peer, node->name, network_address_of(first, node->id),
+		json_get_string(record, "key", NULL));
+}
+
+static void follow_networks(struct svc *svc, const struct cluster_net *nets, size_t n)
+{
+	struct cluster_node nodes[CLUSTER_MAX_NODES];
+	size_t n_nodes = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
+	bool all_up = true;
+
+	if (!svc->peer)
+		return;
+	listen_everywhere(svc, nets, n);
+	for (size_t i = 0; i < n; i++)
+		all_up &= nets[i].state == CLUSTER_NET_UP;
+	for (size_t i = 0; i < n_nodes && !all_up; i++) {
+		if (nodes[i].id != cluster_local_id(svc->cluster))
+			move_peer(svc, &nodes[i]);
+	}
+}
+
+/* ---- what changed ---- */
+
 /* True when the state has just settled to something else than was told. */
 static bool settles(
 	int state, int *told, int *next, uint64_t *since_ns, uint64_t now_ns, bool *ret_is_open)
@@ -152,6 +220,7 @@ static void look(void *data)
 		return;
 	tells = is_teller(svc);
 	n = cluster_nets(svc->cluster, nets, ARRAY_LEN(nets));
+	follow_networks(svc, nets, n);
 	for (size_t i = 0; i < ARRAY_LEN(watch->seen); i++)
 		watch->seen[i].is_there = false;
 	for (size_t i = 0; i < n; i++) {

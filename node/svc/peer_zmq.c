@@ -14,6 +14,8 @@
 #define KEY_BYTES         32
 #define DRAIN_BURST       64
 #define MAX_PENDING_CALLS 1024
+#define MAX_ADDRESSES     64
+#define ENDPOINT_BYTES    96
 
 /* ZeroMQ's descriptor is edge-triggered and any send or receive may eat the edge, so ZMQ_EVENTS is
  * read again after each of them, and what is left is drained by a job of the loop. */
@@ -48,6 +50,8 @@ struct peer {
 	struct loop *loop;
 	void *context;
 	struct zsock *router, *zap;
+	char endpoints[MAX_ADDRESSES][ENDPOINT_BYTES]; /* bound to */
+	size_t n_endpoints;
 	char public_key[PEER_KEY_TEXT_BYTES], secret_key[PEER_KEY_TEXT_BYTES];
 	struct list nodes, calls;
 	size_t n_calls;
@@ -117,6 +121,7 @@ static int zsock_new(struct peer *peer, int type, void (*drain)(struct zsock *),
 {
 	static const int zero = 0, heartbeat_ms = 200, heartbeat_timeout_ms = 600, retry_ms = 100,
 			 handshake_ms = 1000, retry_max_ms = 1000;
+	static const int one = 1;
 	static const int64_t max_bytes = PEER_MAX_BYTES;
 	struct zsock *zs = calloc(1, sizeof(*zs));
 	size_t size = sizeof(zs->fd);
@@ -133,6 +138,7 @@ static int zsock_new(struct peer *peer, int type, void (*drain)(struct zsock *),
 		return -EIO;
 	}
 	zmq_setsockopt(zs->socket, ZMQ_LINGER, &zero, sizeof(zero));
+	zmq_setsockopt(zs->socket, ZMQ_IPV6, &one, sizeof(one));
 	zmq_setsockopt(zs->socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof(max_bytes));
 	if (type != ZMQ_REP) {
 		zmq_setsockopt(zs->socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof(int));
@@ -395,15 +401,23 @@ int peer_call(struct peer *peer, const char *name, struct json *message, uint64_
 
 /* ---- nodes and keys ---- */
 
+static void make_endpoint(const char *address, char endpoint[ENDPOINT_BYTES])
+{
+	bool is_ipv6 = strchr(address, ':') != NULL;
+
+	snprintf(endpoint, ENDPOINT_BYTES, "tcp://%s%s%s:%d", is_ipv6 ? "[" : "", address,
+		is_ipv6 ? "]" : "", PEER_PORT);
+}
+
 static int connect_dealer(struct peer *peer, struct node *node)
 {
-	char endpoint[96];
+	char endpoint[ENDPOINT_BYTES];
 	int r = zsock_new(peer, ZMQ_DEALER, dealer_drain, &node->dealer);
 
 	if (r < 0)
 		return r;
 	node->dealer->node = node;
-	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", node->address, PEER_PORT);
+	make_endpoint(node->address, endpoint);
 	zmq_setsockopt(node->dealer->socket, ZMQ_CURVE_SERVERKEY, node->key, strlen(node->key));
 	zmq_setsockopt(node->dealer->socket, ZMQ_CURVE_PUBLICKEY, peer->public_key,
 		strlen(peer->public_key));
@@ -481,7 +495,6 @@ static int load_keys(struct peer *peer, const char *path)
 static int open_server(struct peer *peer, const char *address)
 {
 	static const int one = 1;
-	char endpoint[96];
 	int r = zsock_new(peer, ZMQ_REP, zap_drain, &peer->zap);
 
 	if (r < 0)
@@ -495,12 +508,37 @@ static int open_server(struct peer *peer, const char *address)
 	zmq_setsockopt(peer->router->socket, ZMQ_CURVE_SECRETKEY, peer->secret_key,
 		strlen(peer->secret_key));
 	zmq_setsockopt(peer->router->socket, ZMQ_ZAP_DOMAIN, "viaduct", 7);
-	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", address, PEER_PORT);
+	zsock_touch(peer->zap);
+	return peer_listen(peer, address);
+}
+
+int peer_listen(struct peer *peer, const char *address)
+{
+	char *endpoint = peer->endpoints[MIN(peer->n_endpoints, (size_t)MAX_ADDRESSES - 1)];
+
+	if (peer->n_endpoints == MAX_ADDRESSES)
+		return -ENOSPC;
+	make_endpoint(address, endpoint);
+	for (size_t i = 0; i < peer->n_endpoints; i++) {
+		if (strcmp(peer->endpoints[i], endpoint) == 0)
+			return 0;
+	}
 	if (zmq_bind(peer->router->socket, endpoint) < 0)
 		return errno == EADDRINUSE ? -EADDRINUSE : -EADDRNOTAVAIL;
-	zsock_touch(peer->zap);
+	peer->n_endpoints++;
 	zsock_touch(peer->router);
 	return 0;
+}
+
+const char *peer_address(const struct peer *peer, const char *name)
+{
+	const struct node *node;
+
+	list_for_each(node, &peer->nodes, link) {
+		if (strcmp(node->name, name) == 0)
+			return node->address;
+	}
+	return NULL;
 }
 
 int peer_new(struct loop *loop, const char *address, const char *key_file, peer_handler_fn handler,

@@ -381,6 +381,11 @@ int quick_out_start(struct vmproc *vp _unused_, struct job *job _unused_,
 	return -ENETUNREACH;
 }
 
+const char *peer_address(const struct peer *peer _unused_, const char *name _unused_)
+{
+	return "10.10.3.2";
+}
+
 int peer_call(struct peer *peer _unused_, const char *node, struct json *message,
 	uint64_t timeout_ns _unused_, peer_reply_fn fn, void *data)
 {
