@@ -403,8 +403,11 @@ def case_networks(lab):
     override = '{"name": "Migration", "role": 1}'
     expect_done(lab.node(1).ask(f"put net/10.10.3.0/24 {override}"), "override")
     expect_done(lab.node(1).ask('put migration/networks {"order": ["10.10.3.0/24"]}'), "the order")
-    path = [net["name"] for net in lab.node(2).ask("migration 1 2")]
-    expect(path[0] == "Migration" and len(path) == 4, f"migration networks: {path}")
+    def path():
+        return [net["name"] for net in lab.node(2).ask("migration 1 2")]
+
+    wait_until("every network is known to reach", lambda: len(path()) == 4)
+    expect(path()[0] == "Migration", f"migration networks: {path()}")
     time.sleep(10)  # knet takes its time for the first timeouts after a start
     began = time.monotonic()
     lab.fabric.cut("lm", 3)
