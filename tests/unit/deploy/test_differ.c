@@ -89,9 +89,11 @@ static void nodes_and_networks(void **state _unused_)
 		"10.1.0.2' here, then 'viaduct node join' there -",
 		"wait node h3 [] <a node is not removed in passing: 'viaduct node evict h3' -",
 		"change network N (10.1.0.0/24) [\"name: Net 1 -> N\",\"role: None -> Cluster\","
-		"\"migration_order: -1 -> 1\",\"metric: 5 -> automatic\"] "
+		"\"metric: 5 -> automatic\"] "
 		"{\"op\":\"network.set\",\"name\":\"10.1.0.0/24\",\"rename\":\"N\",\"role\":"
-		"\"Cluster\",\"migration_order\":1,\"auto_metric\":true}",
+		"\"Cluster\",\"auto_metric\":true}",
+		"change networks for migrations [\"order: none -> N\",\"excluded: N -> none\"] "
+		"{\"op\":\"network.migration\",\"order\":[\"10.1.0.0/24\"],\"excluded\":[]}",
 		NULL,
 	};
 	static const char *const moved[] = {
