@@ -2,6 +2,8 @@
 #include "node/svc/svc.h"
 #include "node/svc/audit.h"
 #include "node/svc/events.h"
+#include "node/svc/mac.h"
+#include "node/svc/network.h"
 #include "node/svc/remote.h"
 
 #include "base/clock.h"

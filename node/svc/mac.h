@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * mac.h - sentences about MAC addresses: who has one, why there is none (api_mac.c). Threads: the
- * loop's.
+ * mac.h - MAC addresses (api_mac.c): requests, and sentences about who has one or why there is
+ * none. Threads: the loop's.
  */
 #ifndef VIADUCT_NODE_SVC_MAC_H
 #define VIADUCT_NODE_SVC_MAC_H
 
 #include "node/svc/svc.h"
+
+/* Requests. */
+void api_mac_list(struct api_call *call);
+void api_mac_pool_list(struct api_call *call);
+void api_mac_pool_add(struct api_call *call);
+void api_mac_pool_set(struct api_call *call);
+void api_mac_pool_remove(struct api_call *call);
 
 /* "adapter 0 of VM1", "adapter Blue of switch S on host1"; "nobody". */
 void mac_holder(struct svc *svc, const char *mac, char *text, size_t size_bytes);

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * network.h - what the service says about cluster networks, shared by its files. Threads: the
- * loop's.
+ * network.h - what the service says about cluster networks: requests, and what its files share.
+ * Threads: the loop's.
  */
 #ifndef VIADUCT_NODE_SVC_NETWORK_H
 #define VIADUCT_NODE_SVC_NETWORK_H
 
 #include "node/svc/svc.h"
+
+/* Requests: api_network.c, network_path.c. */
+void api_network_list(struct api_call *call);
+void api_network_set(struct api_call *call);
+void api_network_migration(struct api_call *call);
+void api_network_path(struct api_call *call);
+void api_network_classes(struct api_call *call);
+/* A new list: the networks as network.list has them. */
+struct json *api_networks(struct svc *svc);
 
 /* The words of the original for its enumerations. */
 const char *network_state_name(int state);

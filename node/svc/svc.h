@@ -204,18 +204,6 @@ void api_scrub_step(struct api_call *call);
 void api_scrub_undo(struct api_call *call);
 void api_offload_show(struct api_call *call);
 void api_offload_set(struct api_call *call);
-/* A new list: the networks as network.list has them. */
-struct json *api_networks(struct svc *svc);
-void api_network_list(struct api_call *call);
-void api_network_set(struct api_call *call);
-void api_network_migration(struct api_call *call);
-void api_network_path(struct api_call *call);
-void api_network_classes(struct api_call *call);
-void api_mac_list(struct api_call *call);
-void api_mac_pool_list(struct api_call *call);
-void api_mac_pool_add(struct api_call *call);
-void api_mac_pool_set(struct api_call *call);
-void api_mac_pool_remove(struct api_call *call);
 void api_switch_create(struct api_call *call);
 void api_switch_delete(struct api_call *call);
 void api_switch_list(struct api_call *call);
