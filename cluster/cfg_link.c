@@ -49,8 +49,8 @@ static void add_peer(
 			continue;
 		if (link->connected)
 			links |= (uint8_t)(1U << i);
-		if (!row->address[i])
-			row->address[i] = net_parse_address(link->src_ipaddr);
+		if (row->address[i].family == NET_FAMILY_NONE)
+			net_addr_parse(link->src_ipaddr, &row->address[i]);
 	}
 	row->peers[row->n_peers].id = id;
 	row->peers[row->n_peers++].links = links;

@@ -24,6 +24,7 @@ static void connect_later(struct cluster *cluster);
 void cluster_note_news(struct cluster *cluster)
 {
 	cluster->is_news = true;
+	cluster_net_note(cluster, NULL);
 }
 
 /* Outputs of the replicated store. */
@@ -43,6 +44,7 @@ static void on_rs_applied(
 
 	if (strncmp(key, "lease/", 6) == 0)
 		cluster_note_news(cluster);
+	cluster_net_note(cluster, key);
 	if (cluster->callbacks.store_changed)
 		cluster->callbacks.store_changed(
 			key, entry ? entry->json : NULL, version, cluster->data);
@@ -278,6 +280,7 @@ static int take_nodes(struct cluster *cluster)
 	if (r < 0)
 		return r;
 	member_configure(&cluster->members, nodes, n_nodes);
+	cmap_link_priorities(cluster->cmap, cluster->link_priority);
 	member_set_present(&cluster->members, info->members, info->n_members);
 	cluster_note_news(cluster);
 	return 0;

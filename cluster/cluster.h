@@ -175,7 +175,7 @@ struct cluster_net {
 	enum cluster_net_role role;
 	uint32_t metric;
 	bool auto_metric;
-	int migration_order; /* 0: not listed; 1 is tried first; -1: excluded */
+	int migration_order; /* in the cluster's list, from 1; 0: not listed; -1: excluded */
 	enum cluster_net_state state;
 	char reason[160]; /* why it is not Up; "" when it is */
 	size_t n_interfaces;
@@ -187,26 +187,92 @@ struct cluster_net {
 			      2 Unreachable 3 Up, -1 Unknown */
 	} interfaces[CLUSTER_MAX_NODES];
 };
-#define CLUSTER_MAX_NETS 16
+#define CLUSTER_MAX_NETS 32
 size_t cluster_nets(const struct cluster *cluster, struct cluster_net *ret_nets, size_t max);
-/* The networks a live migration from one node to another may use, best first: listed order, then
- * role, metric (second lowest first, the lowest - heartbeat - last), only those Up between the two,
- * excluded ones never. Returns how many. */
+
+/* What networks carry (net_path.h has the rules). */
+enum cluster_class {
+	CLUSTER_CLASS_HEARTBEAT,
+	CLUSTER_CLASS_VOLUME,
+	CLUSTER_CLASS_MIGRATION,
+	CLUSTER_CLASS_MANAGEMENT,
+	CLUSTER_N_CLASSES,
+};
+struct cluster_path {
+	size_t net;      /* index */
+	bool is_allowed; /* nobody forbids it */
+	bool is_usable;  /* and the two nodes reach each other over it, as far as is known */
+	char why[160];   /* it stands where it does, or is not usable */
+};
+/* All networks, and for each class the paths between two nodes: the first ones are allowed, as they
+ * are preferred; those of them that are usable are tried in this order. Both arrays have room for
+ * CLUSTER_MAX_NETS; returns how many networks there are. */
+size_t cluster_paths(const struct cluster *cluster, enum cluster_class class, uint32_t from_node,
+	uint32_t to_node, struct cluster_net *ret_nets, struct cluster_path *ret_paths);
+/* What carries a class of traffic to a peer now. */
+struct cluster_use {
+	enum cluster_class class;
+	uint32_t peer;
+	int net;       /* index; -1: nothing reaches it */
+	int preferred; /* what should carry it, as far as nobody forbids it; -1: all do */
+	char why[160]; /* that network stands first, or the preferred one is not usable */
+};
+/* All classes and all other members, as seen from `from_node`; by class, then by peer.
+ * `ret_nets` has room for CLUSTER_MAX_NETS, `ret_uses` for CLUSTER_N_CLASSES * CLUSTER_MAX_NODES;
+ * returns how many uses. */
+size_t cluster_uses(const struct cluster *cluster, uint32_t from_node, struct cluster_net *ret_nets,
+	struct cluster_use *ret_uses);
+/* The usable ones of a live migration's, in order. Returns how many. */
 size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node, uint32_t to_node,
 	struct cluster_net *ret_nets, size_t max);
+
+/* The cluster's list for migrations, in the store. */
+#define CLUSTER_MIGRATION_KEY "migration/networks"
 /* This node's interfaces changed or it just joined: publish them (idempotent; called by the owner's
  * timer). */
 int cluster_publish_interfaces(struct cluster *cluster);
 
-/* A MAC for `owner` ("vm/VM1/nic0") from the cluster-wide pool 00:15:5d:xx:xx:xx, or exactly
- * `wanted` (NULL: any, and the one it has if it has one) - a lease in the store. -EADDRINUSE:
- * `wanted` belongs to somebody else. -EINVAL: not a unicast MAC. Errors that are known at once are
- * returned, and then `done` is not called; others, and those of cluster_cas(), go to `done`. */
+/* A MAC for `owner` ("vm/VM1/nic0"), or exactly `wanted` (NULL: any, and the one it has if it has
+ * one) - a lease in the store. A dynamic one comes from the range of the node (the local one), else
+ * from the cluster's pools (macrange.h). -EADDRINUSE: `wanted` belongs to somebody else. -EINVAL:
+ * not a unicast MAC. -ENOSPC: all pools are full. Errors that are known at once are returned, and
+ * then `done` is not called; others, and those of cluster_cas(), go to `done`. */
 typedef void (*cluster_mac_fn)(int error, const char *mac, void *data);
 int cluster_mac_lease(struct cluster *cluster, const char *owner, const char *wanted,
 	cluster_mac_fn done, void *data);
+int cluster_mac_lease_at(struct cluster *cluster, const char *owner, const char *wanted,
+	const char *node, cluster_mac_fn done, void *data);
 /* -ENOENT: there is no lease. The records go away a little later. */
 int cluster_mac_release(struct cluster *cluster, const char *owner);
+/* Whose an address is, in whatever form it is written; lent. NULL: nobody's. */
+const char *cluster_mac_owner(const struct cluster *cluster, const char *mac);
+
+/* The cluster's pools, by name, then the ranges of its nodes, by id. */
+struct cluster_mac_pool {
+	char name[CLUSTER_NAME_MAX_LEN + 1];
+	bool is_node;
+	bool is_set;              /* by people: a node's range is derived otherwise */
+	char first[18], last[18]; /* compare like addresses */
+	uint64_t size, used;
+};
+#define CLUSTER_MAX_MAC_POOLS (64 + CLUSTER_MAX_NODES)
+size_t cluster_mac_pools(
+	const struct cluster *cluster, struct cluster_mac_pool *ret_pools, size_t max);
+
+/* Add, change or remove a pool, or change a node's range (`first` NULL: derive it anew). A refusal
+ * (-EINVAL, -EEXIST, -ENOENT, -EBUSY) leaves a sentence in `error`; other errors, and `done`, as
+ * cluster_cas(). */
+enum cluster_mac_change {
+	CLUSTER_MAC_POOL_ADD,
+	CLUSTER_MAC_POOL_SET,
+	CLUSTER_MAC_POOL_REMOVE,
+	CLUSTER_MAC_NODE_SET,
+};
+int cluster_mac_change(struct cluster *cluster, enum cluster_mac_change what, const char *name,
+	const char *first, const char *last, char *error, size_t error_size_bytes,
+	cluster_done_fn done, void *data);
+/* Write down this node's range if that has not been done, or cannot stay; idempotent. */
+void cluster_mac_publish_range(struct cluster *cluster);
 
 /* Owner records: who may run a VM ("vm/VM1") or write a volume ("volume/V1"). The record is
  * {node, epoch} under "owner/<object>", changed only by compare-and-set; the epoch grows by one

@@ -12,6 +12,7 @@
 #include "cluster/cmap_link.h"
 #include "cluster/cpg_link.h"
 #include "cluster/member.h"
+#include "cluster/netprobe_udp.h"
 #include "cluster/publish.h"
 #include "cluster/quorum_link.h"
 #include "cluster/rs.h"
@@ -50,7 +51,9 @@ struct cluster {
 	/* cluster_net.c */
 	uint64_t poll_timer;
 	struct net_row row; /* as polled last */
-	bool row_is_stable; /* polled twice */
+	struct netprobe_udp *netprobe;
+	bool paths_are_old; /* what is probed is to be found anew */
+	uint8_t link_priority[NET_MAX_LINKS];
 	struct publisher links_publisher;
 	struct publisher netif_publisher;
 
@@ -77,5 +80,7 @@ void cluster_lease_look(struct cluster *cluster);
 /* cluster_net.c: while connected. */
 void cluster_poll_start(struct cluster *cluster);
 void cluster_poll_stop(struct cluster *cluster);
+/* A key of the store changed, or (NULL) the members did. */
+void cluster_net_note(struct cluster *cluster, const char *key);
 
 #endif

@@ -6,26 +6,94 @@
 #include "cluster/cluster_impl.h"
 #include "cluster/net.h"
 #include "cluster/net_records.h"
+#include "cluster/net_path.h"
 #include "cluster/netif.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define POLL_NS (200 * NS_PER_MS)
 
 static bool rows_equal(const struct net_row *a, const struct net_row *b)
 {
-	if (a->n_peers != b->n_peers || memcmp(a->address, b->address, sizeof(a->address)) != 0)
+	if (a->n_peers != b->n_peers || a->n_probed != b->n_probed ||
+		memcmp(a->address, b->address, sizeof(a->address)) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_peers; i++) {
 		if (a->peers[i].id != b->peers[i].id || a->peers[i].links != b->peers[i].links)
 			return false;
 	}
+	for (size_t i = 0; i < a->n_probed; i++) {
+		if (a->probed[i].id != b->probed[i].id ||
+			a->probed[i].is_lost != b->probed[i].is_lost ||
+			net_subnet_compare(&a->probed[i].subnet, &b->probed[i].subnet) != 0)
+			return false;
+	}
 	return true;
 }
 
-/* Peers that are members: a link to a node that is gone says nothing that membership does not, and
- * the row would change, and be written, just when everybody is busy with that. */
+static uint8_t links_to(const struct net_row *row, uint32_t id)
+{
+	for (size_t i = 0; i < row->n_peers; i++) {
+		if (row->peers[i].id == id)
+			return row->peers[i].links;
+	}
+	return 0;
+}
+
+static bool was_reached(const struct net_row *row, const struct net_subnet *subnet, uint32_t id)
+{
+	for (size_t i = 0; i < row->n_probed; i++) {
+		if (row->probed[i].id == id &&
+			net_subnet_compare(&row->probed[i].subnet, subnet) == 0)
+			return !row->probed[i].is_lost;
+	}
+	return true;
+}
+
+static bool is_silent(const struct net_row *row, uint32_t id)
+{
+	for (size_t i = 0; i < row->n_peers; i++) {
+		if (row->peers[i].id == id)
+			return row->peers[i].links == 0;
+	}
+	return false;
+}
+
+/* A peer that no link reaches leaves the membership in a moment, and then it is down: until then
+ * nothing is said of it. */
+static void leave_silent_out(struct net_row *row)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < row->n_probed; i++) {
+		if (!is_silent(row, row->probed[i].id))
+			row->probed[n++] = row->probed[i];
+	}
+	row->n_probed = n;
+	n = 0;
+	for (size_t i = 0; i < row->n_peers; i++) {
+		if (row->peers[i].links)
+			row->peers[n++] = row->peers[i];
+	}
+	row->n_peers = n;
+}
+
+/* Something was lost of a peer that was reached. */
+static bool is_worse(const struct net_row *row, const struct net_row *before)
+{
+	for (size_t i = 0; i < row->n_peers; i++) {
+		if (links_to(before, row->peers[i].id) & ~row->peers[i].links)
+			return true;
+	}
+	for (size_t i = 0; i < row->n_probed; i++) {
+		if (row->probed[i].is_lost &&
+			was_reached(before, &row->probed[i].subnet, row->probed[i].id))
+			return true;
+	}
+	return false;
+}
+
+/* Peers that are members: a link to a node that is gone says nothing that membership does not. */
 static size_t list_peers(const struct cluster *cluster, uint32_t ids[CLUSTER_MAX_NODES])
 {
 	size_t n = 0;
@@ -39,28 +107,51 @@ static size_t list_peers(const struct cluster *cluster, uint32_t ids[CLUSTER_MAX
 	return n;
 }
 
-/* A row is published when it was seen twice, so that a link that flaps is not a write each time. */
+/* What is lost is published at once; what comes back when it was seen twice, so that a link that
+ * flaps is not a write each time. */
 static int poll_links(struct cluster *cluster)
 {
 	uint32_t ids[CLUSTER_MAX_NODES];
+	bool is_due;
 	struct net_row row;
 	int r;
 
 	r = cfg_link_row(cluster->cfg, ids, list_peers(cluster, ids), &row);
 	if (r < 0)
 		return r;
-	cluster->row_is_stable = rows_equal(&row, &cluster->row);
+	if (cluster->netprobe)
+		netprobe_udp_fill_row(cluster->netprobe, &row);
+	leave_silent_out(&row);
+	is_due = rows_equal(&row, &cluster->row) || is_worse(&row, &cluster->row);
 	cluster->row = row;
-	if (cluster->row_is_stable && cluster_is_synced(cluster))
+	if (is_due && cluster_is_synced(cluster))
 		publish(&cluster->links_publisher, cluster, "links/", net_row_to_json(&row));
 	return 0;
 }
 
-static void on_poll(void *data)
-{
-	struct cluster *cluster = data;
+static void make_input(const struct cluster *cluster, struct net_input *in);
 
-	cluster->poll_timer = 0;
+/* After any change of members, of their interfaces or of the links. */
+static void find_paths(struct cluster *cluster)
+{
+	_cleanup_free_ struct net_input *in = malloc(sizeof(*in));
+	_cleanup_free_ struct netprobe_path *paths = calloc(NETPROBE_MAX_PATHS, sizeof(*paths));
+	size_t self;
+
+	if (!in || !paths || !cluster->netprobe)
+		return;
+	make_input(cluster, in);
+	self = net_find_node(in, cluster->local_id);
+	if (self == in->n_nodes ||
+		netprobe_udp_set_paths(cluster->netprobe, paths,
+			netprobe_find_paths(in, self, paths, NETPROBE_MAX_PATHS)) == 0)
+		cluster->paths_are_old = false;
+}
+
+static void poll_now(struct cluster *cluster)
+{
+	if (cluster->paths_are_old)
+		find_paths(cluster);
 	if (poll_links(cluster) < 0)
 		cluster_disconnect(cluster);
 	else
@@ -68,8 +159,30 @@ static void on_poll(void *data)
 	cluster_turn_end(cluster);
 }
 
+static void on_poll(void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster->poll_timer = 0;
+	poll_now(cluster);
+}
+
+/* A probe has found something out: as soon as the loop is back from wherever it was noticed. */
+static void on_probes_changed(void *data)
+{
+	struct cluster *cluster = data;
+
+	if (!cluster->poll_timer)
+		return;
+	loop_timer_remove(cluster->loop, cluster->poll_timer);
+	loop_timer_add(cluster->loop, 0, on_poll, cluster, &cluster->poll_timer);
+}
+
 void cluster_poll_start(struct cluster *cluster)
 {
+	if (!cluster->netprobe)
+		(void)netprobe_udp_new(cluster->loop, cluster->local_id, on_probes_changed, cluster,
+			&cluster->netprobe);
 	loop_timer_add(cluster->loop, POLL_NS, on_poll, cluster, &cluster->poll_timer);
 }
 
@@ -78,7 +191,15 @@ void cluster_poll_stop(struct cluster *cluster)
 	loop_timer_remove(cluster->loop, cluster->poll_timer);
 	cluster->poll_timer = 0;
 	cluster->row = (struct net_row){};
-	cluster->row_is_stable = false;
+	netprobe_udp_free(cluster->netprobe);
+	cluster->netprobe = NULL;
+	cluster->paths_are_old = true;
+}
+
+void cluster_net_note(struct cluster *cluster, const char *key)
+{
+	if (!key || strncmp(key, "netif/", 6) == 0 || strncmp(key, "links/", 6) == 0)
+		cluster->paths_are_old = true;
 }
 
 int cluster_publish_interfaces(struct cluster *cluster)
@@ -101,6 +222,7 @@ static void make_input(const struct cluster *cluster, struct net_input *in)
 	struct member_table table = cluster->members;
 
 	*in = (struct net_input){.n_nodes = table.n_nodes};
+	memcpy(in->link_priority, cluster->link_priority, sizeof(in->link_priority));
 	member_ask_store(&table, cluster->rs);
 	for (size_t i = 0; i < table.n_nodes; i++) {
 		struct net_node *node = &in->nodes[i];
@@ -110,8 +232,7 @@ static void make_input(const struct cluster *cluster, struct net_input *in)
 		node->is_reporting = table.nodes[i].has_service;
 		memcpy(node->name, table.nodes[i].name, sizeof(node->name));
 		for (size_t link = 0; link < NET_MAX_LINKS; link++)
-			node->link_address[link] =
-				net_parse_address(table.nodes[i].ring_addr[link]);
+			net_addr_parse(table.nodes[i].ring_addr[link], &node->link_address[link]);
 	}
 	net_records_read(rs_store(cluster->rs), in);
 }
@@ -124,16 +245,70 @@ size_t cluster_nets(const struct cluster *cluster, struct cluster_net *ret_nets,
 	return net_compute(&in, ret_nets, max);
 }
 
-size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node, uint32_t to_node,
-	struct cluster_net *ret_nets, size_t max)
+size_t cluster_paths(const struct cluster *cluster, enum cluster_class class, uint32_t from_node,
+	uint32_t to_node, struct cluster_net *ret_nets, struct cluster_path *ret_paths)
 {
-	struct cluster_net nets[CLUSTER_MAX_NETS];
 	struct net_input in;
 	size_t n;
 
 	make_input(cluster, &in);
-	n = net_compute(&in, nets, ARRAY_LEN(nets));
-	return net_choose_migration(&in, nets, n, from_node, to_node, ret_nets, max);
+	n = net_compute(&in, ret_nets, CLUSTER_MAX_NETS);
+	return net_path_plan(&in, ret_nets, n, class, from_node, to_node, ret_paths);
+}
+
+static struct cluster_use first_use(const struct cluster_path *paths, size_t n)
+{
+	struct cluster_use use = {.net = -1, .preferred = -1};
+
+	for (size_t i = 0; i < n && paths[i].is_allowed; i++) {
+		if (use.preferred < 0) {
+			use.preferred = (int)paths[i].net;
+			memcpy(use.why, paths[i].why, sizeof(use.why));
+		}
+		if (paths[i].is_usable) {
+			use.net = (int)paths[i].net;
+			break;
+		}
+	}
+	return use;
+}
+
+size_t cluster_uses(const struct cluster *cluster, uint32_t from_node, struct cluster_net *ret_nets,
+	struct cluster_use *ret_uses)
+{
+	struct cluster_path paths[CLUSTER_MAX_NETS];
+	size_t n_nets, n = 0;
+	struct net_input in;
+
+	make_input(cluster, &in);
+	n_nets = net_compute(&in, ret_nets, CLUSTER_MAX_NETS);
+	for (unsigned class = 0; class < CLUSTER_N_CLASSES; class ++) {
+		for (size_t i = 0; i < in.n_nodes; i++) {
+			if (in.nodes[i].id == from_node || !in.nodes[i].is_member)
+				continue;
+			net_path_plan(&in, ret_nets, n_nets, (enum cluster_class) class, from_node,
+				in.nodes[i].id, paths);
+			ret_uses[n] = first_use(paths, n_nets);
+			ret_uses[n].class = (enum cluster_class) class;
+			ret_uses[n++].peer = in.nodes[i].id;
+		}
+	}
+	return n;
+}
+
+size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node, uint32_t to_node,
+	struct cluster_net *ret_nets, size_t max)
+{
+	struct cluster_path paths[CLUSTER_MAX_NETS];
+	struct cluster_net nets[CLUSTER_MAX_NETS];
+	size_t n = cluster_paths(cluster, CLUSTER_CLASS_MIGRATION, from_node, to_node, nets, paths);
+	size_t n_usable = 0;
+
+	for (size_t i = 0; i < n && n_usable < max; i++) {
+		if (paths[i].is_usable)
+			ret_nets[n_usable++] = nets[paths[i].net];
+	}
+	return n_usable;
 }
 
 int cluster_reload_config(struct cluster *cluster)

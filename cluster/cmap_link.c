@@ -132,6 +132,17 @@ static void read_node(
 	*ret_node = node;
 }
 
+void cmap_link_priorities(struct cmap_link *link, uint8_t ret_priority[CMAP_MAX_RINGS])
+{
+	char key[CMAP_KEYNAME_MAXLEN + 1];
+
+	for (unsigned i = 0; i < CMAP_MAX_RINGS; i++) {
+		snprintf(key, sizeof(key), "totem.interface.%u.knet_link_priority", i);
+		if (cmap_get_uint8(link->handle, key, &ret_priority[i]) != CS_OK)
+			ret_priority[i] = 0;
+	}
+}
+
 static int order_nodes(const void *a, const void *b)
 {
 	const struct cmap_node *x = a, *y = b;

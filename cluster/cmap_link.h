@@ -31,6 +31,9 @@ int cmap_link_new(struct loop *loop, const struct cmap_link_ops *ops, void *data
 	struct cmap_link **ret_link);
 void cmap_link_free(struct cmap_link *link);
 
+/* knet_link_priority of each link, as far as a byte holds it; 0 where nothing is set. */
+void cmap_link_priorities(struct cmap_link *link, uint8_t ret_priority[CMAP_MAX_RINGS]);
+
 /* The nodes of now, ordered by id; -E2BIG for more than `max`. */
 int cmap_link_nodes(struct cmap_link *link, struct cmap_node *ret_nodes, size_t max, size_t *ret_n);
 

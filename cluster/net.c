@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster/net.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define METRIC_CLUSTER            40000
 #define METRIC_CLUSTER_AND_CLIENT 80000
 #define METRIC_NOT_USED           120000
+#define METRIC_RDMA               19200
+#define METRIC_RSS                9600
 #define METRIC_PER_GBPS           16
 
 /* MSCluster_NetworkInterface */
@@ -19,22 +21,16 @@ enum {
 	IF_UP = 3,
 };
 
-enum talk { TALK_UNKNOWN = -1, TALK_NO, TALK_YES };
-
 /* A network while it is being computed; nodes by index. */
 struct draft {
-	uint32_t subnet;
-	unsigned prefix_len;
-	int link; /* -1: none runs over it */
+	struct net_subnet subnet;
 	const struct net_interface *interface_of[CLUSTER_MAX_NODES];
+	uint8_t links[CLUSTER_MAX_NODES]; /* those that have an address of the node's there */
+	const struct net_probed *probed[CLUSTER_MAX_NODES];
+	int8_t talks[CLUSTER_MAX_NODES][CLUSTER_MAX_NODES]; /* enum net_talk */
 };
 
-static bool is_inside(const struct draft *draft, uint32_t address)
-{
-	return address && (address & net_mask(draft->prefix_len)) == draft->subnet;
-}
-
-static size_t find_node(const struct net_input *in, uint32_t id)
+size_t net_find_node(const struct net_input *in, uint32_t id)
 {
 	size_t i = 0;
 
@@ -43,81 +39,120 @@ static size_t find_node(const struct net_input *in, uint32_t id)
 	return i;
 }
 
-static int find_link(const struct net_input *in, const struct draft *draft)
+static int order_subnets(const void *a, const void *b)
 {
-	for (int link = 0; link < NET_MAX_LINKS; link++) {
-		for (size_t i = 0; i < in->n_nodes; i++) {
-			if (is_inside(draft, in->nodes[i].link_address[link]))
-				return link;
-		}
-	}
-	return -1;
+	return net_subnet_compare(a, b);
 }
 
-static int order_drafts(const void *a, const void *b)
+/* The distinct subnets with an interface that is not switched off, ordered. */
+static size_t find_subnets(const struct net_input *in, struct net_subnet *ret_subnets, size_t max)
 {
-	const struct draft *x = a, *y = b;
-
-	if (x->subnet != y->subnet)
-		return x->subnet < y->subnet ? -1 : 1;
-	return (int)x->prefix_len - (int)y->prefix_len;
-}
-
-/* The distinct subnets, ordered. */
-static size_t find_subnets(const struct net_input *in, struct draft *ret_drafts, size_t max)
-{
-	struct draft drafts[NET_MAX_INTERFACES];
+	struct net_subnet subnets[NET_MAX_INTERFACES];
 	size_t n = 0, n_distinct = 0;
 
-	for (; n < in->n_interfaces; n++) {
-		const struct net_interface *interface = &in->interfaces[n];
+	for (size_t i = 0; i < in->n_interfaces; i++) {
+		const struct net_interface *interface = &in->interfaces[i];
 
-		drafts[n] = (struct draft){
-			.subnet = interface->address & net_mask(interface->prefix_len),
-			.prefix_len = interface->prefix_len,
-		};
+		if (!interface->is_down)
+			subnets[n++] = net_subnet_of(&interface->address, interface->prefix_len);
 	}
-	qsort(drafts, n, sizeof(drafts[0]), order_drafts);
+	qsort(subnets, n, sizeof(subnets[0]), order_subnets);
 	for (size_t i = 0; i < n && n_distinct < max; i++) {
-		if (i == 0 || order_drafts(&drafts[i], &drafts[i - 1]) != 0)
-			ret_drafts[n_distinct++] = drafts[i];
+		if (i == 0 || net_subnet_compare(&subnets[i], &subnets[i - 1]) != 0)
+			ret_subnets[n_distinct++] = subnets[i];
 	}
 	return n_distinct;
 }
 
-/* One interface a node: the one that the link uses, else the first. */
+static bool is_of_a_link(const struct net_node *node, const struct net_addr *address)
+{
+	for (size_t i = 0; i < NET_MAX_LINKS; i++) {
+		if (net_addr_compare(&node->link_address[i], address) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* One interface a node: the one that a link uses, else the first that is not switched off. */
 static void find_interfaces(const struct net_input *in, struct draft *draft)
 {
-	draft->link = find_link(in, draft);
 	for (size_t i = 0; i < in->n_interfaces; i++) {
 		const struct net_interface *interface = &in->interfaces[i];
-		const struct net_node *node = &in->nodes[interface->node];
+		const struct net_interface **present = &draft->interface_of[interface->node];
 
-		if (interface->prefix_len != draft->prefix_len ||
-			!is_inside(draft, interface->address))
+		if (interface->prefix_len != draft->subnet.prefix_len ||
+			!net_subnet_has(&draft->subnet, &interface->address))
 			continue;
-		if (!draft->interface_of[interface->node] ||
-			(draft->link >= 0 && node->link_address[draft->link] == interface->address))
-			draft->interface_of[interface->node] = interface;
+		if (!*present || ((*present)->is_down && !interface->is_down) ||
+			is_of_a_link(&in->nodes[interface->node], &interface->address))
+			*present = interface;
 	}
 }
 
-/* Over the link, or nothing known when either has no address on it. */
-static enum talk talk(const struct net_input *in, const struct draft *draft, size_t a, size_t b)
+static uint8_t links_in(const struct net_node *node, const struct net_subnet *subnet)
 {
-	const struct net_node *x = &in->nodes[a], *y = &in->nodes[b];
-	uint8_t link;
+	uint8_t links = 0;
 
-	if (draft->link < 0 || !is_inside(draft, x->link_address[draft->link]) ||
-		!is_inside(draft, y->link_address[draft->link]))
-		return TALK_UNKNOWN;
-	link = (uint8_t)(1U << draft->link);
-	if (!x->reports[b] && !y->reports[a])
-		return TALK_UNKNOWN;
-	if ((x->reports[b] && !(x->reaches[b] & link)) ||
-		(y->reports[a] && !(y->reaches[a] & link)))
-		return TALK_NO;
-	return TALK_YES;
+	for (unsigned link = 0; link < NET_MAX_LINKS; link++) {
+		if (net_subnet_has(subnet, &node->link_address[link]))
+			links |= (uint8_t)(1U << link);
+	}
+	return links;
+}
+
+int net_pair_link(const struct net_input *in, const struct net_subnet *subnet, size_t a, size_t b)
+{
+	return ffs(links_in(&in->nodes[a], subnet) & links_in(&in->nodes[b], subnet)) - 1;
+}
+
+/* All but `talks`. */
+static void open_draft(
+	const struct net_input *in, const struct net_subnet *subnet, struct draft *ret_draft)
+{
+	*ret_draft = (struct draft){.subnet = *subnet};
+	find_interfaces(in, ret_draft);
+	for (size_t i = 0; i < in->n_nodes; i++) {
+		const struct net_node *node = &in->nodes[i];
+
+		ret_draft->links[i] = links_in(node, subnet);
+		for (size_t k = 0; k < node->n_probed && !ret_draft->probed[i]; k++) {
+			if (net_subnet_compare(&node->probed[k].subnet, subnet) == 0)
+				ret_draft->probed[i] = &node->probed[k];
+		}
+	}
+}
+
+/* What node `a` says about `b`. */
+static enum net_talk say(const struct net_input *in, const struct draft *draft, size_t a, size_t b)
+{
+	const struct net_node *node = &in->nodes[a];
+	const struct net_probed *probed = draft->probed[a];
+	int link = ffs(draft->links[a] & draft->links[b]) - 1;
+
+	if (link >= 0 && !node->reports[b])
+		return NET_TALK_UNKNOWN;
+	if (link >= 0)
+		return node->reaches[b] & 1U << link ? NET_TALK_YES : NET_TALK_NO;
+	if (probed && (probed->lost & 1ULL << b))
+		return NET_TALK_NO;
+	return probed && (probed->reached & 1ULL << b) ? NET_TALK_YES : NET_TALK_UNKNOWN;
+}
+
+/* Of two nodes with an interface there. */
+static enum net_talk ask_both(
+	const struct net_input *in, const struct draft *draft, size_t a, size_t b)
+{
+	enum net_talk one = say(in, draft, a, b), other = say(in, draft, b, a);
+
+	if (draft->interface_of[a]->is_down || draft->interface_of[b]->is_down ||
+		one == NET_TALK_NO || other == NET_TALK_NO)
+		return NET_TALK_NO;
+	return one == NET_TALK_YES || other == NET_TALK_YES ? NET_TALK_YES : NET_TALK_UNKNOWN;
+}
+
+static enum net_talk talk(const struct draft *draft, size_t a, size_t b)
+{
+	return (enum net_talk)draft->talks[a][b];
 }
 
 static bool is_present(const struct net_input *in, const struct draft *draft, size_t node)
@@ -125,21 +160,21 @@ static bool is_present(const struct net_input *in, const struct draft *draft, si
 	return draft->interface_of[node] && in->nodes[node].is_member;
 }
 
-/* Unknown until the second pass can tell Unreachable from Up. */
+/* Before the second pass tells Unreachable from Up. */
 static int first_interface_state(const struct net_input *in, const struct draft *draft, size_t node)
 {
 	size_t n_peers = 0, n_yes = 0, n_no = 0;
 
 	if (!in->nodes[node].is_member)
 		return IF_UNAVAILABLE;
-	if (draft->link < 0 || !is_inside(draft, in->nodes[node].link_address[draft->link]))
-		return IF_UNKNOWN;
+	if (!draft->interface_of[node] || draft->interface_of[node]->is_down)
+		return IF_FAILED;
 	for (size_t peer = 0; peer < in->n_nodes; peer++) {
 		if (peer == node || !is_present(in, draft, peer))
 			continue;
 		n_peers++;
-		n_yes += talk(in, draft, node, peer) == TALK_YES;
-		n_no += talk(in, draft, node, peer) == TALK_NO;
+		n_yes += talk(draft, node, peer) == NET_TALK_YES;
+		n_no += talk(draft, node, peer) == NET_TALK_NO;
 	}
 	if (n_peers > 0 && n_yes == 0)
 		return n_no > 0 ? IF_FAILED : IF_UNKNOWN;
@@ -156,7 +191,6 @@ static void fill_interfaces(
 	for (size_t node = 0; node < in->n_nodes; node++) {
 		const struct net_interface *interface = draft->interface_of[node];
 		__typeof__(&net->interfaces[0]) out = &net->interfaces[net->n_interfaces];
-		struct in_addr address;
 
 		if (!interface)
 			continue;
@@ -164,12 +198,11 @@ static void fill_interfaces(
 		out->node_id = in->nodes[node].id;
 		out->state = states[node];
 		snprintf(out->ifname, sizeof(out->ifname), "%s", interface->ifname);
-		address.s_addr = htonl(interface->address);
-		inet_ntop(AF_INET, &address, out->address, sizeof(out->address));
+		net_addr_text(&interface->address, out->address);
 		/* Missing a peer that is well otherwise. */
 		for (size_t peer = 0; states[node] == IF_UP && peer < in->n_nodes; peer++) {
 			if (peer != node && is_present(in, draft, peer) && states[peer] == IF_UP &&
-				talk(in, draft, node, peer) == TALK_NO)
+				talk(draft, node, peer) == NET_TALK_NO)
 				out->state = IF_UNREACHABLE;
 		}
 	}
@@ -181,50 +214,82 @@ static void set_state(struct cluster_net *net, enum cluster_net_state state, con
 	snprintf(net->reason, sizeof(net->reason), "%s", reason);
 }
 
+/* The pairs there, and one that cannot talk: the first, told by whoever noticed. */
+struct pairs {
+	size_t n, n_yes, n_no, from, to;
+};
+
+static struct pairs count_pairs(const struct net_input *in, const struct draft *draft)
+{
+	struct pairs pairs = {};
+
+	for (size_t a = 0; a < in->n_nodes; a++) {
+		for (size_t b = a + 1; is_present(in, draft, a) && b < in->n_nodes; b++) {
+			enum net_talk state;
+
+			if (!is_present(in, draft, b))
+				continue;
+			pairs.n++;
+			state = talk(draft, a, b);
+			pairs.n_yes += state == NET_TALK_YES;
+			if (state == NET_TALK_NO && pairs.n_no++ == 0) {
+				bool told_by_b = say(in, draft, b, a) == NET_TALK_NO &&
+						 say(in, draft, a, b) != NET_TALK_NO;
+
+				pairs.from = told_by_b ? b : a;
+				pairs.to = told_by_b ? a : b;
+			}
+		}
+	}
+	return pairs;
+}
+
+static void describe_cut(
+	const struct net_input *in, const struct pairs *pairs, struct cluster_net *net)
+{
+	size_t others = pairs->n_no - 1;
+	char more[64] = "";
+
+	if (others > 0)
+		snprintf(more, sizeof(more), ", and %zu other pair%s cannot talk", others,
+			others == 1 ? "" : "s");
+	snprintf(net->reason, sizeof(net->reason), "%.40s cannot reach %.40s on it%s",
+		in->nodes[pairs->from].name, in->nodes[pairs->to].name, more);
+}
+
 static void fill_state(
 	const struct net_input *in, const struct draft *draft, struct cluster_net *net)
 {
-	size_t n_present = 0, n_yes = 0, n_no = 0, n_pairs = 0, no_a = 0, no_b = 0;
+	struct pairs pairs = count_pairs(in, draft);
+	size_t n_present = 0, n_down = 0;
 
-	for (size_t a = 0; a < in->n_nodes; a++) {
-		n_present += is_present(in, draft, a);
-		for (size_t b = 0; is_present(in, draft, a) && b < a; b++) {
-			if (!is_present(in, draft, b))
-				continue;
-			n_pairs++;
-			n_yes += talk(in, draft, a, b) == TALK_YES;
-			if (talk(in, draft, a, b) == TALK_NO && n_no++ == 0) {
-				no_a = b;
-				no_b = a;
-			}
-		}
+	for (size_t i = 0; i < in->n_nodes; i++) {
+		n_present += is_present(in, draft, i);
+		n_down += is_present(in, draft, i) && draft->interface_of[i]->is_down;
 	}
 	if (n_present == 0) {
 		set_state(
 			net, CLUSTER_NET_UNAVAILABLE, "every node with an interface there is down");
-	} else if (draft->link < 0) {
-		set_state(net, CLUSTER_NET_UNKNOWN,
-			"no corosync link runs over it, so nothing measures it");
-	} else if (n_pairs > 0 && n_yes + n_no == 0) {
-		set_state(net, CLUSTER_NET_UNKNOWN, "no node there has reported its links");
-	} else if (n_pairs > 0 && n_yes == 0) {
-		set_state(net, CLUSTER_NET_DOWN, "no two nodes reach each other over it");
-	} else if (n_no > 0) {
+	} else if (pairs.n == 0 && n_down > 0) {
+		set_state(net, CLUSTER_NET_DOWN, "its only interface is switched off");
+	} else if (pairs.n > 0 && pairs.n_yes + pairs.n_no == 0) {
+		set_state(net, CLUSTER_NET_UNKNOWN, "no node there has reported whom it reaches");
+	} else if (pairs.n > 0 && pairs.n_yes == 0) {
+		net->state = CLUSTER_NET_DOWN;
+		describe_cut(in, &pairs, net);
+	} else if (pairs.n_no > 0) {
 		net->state = CLUSTER_NET_PARTITIONED;
-		snprintf(net->reason, sizeof(net->reason),
-			"%.40s and %.40s do not reach each other%s", in->nodes[no_a].name,
-			in->nodes[no_b].name, n_no > 1 ? ", nor do others" : "");
+		describe_cut(in, &pairs, net);
 	} else {
 		set_state(net, CLUSTER_NET_UP, "");
 	}
 }
 
 static const struct net_override *find_override(
-	const struct net_input *in, const struct draft *draft)
+	const struct net_input *in, const struct net_subnet *subnet)
 {
 	for (size_t i = 0; i < in->n_overrides; i++) {
-		if (in->overrides[i].subnet == draft->subnet &&
-			in->overrides[i].prefix_len == draft->prefix_len)
+		if (net_subnet_compare(&in->overrides[i].subnet, subnet) == 0)
 			return &in->overrides[i];
 	}
 	return NULL;
@@ -235,34 +300,50 @@ static uint32_t automatic_metric(const struct draft *draft, enum cluster_net_rol
 	uint32_t base = role == CLUSTER_ROLE_CLUSTER              ? METRIC_CLUSTER
 			: role == CLUSTER_ROLE_CLUSTER_AND_CLIENT ? METRIC_CLUSTER_AND_CLIENT
 								  : METRIC_NOT_USED;
+	bool has_rdma = true, has_rss = true;
 	uint32_t slowest_mbps = 0, minus;
 
 	for (size_t i = 0; i < CLUSTER_MAX_NODES; i++) {
 		const struct net_interface *interface = draft->interface_of[i];
 
-		if (interface && interface->speed_mbps &&
+		if (!interface)
+			continue;
+		has_rdma &= interface->has_rdma;
+		has_rss &= interface->has_rss;
+		if (interface->speed_mbps &&
 			(!slowest_mbps || interface->speed_mbps < slowest_mbps))
 			slowest_mbps = interface->speed_mbps;
 	}
-	minus = slowest_mbps / 1000 * METRIC_PER_GBPS;
+	minus = slowest_mbps / 1000 * METRIC_PER_GBPS + (has_rdma ? METRIC_RDMA : 0) +
+		(has_rss ? METRIC_RSS : 0);
 	return minus < base ? base - minus : 1;
 }
 
-static void fill_policy(const struct net_override *override, const struct draft *draft,
-	size_t number, struct cluster_net *net)
+static int place_in(const struct net_subnet *subnets, size_t n, const struct net_subnet *subnet)
 {
-	struct in_addr subnet = {.s_addr = htonl(draft->subnet)};
-	char address[INET_ADDRSTRLEN];
+	for (size_t i = 0; i < n; i++) {
+		if (net_subnet_compare(&subnets[i], subnet) == 0)
+			return (int)i + 1;
+	}
+	return 0;
+}
 
-	inet_ntop(AF_INET, &subnet, address, sizeof(address));
-	snprintf(net->subnet, sizeof(net->subnet), "%s/%u", address, draft->prefix_len);
+static void fill_policy(const struct net_input *in, const struct draft *draft, size_t number,
+	struct cluster_net *net)
+{
+	const struct net_override *override = find_override(in, &draft->subnet);
+	const struct net_migration *m = &in->migration;
+
+	net_subnet_text(&draft->subnet, net->subnet);
 	if (override && override->name[0])
 		snprintf(net->name, sizeof(net->name), "%s", override->name);
 	else
 		snprintf(net->name, sizeof(net->name), "Cluster Network %zu", number);
 	net->role = override && override->role >= 0 ? (enum cluster_net_role) override->role
 						    : CLUSTER_ROLE_CLUSTER_AND_CLIENT;
-	net->migration_order = override ? override->migration_order : 0;
+	net->migration_order = place_in(m->order, m->n_order, &draft->subnet);
+	if (place_in(m->excluded, m->n_excluded, &draft->subnet))
+		net->migration_order = -1;
 	net->auto_metric = !override || !override->metric;
 	net->metric = net->auto_metric ? automatic_metric(draft, net->role) : override->metric;
 }
@@ -281,94 +362,47 @@ static void make_metrics_unique(struct cluster_net *nets, size_t n_nets)
 	}
 }
 
+static void fill_talks(const struct net_input *in, struct draft *draft)
+{
+	for (size_t a = 0; a < in->n_nodes; a++) {
+		for (size_t b = 0; b < a; b++) {
+			if (is_present(in, draft, a) && is_present(in, draft, b))
+				draft->talks[a][b] = draft->talks[b][a] =
+					(int8_t)ask_both(in, draft, a, b);
+		}
+	}
+}
+
 size_t net_compute(const struct net_input *in, struct cluster_net *ret_nets, size_t max)
 {
-	struct draft drafts[CLUSTER_MAX_NETS];
-	size_t n = find_subnets(in, drafts, MIN(max, (size_t)CLUSTER_MAX_NETS));
+	struct net_subnet subnets[CLUSTER_MAX_NETS];
+	size_t n = find_subnets(in, subnets, MIN(max, (size_t)CLUSTER_MAX_NETS));
 
 	for (size_t i = 0; i < n; i++) {
-		struct draft *draft = &drafts[i];
+		struct draft draft;
 
-		find_interfaces(in, draft);
+		open_draft(in, &subnets[i], &draft);
+		fill_talks(in, &draft);
 		ret_nets[i] = (struct cluster_net){};
-		fill_policy(find_override(in, draft), draft, i + 1, &ret_nets[i]);
-		fill_interfaces(in, draft, &ret_nets[i]);
-		fill_state(in, draft, &ret_nets[i]);
+		fill_policy(in, &draft, i + 1, &ret_nets[i]);
+		fill_interfaces(in, &draft, &ret_nets[i]);
+		fill_state(in, &draft, &ret_nets[i]);
 	}
 	make_metrics_unique(ret_nets, n);
 	return n;
 }
 
-bool net_can_talk(const struct net_input *in, const struct cluster_net *net, uint32_t a, uint32_t b)
+enum net_talk net_talk(
+	const struct net_input *in, const struct cluster_net *net, uint32_t a, uint32_t b)
 {
-	size_t x = find_node(in, a), y = find_node(in, b);
-	struct draft draft = {};
-	struct in_addr subnet;
-	char address[sizeof(net->subnet)];
+	size_t x = net_find_node(in, a), y = net_find_node(in, b);
+	struct net_subnet subnet;
+	struct draft draft;
 
-	if (x == y || x == in->n_nodes || y == in->n_nodes)
-		return false;
-	if (sscanf(net->subnet, "%63[^/]/%u", address, &draft.prefix_len) != 2 ||
-		draft.prefix_len > 32 || inet_pton(AF_INET, address, &subnet) != 1)
-		return false;
-	draft.subnet = ntohl(subnet.s_addr);
-	find_interfaces(in, &draft);
-	return is_present(in, &draft, x) && is_present(in, &draft, y) &&
-	       talk(in, &draft, x, y) == TALK_YES;
-}
-
-static bool is_clustered(const struct cluster_net *net)
-{
-	return net->role == CLUSTER_ROLE_CLUSTER || net->role == CLUSTER_ROLE_CLUSTER_AND_CLIENT;
-}
-
-/* The one that heartbeats prefer; migrations leave it alone as long as there is another. */
-static const struct cluster_net *find_heartbeat(const struct cluster_net *nets, size_t n_nets)
-{
-	const struct cluster_net *lowest = NULL;
-
-	for (size_t i = 0; i < n_nets; i++) {
-		if (is_clustered(&nets[i]) && (!lowest || nets[i].metric < lowest->metric))
-			lowest = &nets[i];
-	}
-	return lowest;
-}
-
-/* Whether a migration rather takes `a` than `b`. */
-static bool is_better(const struct cluster_net *a, const struct cluster_net *b,
-	const struct cluster_net *heartbeat)
-{
-	if ((a->migration_order > 0) != (b->migration_order > 0))
-		return a->migration_order > 0;
-	if (a->migration_order != b->migration_order)
-		return a->migration_order < b->migration_order;
-	if (a->migration_order == 0 && (a == heartbeat || b == heartbeat))
-		return b == heartbeat;
-	if (a->role != b->role)
-		return a->role < b->role;
-	return a->metric < b->metric;
-}
-
-size_t net_choose_migration(const struct net_input *in, const struct cluster_net *nets,
-	size_t n_nets, uint32_t from, uint32_t to, struct cluster_net *ret_nets, size_t max)
-{
-	const struct cluster_net *heartbeat = find_heartbeat(nets, n_nets);
-	const struct cluster_net *chosen[CLUSTER_MAX_NETS];
-	size_t n = 0;
-
-	for (size_t i = 0; i < n_nets && i < CLUSTER_MAX_NETS; i++) {
-		const struct cluster_net *net = &nets[i];
-		size_t at = n;
-
-		if (net->migration_order < 0 || (net->migration_order == 0 && !is_clustered(net)) ||
-			!net_can_talk(in, net, from, to))
-			continue;
-		for (; at > 0 && is_better(net, chosen[at - 1], heartbeat); at--)
-			chosen[at] = chosen[at - 1];
-		chosen[at] = net;
-		n++;
-	}
-	for (size_t i = 0; i < MIN(n, max); i++)
-		ret_nets[i] = *chosen[i];
-	return MIN(n, max);
+	if (x == y || x == in->n_nodes || y == in->n_nodes ||
+		!net_subnet_parse(net->subnet, &subnet))
+		return NET_TALK_NO;
+	open_draft(in, &subnet, &draft);
+	return is_present(in, &draft, x) && is_present(in, &draft, y) ? ask_both(in, &draft, x, y)
+								      : NET_TALK_NO;
 }

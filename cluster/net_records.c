@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster/net_records.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,13 +8,6 @@
 #define LINKS_PREFIX   "links/"
 #define NET_PREFIX     "net/"
 #define MAX_SPEED_MBPS 100000000
-
-uint32_t net_parse_address(const char *text)
-{
-	struct in_addr address;
-
-	return inet_pton(AF_INET, text, &address) == 1 ? ntohl(address.s_addr) : 0;
-}
 
 static const struct json *find_record(
 	const struct store *store, const char *prefix, const char *name)
@@ -52,9 +44,10 @@ static void read_interfaces(const struct store *store, size_t node, struct net_i
 		const char *name = json_get_string(item, "name", "");
 		int64_t prefix_len = json_get_int(item, "prefix", 0);
 		int64_t speed_mbps = json_get_int(item, "speed_mbps", 0);
-		uint32_t address = net_parse_address(json_get_string(item, "address", ""));
+		struct net_addr address;
 
-		if (!address || prefix_len < 1 || prefix_len > 32 ||
+		if (!net_addr_parse(json_get_string(item, "address", ""), &address) ||
+			prefix_len < 1 || prefix_len > net_addr_bits(&address) ||
 			!is_text(name, sizeof(out->ifname) - 1))
 			continue;
 		*out = (struct net_interface){
@@ -64,6 +57,9 @@ static void read_interfaces(const struct store *store, size_t node, struct net_i
 			.speed_mbps = speed_mbps > 0 && speed_mbps <= MAX_SPEED_MBPS
 					      ? (uint32_t)speed_mbps
 					      : 0,
+			.is_down = json_get_bool(item, "down", false),
+			.has_rdma = json_get_bool(item, "rdma", false),
+			.has_rss = json_get_bool(item, "rss", false),
 		};
 		snprintf(out->ifname, sizeof(out->ifname), "%s", name);
 		in->n_interfaces++;
@@ -83,6 +79,40 @@ static uint8_t read_links(const struct json *list)
 	return links;
 }
 
+static uint64_t read_peers(const struct net_input *in, const struct json *list)
+{
+	uint64_t peers = 0;
+
+	for (size_t i = 0; i < json_length(list) && i < CLUSTER_MAX_NODES; i++) {
+		int64_t id = json_int(json_at(list, i), 0);
+		size_t at =
+			id > 0 && id <= UINT32_MAX ? net_find_node(in, (uint32_t)id) : in->n_nodes;
+
+		if (at < in->n_nodes)
+			peers |= 1ULL << at;
+	}
+	return peers;
+}
+
+static void read_probed(const struct json *record, struct net_input *in, struct net_node *out)
+{
+	struct json *value;
+	void *at = NULL;
+	const char *key;
+
+	if (!json_is_object(record))
+		return;
+	while (out->n_probed < ARRAY_LEN(out->probed) && json_next(record, &at, &key, &value)) {
+		struct net_probed *probed = &out->probed[out->n_probed];
+
+		if (!net_subnet_parse(key, &probed->subnet))
+			continue;
+		probed->reached = read_peers(in, json_get(value, "reached"));
+		probed->lost = read_peers(in, json_get(value, "lost"));
+		out->n_probed++;
+	}
+}
+
 static void read_row(const struct store *store, size_t node, struct net_input *in)
 {
 	struct net_node *out = &in->nodes[node];
@@ -92,17 +122,20 @@ static void read_row(const struct store *store, size_t node, struct net_input *i
 	char id[16];
 
 	for (size_t i = 0; i < json_length(addresses) && i < NET_MAX_LINKS; i++) {
-		const char *text = json_string(json_at(addresses, i), "");
+		struct net_addr address;
 
-		if (net_parse_address(text))
-			out->link_address[i] = net_parse_address(text);
+		if (net_addr_parse(json_string(json_at(addresses, i), ""), &address))
+			out->link_address[i] = address;
 	}
+	/* What a node said before it went away is not about the present. */
+	if (!out->is_reporting)
+		return;
 	for (size_t peer = 0; peer < in->n_nodes; peer++) {
 		snprintf(id, sizeof(id), "%u", in->nodes[peer].id);
-		/* What a node said before it went away is not about the present. */
-		out->reports[peer] = out->is_reporting && json_is_array(json_get(reaches, id));
+		out->reports[peer] = json_is_array(json_get(reaches, id));
 		out->reaches[peer] = read_links(json_get(reaches, id));
 	}
+	read_probed(json_get(record, "probed"), in, out);
 }
 
 static bool read_override(const char *key, const struct json *record, struct net_override *out)
@@ -110,27 +143,17 @@ static bool read_override(const char *key, const struct json *record, struct net
 	const char *name = json_get_string(record, "name", "");
 	int64_t role = json_get_int(record, "role", -1);
 	int64_t metric = json_get_int(record, "metric", 0);
-	int64_t order = json_get_int(record, "migration_order", 0);
-	char subnet[64];
-	unsigned prefix_len;
-	int end = 0;
 
-	if (sscanf(key, NET_PREFIX "%63[0-9.]/%2u%n", subnet, &prefix_len, &end) != 2 || key[end] ||
-		prefix_len < 1 || prefix_len > 32)
-		return false;
 	*out = (struct net_override){
-		.subnet = net_parse_address(subnet),
-		.prefix_len = prefix_len,
 		.role = role == CLUSTER_ROLE_NONE || role == CLUSTER_ROLE_CLUSTER ||
 					role == CLUSTER_ROLE_CLUSTER_AND_CLIENT
 				? (int)role
 				: -1,
 		.metric = metric >= 1 && metric <= NET_MAX_METRIC ? (uint32_t)metric : 0,
-		.migration_order = order >= -1 && order <= CLUSTER_MAX_NETS ? (int)order : 0,
 	};
 	if (is_text(name, sizeof(out->name) - 1))
 		snprintf(out->name, sizeof(out->name), "%s", name);
-	return out->subnet != 0;
+	return net_subnet_parse(key + strlen(NET_PREFIX), &out->subnet);
 }
 
 static void read_overrides(const struct store *store, struct net_input *in)
@@ -147,22 +170,42 @@ static void read_overrides(const struct store *store, struct net_input *in)
 	}
 }
 
+static size_t read_subnets(const struct json *list, struct net_subnet ret_subnets[CLUSTER_MAX_NETS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < json_length(list) && n < CLUSTER_MAX_NETS; i++)
+		n += net_subnet_parse(json_string(json_at(list, i), ""), &ret_subnets[n]);
+	return n;
+}
+
+void net_migration_read(const struct json *record, struct net_migration *ret_migration)
+{
+	struct net_migration m = {.strict = json_get_bool(record, "strict", false)};
+
+	m.n_order = read_subnets(json_get(record, "order"), m.order);
+	m.n_excluded = read_subnets(json_get(record, "excluded"), m.excluded);
+	*ret_migration = m;
+}
+
 void net_records_read(const struct store *store, struct net_input *in)
 {
+	const struct store_entry *migration = store_find(store, CLUSTER_MIGRATION_KEY);
+
 	for (size_t node = 0; node < in->n_nodes; node++) {
 		read_interfaces(store, node, in);
 		read_row(store, node, in);
 	}
 	read_overrides(store, in);
+	net_migration_read(migration ? migration->json : NULL, &in->migration);
 }
 
-static int append_address(struct json *list, uint32_t address)
+static int append_address(struct json *list, const struct net_addr *address)
 {
-	struct in_addr in = {.s_addr = htonl(address)};
-	char text[INET_ADDRSTRLEN];
+	char text[NET_ADDR_TEXT_BYTES];
 
-	inet_ntop(AF_INET, &in, text, sizeof(text));
-	return json_append_string(list, address ? text : "");
+	net_addr_text(address, text);
+	return json_append_string(list, text);
 }
 
 static int append_reaches(struct json *reaches, uint32_t id, uint8_t links)
@@ -179,35 +222,61 @@ static int append_reaches(struct json *reaches, uint32_t id, uint8_t links)
 	return r < 0 ? r : json_set(reaches, key, json_ref(list));
 }
 
+/* The entries of one subnet, from *at on; moves it past them. */
+static int append_probed(struct json *probed, const struct net_row *row, size_t *at)
+{
+	const struct net_subnet subnet = row->probed[*at].subnet;
+	_cleanup_json_ struct json *record = json_object_new();
+	struct json *reached = json_array_new(), *lost = json_array_new();
+	char key[NET_SUBNET_TEXT_BYTES];
+	int r = json_set(record, "reached", reached);
+
+	if (r == 0)
+		r = json_set(record, "lost", lost);
+	else
+		json_unref(lost);
+	for (; r == 0 && *at < row->n_probed &&
+		net_subnet_compare(&row->probed[*at].subnet, &subnet) == 0;
+		(*at)++)
+		r = json_append(row->probed[*at].is_lost ? lost : reached,
+			json_int_new(row->probed[*at].id));
+	net_subnet_text(&subnet, key);
+	return r < 0 ? r : json_set(probed, key, json_ref(record));
+}
+
 struct json *net_row_to_json(const struct net_row *row)
 {
 	_cleanup_json_ struct json *record = json_object_new();
 	_cleanup_json_ struct json *addresses = json_array_new();
 	_cleanup_json_ struct json *reaches = json_object_new();
+	_cleanup_json_ struct json *probed = json_object_new();
 	size_t n_links = NET_MAX_LINKS;
-	int r = record && addresses && reaches ? 0 : -ENOMEM;
+	int r = record && addresses && reaches && probed ? 0 : -ENOMEM;
 
-	while (n_links > 0 && row->address[n_links - 1] == 0)
+	while (n_links > 0 && row->address[n_links - 1].family == NET_FAMILY_NONE)
 		n_links--;
 	for (size_t i = 0; r == 0 && i < n_links; i++)
-		r = append_address(addresses, row->address[i]);
+		r = append_address(addresses, &row->address[i]);
 	for (size_t i = 0; r == 0 && i < row->n_peers; i++)
 		r = append_reaches(reaches, row->peers[i].id, row->peers[i].links);
+	for (size_t i = 0; r == 0 && i < row->n_probed;)
+		r = append_probed(probed, row, &i);
 	if (r == 0)
 		r = json_set(record, "addresses", json_ref(addresses));
 	if (r == 0)
 		r = json_set(record, "reaches", json_ref(reaches));
+	if (r == 0)
+		r = json_set(record, "probed", json_ref(probed));
 	return r == 0 ? json_ref(record) : NULL;
 }
 
 static int append_interface(struct json *list, const struct net_interface *interface)
 {
 	_cleanup_json_ struct json *item = json_object_new();
-	struct in_addr in = {.s_addr = htonl(interface->address)};
-	char text[INET_ADDRSTRLEN];
+	char text[NET_ADDR_TEXT_BYTES];
 	int r;
 
-	inet_ntop(AF_INET, &in, text, sizeof(text));
+	net_addr_text(&interface->address, text);
 	r = json_set_string(item, "name", interface->ifname);
 	if (r == 0)
 		r = json_set_string(item, "address", text);
@@ -215,6 +284,12 @@ static int append_interface(struct json *list, const struct net_interface *inter
 		r = json_set_int(item, "prefix", interface->prefix_len);
 	if (r == 0 && interface->speed_mbps)
 		r = json_set_int(item, "speed_mbps", interface->speed_mbps);
+	if (r == 0 && interface->is_down)
+		r = json_set_bool(item, "down", true);
+	if (r == 0 && interface->has_rdma)
+		r = json_set_bool(item, "rdma", true);
+	if (r == 0 && interface->has_rss)
+		r = json_set_bool(item, "rss", true);
 	return r < 0 ? r : json_append(list, json_ref(item));
 }
 

@@ -2,13 +2,17 @@
  *
  * net_records.h - what the store says about networks, between JSON and net.h.
  *
- *   netif/NODE   {"interfaces": [{"name": "eth0", "address": "10.10.1.1", "prefix": 24,
- *                 "speed_mbps": 10000}, ...]}                      published by the node
- *   links/NODE   {"addresses": ["10.10.2.1", ...],                 its own, by link
- *                 "reaches": {"2": [0, 1], ...}}                   links that work, by peer's node
- * id net/SUBNET   {"name": ..., "role": ..., "metric": ..., "migration_order": ...}, each optional
+ *   netif/NODE          {"interfaces": [{"name": "eth0", "address": "10.10.1.1", "prefix": 24,
+ *                        "speed_mbps": 10000, "down": true, "rdma": true, "rss": true}, ...]}
+ *   links/NODE          {"addresses": ["10.10.2.1", ...],     its own, by link
+ *                        "reaches": {"2": [0, 1], ...},       links that work, by peer's id
+ *                        "probed": {"10.10.4.0/24": {"reached": [2], "lost": [3]}, ...}}
+ *   net/SUBNET          {"name": ..., "role": ..., "metric": ...}, each optional
+ *   migration/networks  {"order": ["10.10.3.0/24", ...], "excluded": [...], "strict": true}
  *
- * Records are written by other nodes and by people: what does not make sense is left out.
+ * The first two are published by the node, the others by people.
+ *
+ * All are hostile: what does not make sense is left out.
  */
 #ifndef VIADUCT_CLUSTER_NET_RECORDS_H
 #define VIADUCT_CLUSTER_NET_RECORDS_H
@@ -20,21 +24,29 @@
  * what the store knows. */
 void net_records_read(const struct store *store, struct net_input *in);
 
+/* The list for migrations alone; NULL: an empty one. */
+void net_migration_read(const struct json *record, struct net_migration *ret_migration);
+
+#define NET_MAX_PROBED 1024
+
 /* This node's row of the matrix. */
 struct net_row {
-	uint32_t address[NET_MAX_LINKS]; /* IPv4 in host order, 0 for none */
+	struct net_addr address[NET_MAX_LINKS];
 	struct {
 		uint32_t id;
 		uint8_t links; /* bit per link that works */
 	} peers[CLUSTER_MAX_NODES];
 	size_t n_peers;
+	struct {
+		struct net_subnet subnet;
+		uint32_t id;
+		bool is_lost;
+	} probed[NET_MAX_PROBED]; /* ordered by subnet */
+	size_t n_probed;
 };
 
 /* NULL without memory. */
 struct json *net_row_to_json(const struct net_row *row);
 struct json *net_interfaces_to_json(const struct net_interface *interfaces, size_t n);
-
-/* "10.1.2.3", in host order; 0 if it is not one. */
-uint32_t net_parse_address(const char *text);
 
 #endif

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster/netif.h"
 
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <linux/ethtool.h>
+#include <linux/if_addr.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#define LINK_LOCAL_SUBNET 0xa9fe0000U /* 169.254.0.0/16 */
-#define LINK_LOCAL_MASK   0xffff0000U
+#include <unistd.h>
 
 /* Asked of the socket's own network namespace; /sys may belong to another one. */
 static uint32_t read_speed_mbps(int fd, const char *ifname)
@@ -35,66 +33,130 @@ static uint32_t read_speed_mbps(int fd, const char *ifname)
 	return settings->speed;
 }
 
-static uint32_t host_order(const struct sockaddr *address)
+static bool has_rss(int fd, const char *ifname)
 {
-	return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
+	struct ethtool_rxnfc rings = {.cmd = ETHTOOL_GRXRINGS};
+	struct ifreq request = {.ifr_data = (char *)&rings};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", ifname);
+	return ioctl(fd, SIOCETHTOOL, &request) == 0 && rings.data > 1;
+}
+
+/* An RDMA device of the adapter's; there is none in other network namespaces than the first. */
+static bool has_rdma(const char *ifname)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device/infiniband", ifname);
+	return access(path, F_OK) == 0;
 }
 
 static bool is_wanted(const struct ifaddrs *entry)
 {
-	return entry->ifa_addr && entry->ifa_netmask && entry->ifa_addr->sa_family == AF_INET &&
-	       (entry->ifa_flags & IFF_UP) && !(entry->ifa_flags & IFF_LOOPBACK) &&
-	       (host_order(entry->ifa_addr) & LINK_LOCAL_MASK) != LINK_LOCAL_SUBNET;
+	struct net_addr address;
+
+	if (!entry->ifa_addr || !entry->ifa_netmask || (entry->ifa_flags & IFF_LOOPBACK))
+		return false;
+	address = net_addr_from_socket(entry->ifa_addr);
+	return address.family != NET_FAMILY_NONE && !net_addr_is_link_local(&address);
 }
 
-static int order_interfaces(const void *a, const void *b)
+static unsigned prefix_len_of(const struct sockaddr *netmask, sa_family_t family)
 {
-	const struct net_interface *x = a, *y = b;
-	int order = strcmp(x->ifname, y->ifname);
+	struct sockaddr_storage mask = {};
+	struct net_addr addr;
+	unsigned len = 0;
+
+	/* The netmask of IPv4 may come without a family. */
+	memcpy(&mask, netmask,
+		family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+	mask.ss_family = family;
+	addr = net_addr_from_socket((const struct sockaddr *)&mask);
+	for (size_t i = 0; i < sizeof(addr.bytes); i++)
+		len += (unsigned)__builtin_popcount(addr.bytes[i]);
+	return len;
+}
+
+/* IPv6 addresses that no other node should be told of: they change, or do not work (yet). */
+static bool is_passing(const struct net_addr *wanted)
+{
+	static const unsigned passing = IFA_F_TEMPORARY | IFA_F_TENTATIVE | IFA_F_DADFAILED;
+	char line[128];
+	bool r = false;
+	FILE *file;
+
+	file = wanted->family == NET_FAMILY_IPV6 ? fopen("/proc/net/if_inet6", "re") : NULL;
+	if (!file)
+		return false;
+	while (fgets(line, sizeof(line), file)) {
+		struct net_addr addr = {.family = NET_FAMILY_IPV6};
+		unsigned flags;
+
+		if (strlen(line) < 33 || sscanf(line + 32, " %*x %*x %*x %x", &flags) != 1)
+			continue;
+		for (size_t i = 0; i < sizeof(addr.bytes); i++)
+			sscanf(line + 2 * i, "%2hhx", &addr.bytes[i]);
+		if (net_addr_compare(&addr, wanted) == 0)
+			r = flags & passing;
+	}
+	fclose(file);
+	return r;
+}
+
+static bool comes_before(const struct net_interface *a, const struct net_interface *b)
+{
+	int order = strcmp(a->ifname, b->ifname);
 
 	if (order != 0)
-		return order;
-	return x->address < y->address ? -1 : x->address > y->address;
+		return order < 0;
+	if (a->address.family != b->address.family)
+		return a->address.family < b->address.family;
+	return a->address.family == NET_FAMILY_IPV6 &&
+	       net_addr_compare(&a->address, &b->address) < 0;
 }
 
-static bool have_subnet(
-	const struct net_interface *interfaces, size_t n, const struct net_interface *other)
+/* Equal ones stay in the kernel's order. */
+static void sort_interfaces(struct net_interface *interfaces, size_t n)
 {
-	uint32_t mask = net_mask(other->prefix_len);
+	for (size_t i = 1; i < n; i++) {
+		struct net_interface one = interfaces[i];
+		size_t at = i;
 
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(interfaces[i].ifname, other->ifname) == 0 &&
-			interfaces[i].prefix_len == other->prefix_len &&
-			(interfaces[i].address & mask) == (other->address & mask))
-			return true;
+		for (; at > 0 && comes_before(&one, &interfaces[at - 1]); at--)
+			interfaces[at] = interfaces[at - 1];
+		interfaces[at] = one;
 	}
-	return false;
 }
 
 int netif_enumerate(struct net_interface *ret_interfaces, size_t max, size_t *ret_n)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct net_interface one;
 	struct ifaddrs *all;
 	size_t n = 0;
 
 	if (fd < 0 || getifaddrs(&all) < 0)
 		return -errno;
 	for (const struct ifaddrs *entry = all; entry && n < max; entry = entry->ifa_next) {
+		struct net_interface *out = &ret_interfaces[n];
+
 		if (!is_wanted(entry))
 			continue;
-		one = (struct net_interface){
-			.address = host_order(entry->ifa_addr),
-			.prefix_len = (unsigned)__builtin_popcount(host_order(entry->ifa_netmask)),
+		*out = (struct net_interface){
+			.address = net_addr_from_socket(entry->ifa_addr),
+			.prefix_len = prefix_len_of(entry->ifa_netmask, entry->ifa_addr->sa_family),
 			.speed_mbps = read_speed_mbps(fd, entry->ifa_name),
+			.is_down = !(entry->ifa_flags & IFF_UP),
+			.has_rdma = has_rdma(entry->ifa_name),
+			.has_rss = has_rss(fd, entry->ifa_name),
 		};
-		snprintf(one.ifname, sizeof(one.ifname), "%s", entry->ifa_name);
-		/* Secondary addresses come and go with services. */
-		if (one.prefix_len > 0 && !have_subnet(ret_interfaces, n, &one))
-			ret_interfaces[n++] = one;
+		snprintf(out->ifname, sizeof(out->ifname), "%s", entry->ifa_name);
+		/* An address of one host only is of no subnet. */
+		if (out->prefix_len > 0 && out->prefix_len < net_addr_bits(&out->address) &&
+			!is_passing(&out->address))
+			n++;
 	}
 	freeifaddrs(all);
-	qsort(ret_interfaces, n, sizeof(ret_interfaces[0]), order_interfaces);
+	sort_interfaces(ret_interfaces, n);
 	*ret_n = n;
 	return 0;
 }

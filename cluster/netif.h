@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * netif.h - this node's interfaces, as they are now: IPv4 addresses of interfaces that are up,
- * without loopback and link-local ones, ordered by name and address, one for each subnet of an
- * interface.
+ * netif.h - this node's interfaces, as they are now: the addresses of both families, without
+ * loopback, link-local, temporary and not yet usable ones, ordered by name and family; of one
+ * interface's IPv4 addresses the primary ones come first.
  */
 #ifndef VIADUCT_CLUSTER_NETIF_H
 #define VIADUCT_CLUSTER_NETIF_H

@@ -9,7 +9,9 @@
 /* What is not here is left alone: nobody has thought about what it means to put it back. */
 static const struct backup_rule_row rules[] = {
 	{"net/", BACKUP_SET, "names, roles and metrics of networks"},
-	{"macrange/", BACKUP_SET, "ranges of MAC addresses"},
+	{"migration/", BACKUP_SET, "which networks migrations take"},
+	{"macpool/", BACKUP_SET, "pools of MAC addresses"},
+	{"macrange/", BACKUP_ADD, "ranges of MAC addresses of nodes: what a node has is kept"},
 	{"switch/", BACKUP_SET, "virtual switches of nodes"},
 	{"offload/", BACKUP_SET, "settings of nodes"},
 	{"volume/", BACKUP_ADD, "volumes: a mounted one is not changed"},

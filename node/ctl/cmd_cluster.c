@@ -97,66 +97,6 @@ int cmd_cluster_status(const struct ctl_args *args)
 	return EXIT_OK;
 }
 
-int cmd_network_list(const struct ctl_args *args)
-{
-	static const char *const headings[] = {
-		"Name", "State", "Metric", "Role", "Subnet", "Migration", "Why"};
-	_cleanup_json_ struct json *reply = NULL;
-	const struct json *nets;
-	struct table *table;
-	int r = ctl_call(args, ctl_request("network.list"), TIMEOUT_MS, &reply);
-
-	if (r)
-		return r;
-	if (args->json)
-		return ctl_print_json(reply);
-	nets = json_get(reply, "networks");
-	table = table_new(headings, ARRAY_LEN(headings));
-	for (size_t i = 0; i < json_length(nets); i++) {
-		const struct json *net = json_at(nets, i);
-		int64_t order = json_get_int(net, "migration_order", 0);
-
-		table_cell(table, "%s", json_get_string(net, "name", ""));
-		table_cell(table, "%s", json_get_string(net, "state", ""));
-		table_cell(table, "%lld%s", (long long)json_get_int(net, "metric", 0),
-			json_get_bool(net, "auto_metric", false) ? " (auto)" : "");
-		table_cell(table, "%s", json_get_string(net, "role", ""));
-		table_cell(table, "%s", json_get_string(net, "subnet", ""));
-		if (order > 0)
-			table_cell(table, "%lld", (long long)order);
-		else
-			table_cell(table, "%s", order < 0 ? "never" : "by metric");
-		table_cell(table, "%s", json_get_string(net, "reason", ""));
-	}
-	table_print(table);
-	return EXIT_OK;
-}
-
-int cmd_network_set(const struct ctl_args *args)
-{
-	_cleanup_json_ struct json *reply = NULL;
-	struct json *request = ctl_request("network.set");
-	const char *role = ctl_option(args, "role");
-	const char *metric = ctl_option(args, "metric");
-	const char *order = ctl_option(args, "migration-order");
-	const char *rename = ctl_option(args, "rename");
-	int r;
-
-	json_set_string(request, "name", args->positional[0]);
-	if (role)
-		json_set_string(request, "role", role);
-	if (rename)
-		json_set_string(request, "rename", rename);
-	if (metric && strcmp(metric, "auto") == 0)
-		json_set_bool(request, "auto_metric", true);
-	else if (metric)
-		json_set_int(request, "metric", strtoll(metric, NULL, 10));
-	if (order)
-		json_set_int(request, "migration_order", strtoll(order, NULL, 10));
-	r = ctl_call(args, request, TIMEOUT_MS, &reply);
-	return r ? r : args->json ? ctl_print_json(reply) : EXIT_OK;
-}
-
 int cmd_volume_create(const struct ctl_args *args)
 {
 	_cleanup_json_ struct json *reply = NULL;

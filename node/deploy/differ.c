@@ -174,66 +174,6 @@ static void diff_nodes(
 	}
 }
 
-/* ---- networks ---- */
-
-static void diff_network(const struct json *net, const struct json *present, struct json *steps)
-{
-	static const char *const keys[] = {"role", "metric", "migration_order"};
-	const struct json *metric = json_get(net, "metric");
-	bool is_auto = json_is_string(metric), changed;
-	struct json *step = step_add(steps, "change", "network %s (%s)",
-		json_get_string(net, "name", ""), json_get_string(net, "subnet", ""));
-	struct json *request = step_request(step, "network.set");
-
-	json_set_string(request, "name", json_get_string(net, "subnet", ""));
-	changed = value_differs(step, "name", json_get(present, "name"), json_get(net, "name"));
-	if (changed)
-		json_set(request, "rename", json_copy(json_get(net, "name")));
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		const struct json *value = json_get(net, keys[i]);
-
-		if (!value || (i == 1 && is_auto))
-			continue;
-		if (i == 1 && json_get_bool(present, "auto_metric", false)) {
-			step_detail(
-				step, "metric: automatic -> %lld", (long long)json_int(value, 0));
-		} else if (!value_differs(step, keys[i], json_get(present, keys[i]), value)) {
-			continue;
-		}
-		json_set(request, keys[i], json_copy(value));
-		changed = true;
-	}
-	if (is_auto && !json_get_bool(present, "auto_metric", true)) {
-		step_detail(step, "metric: %lld -> automatic",
-			(long long)json_get_int(present, "metric", 0));
-		json_set_bool(request, "auto_metric", true);
-		changed = true;
-	}
-	if (!changed)
-		json_set_string(step, "action", "none");
-}
-
-static void diff_networks(const struct json *file, const struct json *cluster, struct json *steps)
-{
-	const struct json *wanted = json_get(file, "networks");
-
-	for (size_t i = 0; i < json_length(wanted); i++) {
-		const struct json *net = json_at(wanted, i);
-		const struct json *present = list_find(json_get(cluster, "networks"), "subnet",
-			json_get_string(net, "subnet", ""));
-
-		if (present)
-			diff_network(net, present, steps);
-		else
-			step_waits(step_add(steps, "create", "network %s (%s)",
-					   json_get_string(net, "name", ""),
-					   json_get_string(net, "subnet", "")),
-				"networks are found, not made: no node has an address in this "
-				"subnet "
-				"yet; give them theirs");
-	}
-}
-
 /* ---- volumes ---- */
 
 static void diff_volumes(const struct json *file, const struct json *cluster, struct json *steps)

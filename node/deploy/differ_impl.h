@@ -32,7 +32,8 @@ bool nic_diff(const struct json *old, const struct json *new, enum nic_kind kind
 /* "VLAN access 2, switch A" */
 void nic_describe(const struct json *nic, char *text, size_t size_bytes);
 
-/* differ_switch.c, differ_vm.c */
+/* differ_network.c, differ_switch.c, differ_vm.c */
+void diff_networks(const struct json *file, const struct json *cluster, struct json *steps);
 void diff_switches(const struct json *file, const struct json *cluster, struct json *steps);
 void prune_switches(const struct json *file, const struct json *cluster, struct json *steps);
 void diff_vms(const struct json *file, const struct json *cluster, bool prune, struct json *steps);

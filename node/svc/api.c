@@ -2,6 +2,8 @@
 #include "node/svc/svc.h"
 #include "node/svc/audit.h"
 #include "node/svc/events.h"
+#include "node/svc/mac.h"
+#include "node/svc/network.h"
 #include "node/svc/remote.h"
 
 #include "base/clock.h"
@@ -41,6 +43,12 @@ static bool only_shows_order(const struct json *message)
 	return !json_get(message, "move") || json_get_bool(message, "dry_run", false);
 }
 
+static bool only_shows_migration(const struct json *message)
+{
+	return !json_get(message, "order") && !json_get(message, "excluded") &&
+	       !json_get(message, "strict");
+}
+
 static bool only_plans_scrub(const struct json *message)
 {
 	return strcmp(json_get_string(message, "mode", ""), "list") == 0 ||
@@ -71,6 +79,14 @@ static const struct api_op {
 	{"offload.set", api_offload_set, ADMINISTERS},
 	{"network.list", api_network_list, READS},
 	{"network.set", api_network_set, ADMINISTERS},
+	{"network.migration", api_network_migration, ADMINISTERS, only_shows_migration},
+	{"network.path", api_network_path, READS},
+	{"network.classes", api_network_classes, READS},
+	{"mac.list", api_mac_list, READS},
+	{"mac.pool.list", api_mac_pool_list, READS},
+	{"mac.pool.add", api_mac_pool_add, ADMINISTERS},
+	{"mac.pool.set", api_mac_pool_set, ADMINISTERS},
+	{"mac.pool.remove", api_mac_pool_remove, ADMINISTERS},
 	{"switch.create", api_switch_create, ADMINISTERS},
 	{"switch.delete", api_switch_delete, ADMINISTERS},
 	{"switch.list", api_switch_list, READS},

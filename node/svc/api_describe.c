@@ -4,6 +4,7 @@
  * compared with (node/deploy/differ.h). From the store alone, so it is one moment's, and complete
  * also while nodes are down.
  */
+#include "node/svc/network.h"
 #include "node/svc/svc.h"
 #include "node/svc/switch.h"
 

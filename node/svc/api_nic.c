@@ -4,7 +4,7 @@
  * then told to the switch; what the switch refuses is taken back from the store. Meanwhile the VM
  * is not moved and not changed otherwise (vmproc.n_changes).
  */
-#include "node/svc/svc.h"
+#include "node/svc/mac.h"
 #include "node/svc/nic.h"
 
 #include "base/log.h"
@@ -421,13 +421,10 @@ static void adding_end(struct nic_adding *a)
 static void adding_failed(struct nic_adding *a, int error, const char *what)
 {
 	struct cluster *cluster = a->call->svc->cluster;
+	const char *mac = json_get_string(a->nic, "mac", "?");
 
 	cluster_mac_release(cluster, a->lease);
-	if (error == -EADDRINUSE)
-		api_fail(a->call, API_CONFLICT, "MAC %s belongs to another network adapter",
-			json_get_string(a->nic, "mac", "?"));
-	else
-		api_fail_errno(a->call, error, what);
+	mac_fail(a->call, error, mac, what);
 	adding_end(a);
 }
 
@@ -454,7 +451,7 @@ static void on_leased(int error, const char *mac, void *data)
 	int r;
 
 	if (error < 0) {
-		adding_failed(a, error, "no MAC could be leased");
+		adding_failed(a, error, "the adapter was not added");
 		return;
 	}
 	json_set_string(a->nic, "mac", mac);
@@ -499,7 +496,7 @@ static void add(
 	r = cluster_mac_lease(
 		call->svc->cluster, a->lease, json_get_string(nic, "mac", NULL), on_leased, a);
 	if (r < 0)
-		adding_failed(a, r, "no MAC could be leased");
+		adding_failed(a, r, "the adapter was not added");
 }
 
 /* {vm, nic: {settings}} */

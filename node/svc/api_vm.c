@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "node/svc/mac.h"
 #include "node/svc/node.h"
 
 #include "base/clock.h"
@@ -278,6 +279,7 @@ void api_vm_start(struct api_call *call)
 	struct svc *svc = call->svc;
 	const char *name = json_get_string(call->message, "vm", "");
 	const char *node = json_get_string(call->message, "node", NULL);
+	char text[400];
 	struct vm_view v;
 
 	if (!api_need_vm(call, name, &v) || !api_needs_quorum(call))
@@ -301,6 +303,10 @@ void api_vm_start(struct api_call *call)
 		return;
 	if (vmproc_find(svc, name)) {
 		api_fail(call, API_CONFLICT, "%s is still coming or going here", name);
+		return;
+	}
+	if (!mac_may_start(svc, name, v.config, text, sizeof(text))) {
+		api_fail(call, API_CONFLICT, "%s was not started: %s", name, text);
 		return;
 	}
 	if (!svc_has_lease(svc)) {
@@ -358,7 +364,7 @@ void api_vm_migrate(struct api_call *call)
 	struct json *result;
 	struct vm_view v;
 	struct job *job;
-	char why[256];
+	char why[MOVES_WHY_BYTES];
 
 	if (!api_need_vm(call, name, &v))
 		return;

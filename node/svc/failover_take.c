@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/svc/events.h"
+#include "node/svc/mac.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +63,8 @@ static void on_over(int error, enum api_code code _unused_, const char *why, voi
 }
 
 /* NULL, or why this node must not, or cannot, take it. */
-static const char *check(struct svc *svc, const char *name, uint64_t epoch, const struct vm_view *v)
+static const char *check(struct svc *svc, const char *name, uint64_t epoch, const struct vm_view *v,
+	char *text, size_t size_bytes)
 {
 	bool is_word = v->state && json_get_bool(v->state, "restart", false) &&
 		       (uint64_t)json_get_int(v->state, "epoch", 0) == v->owner.epoch &&
@@ -78,7 +80,7 @@ static const char *check(struct svc *svc, const char *name, uint64_t epoch, cons
 		return "this node has no lease itself";
 	if (vm_config_room(v->config) > svc_memory_free(svc))
 		return "there is no room for it here";
-	return NULL;
+	return mac_may_start(svc, name, v->config, text, size_bytes) ? NULL : text;
 }
 
 int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void *data)
@@ -88,6 +90,7 @@ int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void 
 	struct take *take = calloc(1, sizeof(*take));
 	const char *why = "there is no such VM";
 	struct vm_view v;
+	char text[400];
 
 	if (!take)
 		return -ENOMEM;
@@ -102,7 +105,8 @@ int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void 
 	snprintf(take->vm, sizeof(take->vm), "%s", name);
 	snprintf(take->from, sizeof(take->from), "%s", json_get_string(request, "from", "?"));
 	if (api_vm_view(svc, name, &v) == 0)
-		why = check(svc, name, (uint64_t)json_get_int(request, "epoch", 0), &v);
+		why = check(svc, name, (uint64_t)json_get_int(request, "epoch", 0), &v, text,
+			sizeof(text));
 	if (why) {
 		answer(take, why);
 		return 0;

@@ -6,6 +6,7 @@
 #include "node/svc/svc.h"
 #include "node/svc/events.h"
 #include "node/svc/failover.h"
+#include "node/svc/network.h"
 #include "node/svc/node.h"
 #include "node/svc/remote.h"
 #include "node/svc/state_events.h"
@@ -127,6 +128,7 @@ static void publish_node(struct svc *svc)
 	json_set_string(value, "key", peer_public_key(svc->peer));
 	publish(svc, "peer", value);
 	cluster_publish_interfaces(svc->cluster);
+	cluster_mac_publish_range(svc->cluster);
 }
 
 static bool own_key_is_known(struct svc *svc)
@@ -145,6 +147,7 @@ static int connect_peer(
 {
 	struct svc *svc = data;
 	const char *name = strchr(key, '/') + 1;
+	const char *address = peer_address(svc->peer, name);
 	struct cluster_node node;
 	int r;
 
@@ -152,7 +155,9 @@ static int connect_peer(
 	if (!own_key_is_known(svc) || strcmp(name, cluster_local_name(svc->cluster)) == 0 ||
 		cluster_find_node(svc->cluster, name, &node) < 0)
 		return 0;
-	r = peer_set_node(svc->peer, name, node.ring_addr[0], json_get_string(value, "key", NULL));
+	/* network_watch.c finds another one when this does not work any more. */
+	r = peer_set_node(svc->peer, name, address ? address : node.ring_addr[0],
+		json_get_string(value, "key", NULL));
 	if (r < 0)
 		log_warning("node %s cannot be talked to: %s", name, strerror(-r));
 	return 0;
@@ -215,6 +220,7 @@ static void on_cluster_changed(void *data)
 	place_watch_touch(svc->place_watch);
 	svc_recover(svc);
 	failover_touch(svc->failover);
+	network_watch_note(svc, NULL);
 	if (svc->switchd)
 		switchd_sync(svc->switchd);
 	list_for_each_safe(vp, after, &svc->vms, link) {
@@ -271,6 +277,7 @@ static void on_store_changed(
 	struct svc *svc = data;
 	char error[256];
 
+	network_watch_note(svc, key);
 	if (strncmp(key, "vm", 2) == 0 || strncmp(key, "owner/vm/", 9) == 0 ||
 		strncmp(key, "node", 4) == 0)
 		failover_touch(svc->failover);
@@ -591,6 +598,7 @@ int main(int argc, char **argv)
 	ipc_server_free(svc.ipc);
 	failover_free(take_ptr(svc.failover));
 	api_store_free(&svc);
+	network_watch_free(&svc);
 	cluster_free(svc.cluster);
 	place_watch_free(svc.place_watch);
 	vlan_watch_free(svc.vlan_watch);

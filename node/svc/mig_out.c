@@ -36,6 +36,8 @@ struct mig_out {
 	struct cluster_node target;
 	struct cluster_net nets[CLUSTER_MAX_NETS];
 	size_t n_nets, net_at;
+	char preferred[CLUSTER_NAME_MAX_LEN + 1]; /* the network that it should take */
+	char why_not[160];                        /* "": it can be tried */
 	char local[64], remote[64];
 	char key[65];
 	unsigned n_channels;
@@ -103,10 +105,26 @@ static void fail(struct mig_out *out, enum api_code code, const char *text)
 
 static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void *data);
 
+/* Another network than people expect: the traffic that they wanted to keep away is there now. */
+static void note_fallback(struct mig_out *out)
+{
+	const struct cluster_net *net = &out->nets[out->net_at];
+	char object[SVC_NAME_MAX_LEN + 8];
+
+	if (!out->preferred[0] || strcmp(out->preferred, net->name) == 0)
+		return;
+	snprintf(object, sizeof(object), "vm/%s", out->vp->name);
+	events_add(out->vp->svc, EVENT_WARNING, "migration.network-fallback", object,
+		"the move of %s to %s takes network %s, and should take %s: %s", out->vp->name,
+		out->target.name, net->name, out->preferred, out->why_not);
+}
+
 static void next_network(struct mig_out *out, const char *why)
 {
 	char object[SVC_NAME_MAX_LEN + 8];
 
+	if (strcmp(out->preferred, out->nets[out->net_at].name) == 0)
+		snprintf(out->why_not, sizeof(out->why_not), "%s", why);
 	snprintf(object, sizeof(object), "vm/%s", out->vp->name);
 	events_add(out->vp->svc, EVENT_WARNING, "migration.network-failed", object,
 		"%s: network %s cannot be used: %s", out->job->id, out->nets[out->net_at].name,
@@ -220,6 +238,7 @@ static void on_sockets(int error, const char *text, int *fds, size_t n_fds, void
 		return;
 	}
 	sockets_free(take_ptr(out->sockets));
+	note_fallback(out);
 	message = json_copy(out->options);
 	json_set_string(message, "key", out->key);
 	out->step = OUT_PERFORM;
@@ -560,6 +579,27 @@ static int make_key(char hex[65])
 	return 0;
 }
 
+/* The networks that can be tried, in order, and the one that should be taken. */
+static int find_networks(struct mig_out *out)
+{
+	struct cluster *cluster = out->vp->svc->cluster;
+	struct cluster_path paths[CLUSTER_MAX_NETS];
+	struct cluster_net nets[CLUSTER_MAX_NETS];
+	size_t n = cluster_paths(cluster, CLUSTER_CLASS_MIGRATION, cluster_local_id(cluster),
+		out->target.id, nets, paths);
+
+	if (n > 0 && paths[0].is_allowed) {
+		snprintf(out->preferred, sizeof(out->preferred), "%s", nets[paths[0].net].name);
+		if (!paths[0].is_usable)
+			snprintf(out->why_not, sizeof(out->why_not), "%s", paths[0].why);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (paths[i].is_usable)
+			out->nets[out->n_nets++] = nets[paths[i].net];
+	}
+	return out->n_nets > 0 ? 0 : -ENETUNREACH;
+}
+
 int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target,
 	const struct json *options)
 {
@@ -585,10 +625,8 @@ int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node 
 	json_set_int(out->options, "stall_timeout_ns", (int64_t)svc->options.migration_stall_ns);
 	vp->out = out;
 	r = make_key(out->key);
-	out->n_nets = cluster_migration_nets(svc->cluster, cluster_local_id(svc->cluster),
-		target->id, out->nets, ARRAY_LEN(out->nets));
-	if (r == 0 && out->n_nets == 0)
-		r = -ENETUNREACH;
+	if (r == 0)
+		r = find_networks(out);
 	if (r < 0) {
 		out_free(out);
 		return r;

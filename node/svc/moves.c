@@ -6,6 +6,7 @@
  * and has to be sent again.
  */
 #include "node/svc/moves.h"
+#include "node/svc/network.h"
 #include "node/svc/node.h"
 
 #include "base/clock.h"
@@ -154,11 +155,13 @@ static int start(struct svc *svc, struct move *move, const struct cluster_node *
 	return handover_start(svc, move->job, move->kind == MOVE_STOP);
 }
 
-static const char *start_error(int error)
+static void start_error(
+	struct svc *svc, int error, const struct cluster_node *target, char *why, size_t size_bytes)
 {
-	return error == -ENETUNREACH ? "no cluster network may carry a migration between the two "
-				       "nodes and is up"
-				     : strerror(-error);
+	if (error == -ENETUNREACH)
+		network_explain(svc, target, why, size_bytes);
+	else
+		snprintf(why, size_bytes, "%s", strerror(-error));
 }
 
 static int cancel_waiting(struct job *job, void *data)
@@ -243,8 +246,8 @@ int moves_begin(struct svc *svc, const struct move_request *request, struct job 
 	if (error < 0) {
 		job->notify = NULL;
 		*ret_code = API_REFUSED;
-		snprintf(why, size_bytes, "%s", start_error(error));
-		job_finish(job, JOB_FAILED, API_REFUSED, start_error(error));
+		start_error(svc, error, &target, why, size_bytes);
+		job_finish(job, JOB_FAILED, API_REFUSED, why);
 	}
 	if (!waits)
 		move_free(move);
@@ -260,6 +263,7 @@ static void start_waiting(struct svc *svc, struct move *move)
 	struct cluster_node target;
 	enum api_code code;
 	const char *why = check(svc, job->vm, job->to, move->kind, &target, &code);
+	char text[MOVES_WHY_BYTES];
 	int r = 0;
 
 	job_start(job);
@@ -267,8 +271,12 @@ static void start_waiting(struct svc *svc, struct move *move)
 		r = start(svc, move, &target);
 		code = API_REFUSED;
 	}
-	if (why || r < 0)
-		job_finish(job, JOB_FAILED, code, why ? why : start_error(r));
+	if (!why && r < 0) {
+		start_error(svc, r, &target, text, sizeof(text));
+		why = text;
+	}
+	if (why)
+		job_finish(job, JOB_FAILED, code, why);
 	move_free(move);
 }
 

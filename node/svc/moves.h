@@ -27,6 +27,7 @@ struct move_request {
 	void (*notify)(struct job *job, void *data); /* as of struct job; may be NULL */
 	void *data;
 };
+#define MOVES_WHY_BYTES 400 /* room for the longest sentence */
 /* Begin it, or let it wait for its turn: the job says which. An -errno with a code and a sentence:
  * it cannot be, and there is no job to wait for; `notify` is not called any more. */
 int moves_begin(struct svc *svc, const struct move_request *request, struct job **ret_job,

@@ -30,6 +30,11 @@ typedef void (*peer_reply_fn)(int error, const struct json *reply, void *data);
 int peer_new(struct loop *loop, const char *address, const char *key_file, peer_handler_fn handler,
 	void *data, struct peer **ret_peer);
 void peer_free(struct peer *peer);
+/* Take requests on this address of ours too, until peer_free(); again is harmless. -EADDRNOTAVAIL,
+ * -EADDRINUSE. */
+int peer_listen(struct peer *peer, const char *address);
+/* Where the node is asked now; NULL: it is not known. Lent until peer_set_node(). */
+const char *peer_address(const struct peer *peer, const char *name);
 const char *peer_public_key(const struct peer *peer);
 /* Who may talk to us, and where. Replaces an earlier entry; key NULL forgets the node. */
 int peer_set_node(struct peer *peer, const char *name, const char *address, const char *key);

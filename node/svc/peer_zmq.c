@@ -10,6 +10,8 @@
 
 #define PEER_NAME_MAX_LEN 63
 #define MAX_PENDING_CALLS 1024
+#define MAX_ADDRESSES     64
+#define ENDPOINT_BYTES    96
 
 struct node {
 	struct list link;
@@ -33,6 +35,8 @@ struct peer {
 	struct loop *loop;
 	struct zcontext *context;
 	struct zsock *router;
+	char endpoints[MAX_ADDRESSES][ENDPOINT_BYTES]; /* bound to */
+	size_t n_endpoints;
 	struct zkeys keys;
 	struct list nodes, calls;
 	size_t n_calls;
@@ -199,11 +203,19 @@ int peer_call(struct peer *peer, const char *name, struct json *message, uint64_
 
 /* ---- nodes and keys ---- */
 
+static void make_endpoint(const char *address, char endpoint[ENDPOINT_BYTES])
+{
+	bool is_ipv6 = strchr(address, ':') != NULL;
+
+	snprintf(endpoint, ENDPOINT_BYTES, "tcp://%s%s%s:%d", is_ipv6 ? "[" : "", address,
+		is_ipv6 ? "]" : "", PEER_PORT);
+}
+
 static int connect_dealer(struct peer *peer, struct node *node)
 {
-	char endpoint[96];
+	char endpoint[ENDPOINT_BYTES];
 
-	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", node->address, PEER_PORT);
+	make_endpoint(node->address, endpoint);
 	return zsock_connect(peer->context, endpoint, node->key, &peer->keys, PEER_MAX_BYTES,
 		on_reply, node, &node->dealer);
 }
@@ -285,7 +297,7 @@ int peer_keypair(char ret_public[PEER_KEY_TEXT_BYTES], char ret_secret[PEER_KEY_
 
 static int open_server(struct peer *peer, const char *address)
 {
-	char endpoint[96];
+	char *endpoint = peer->endpoints[0];
 	const struct zlisten options = {
 		.endpoint = endpoint,
 		.keys = &peer->keys,
@@ -298,8 +310,41 @@ static int open_server(struct peer *peer, const char *address)
 		.data = peer,
 	};
 
-	snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", address, PEER_PORT);
-	return zsock_listen(peer->context, &options, &peer->router);
+	int r;
+
+	make_endpoint(address, endpoint);
+	r = zsock_listen(peer->context, &options, &peer->router);
+	peer->n_endpoints = r == 0;
+	return r;
+}
+
+int peer_listen(struct peer *peer, const char *address)
+{
+	char endpoint[ENDPOINT_BYTES];
+	int r;
+
+	make_endpoint(address, endpoint);
+	for (size_t i = 0; i < peer->n_endpoints; i++) {
+		if (strcmp(peer->endpoints[i], endpoint) == 0)
+			return 0;
+	}
+	if (peer->n_endpoints == MAX_ADDRESSES)
+		return -ENOSPC;
+	r = zsock_bind(peer->router, endpoint);
+	if (r == 0)
+		memcpy(peer->endpoints[peer->n_endpoints++], endpoint, sizeof(endpoint));
+	return r;
+}
+
+const char *peer_address(const struct peer *peer, const char *name)
+{
+	const struct node *node;
+
+	list_for_each(node, &peer->nodes, link) {
+		if (strcmp(node->name, name) == 0)
+			return node->address;
+	}
+	return NULL;
 }
 
 static struct peer *make(struct loop *loop)

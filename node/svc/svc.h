@@ -24,6 +24,8 @@
  *   corosync/conf      {version, text} of corosync.conf, since a node joined or left: conf.h
  *   evicted/NAME       a node that was evicted {id, at, key}: enroll.h
  *   peer/NAME          a node's RPC endpoint and CURVE public key
+ *   migration/networks which networks migrations take (cluster/net_records.h)
+ *   macpool/NAME, macrange/NODE  where MACs are leased from (cluster/macrange.h)
  *   admin/NAME         a key of an administrator: admins.h
  *   restarts/NAME      how often a VM was started again by itself (failover.h)
  *   confirm/NODE       written to know that what was read is everybody's (verdict.c)
@@ -80,6 +82,7 @@ struct svc {
 	struct node_facts *facts;
 	struct place_watch *place_watch;
 	struct vlan_watch *vlan_watch;
+	struct network_watch *network_watch;
 	struct host *host; /* NULL: the host's adapters cannot be managed */
 	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;   /* struct vmproc.link: VM processes on this node */
@@ -201,10 +204,6 @@ void api_scrub_step(struct api_call *call);
 void api_scrub_undo(struct api_call *call);
 void api_offload_show(struct api_call *call);
 void api_offload_set(struct api_call *call);
-/* A new list: the networks as network.list has them. */
-struct json *api_networks(struct svc *svc);
-void api_network_list(struct api_call *call);
-void api_network_set(struct api_call *call);
 void api_switch_create(struct api_call *call);
 void api_switch_delete(struct api_call *call);
 void api_switch_list(struct api_call *call);

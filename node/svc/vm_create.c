@@ -3,7 +3,7 @@
  * vm.create and vm.delete. Creating takes several writes - a MAC lease for each network adapter,
  * the configuration, the owner record - one after the other; a failure gives the leases back.
  */
-#include "node/svc/svc.h"
+#include "node/svc/mac.h"
 
 #include "base/log.h"
 
@@ -98,15 +98,10 @@ static void on_leased(int error, const char *mac, void *data)
 	struct creation *c = data;
 	struct json *nic = json_at(json_get(c->config, "nics"), c->nic_at);
 
-	if (error == -EADDRINUSE) {
-		release_macs(c->call->svc, c->name, c->config, c->nic_at);
-		api_fail(c->call, API_CONFLICT, "MAC %s belongs to another network adapter",
-			json_get_string(nic, "mac", "?"));
-		creation_free(c);
-		return;
-	}
 	if (error < 0) {
-		creation_failed(c, error, "no MAC could be leased");
+		release_macs(c->call->svc, c->name, c->config, c->nic_at);
+		mac_fail(c->call, error, json_get_string(nic, "mac", "?"), "the VM was not made");
+		creation_free(c);
 		return;
 	}
 	json_set_string(nic, "mac", mac);
@@ -124,10 +119,10 @@ static void lease_next(struct creation *c)
 		const struct json *nic = json_at(json_get(c->config, "nics"), c->nic_at);
 
 		vm_nic_lease(c->name, nic, c->nic_at, owner, sizeof(owner));
-		r = cluster_mac_lease(
-			cluster, owner, json_get_string(nic, "mac", NULL), on_leased, c);
+		r = cluster_mac_lease_at(cluster, owner, json_get_string(nic, "mac", NULL),
+			c->node.name, on_leased, c);
 		if (r < 0)
-			creation_failed(c, r, "no MAC could be leased");
+			on_leased(r, NULL, c);
 		return;
 	}
 	snprintf(key, sizeof(key), "vm/%s", c->name);

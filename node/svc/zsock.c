@@ -301,6 +301,12 @@ static void set_limits(struct zsock *zs, int64_t max_bytes, int heartbeat_ms,
 	set_int(zs, ZMQ_HANDSHAKE_IVL, handshake_ms);
 }
 
+/* Of the next endpoint: callers over IPv4 keep the addresses that people know them by. */
+static void set_family(struct zsock *zs, const char *endpoint)
+{
+	set_int(zs, ZMQ_IPV6, strchr(endpoint, '[') != NULL);
+}
+
 static int open_zap(struct zcontext *context, const struct zlisten *options)
 {
 	int r = zsock_new(context, ZMQ_REP, zap_drain, &context->zap);
@@ -337,13 +343,21 @@ int zsock_listen(struct zcontext *context, const struct zlisten *options, struct
 	zmq_setsockopt(zs->socket, ZMQ_CURVE_SECRETKEY, options->keys->secret_key,
 		strlen(options->keys->secret_key));
 	zmq_setsockopt(zs->socket, ZMQ_ZAP_DOMAIN, "viaduct", 7);
-	if (zmq_bind(zs->socket, options->endpoint) < 0) {
-		r = errno == EADDRINUSE ? -EADDRINUSE : -EADDRNOTAVAIL;
+	r = zsock_bind(zs, options->endpoint);
+	if (r < 0) {
 		zsock_close(zs);
 		return r;
 	}
-	touch(zs);
 	*ret_socket = zs;
+	return 0;
+}
+
+int zsock_bind(struct zsock *zs, const char *endpoint)
+{
+	set_family(zs, endpoint);
+	if (zmq_bind(zs->socket, endpoint) < 0)
+		return errno == EADDRINUSE ? -EADDRINUSE : -EADDRNOTAVAIL;
+	touch(zs);
 	return 0;
 }
 
@@ -365,6 +379,7 @@ int zsock_connect(struct zcontext *context, const char *endpoint, const char *se
 	zmq_setsockopt(zs->socket, ZMQ_CURVE_SERVERKEY, server_key, strlen(server_key));
 	zmq_setsockopt(zs->socket, ZMQ_CURVE_PUBLICKEY, keys->public_key, strlen(keys->public_key));
 	zmq_setsockopt(zs->socket, ZMQ_CURVE_SECRETKEY, keys->secret_key, strlen(keys->secret_key));
+	set_family(zs, endpoint);
 	if (zmq_connect(zs->socket, endpoint) < 0) {
 		zsock_close(zs);
 		return -EINVAL;

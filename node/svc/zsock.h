@@ -67,6 +67,8 @@ int zsock_listen(
 int zsock_connect(struct zcontext *context, const char *endpoint, const char *server_key,
 	const struct zkeys *keys, size_t max_bytes, zmessage_fn message, void *data,
 	struct zsock **ret_socket);
+/* Listen at this endpoint too. -EADDRINUSE, -EADDRNOTAVAIL. */
+int zsock_bind(struct zsock *socket, const char *endpoint);
 /* Allowed in a callback. NULL is fine. */
 void zsock_close(struct zsock *socket);
 /* To the connection `identity`, or with NULL to the one there is. -EAGAIN: lost. */

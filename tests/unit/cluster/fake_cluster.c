@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/list.h"
@@ -26,6 +27,7 @@ struct cluster {
 	struct list writes;
 	uint64_t version;
 	int error;
+	const char *local_name;
 };
 
 struct cluster *fake_new(void)
@@ -35,6 +37,7 @@ struct cluster *fake_new(void)
 	assert_non_null(cluster);
 	assert_int_equal(store_new(&cluster->store), 0);
 	list_init(&cluster->writes);
+	cluster->local_name = "node1";
 	return cluster;
 }
 
@@ -49,6 +52,69 @@ int cluster_get(const struct cluster *cluster, const char *key, const struct jso
 	uint64_t *ret_version)
 {
 	return store_get(cluster->store, key, ret_value, ret_version);
+}
+
+int cluster_for_each(const struct cluster *cluster, const char *prefix,
+	int (*fn)(const char *key, const struct json *value, uint64_t version, void *data),
+	void *data)
+{
+	size_t i = store_lower_bound(cluster->store, prefix);
+	const struct store_entry *entry;
+
+	for (; (entry = store_at(cluster->store, i)); i++) {
+		int r;
+
+		if (strncmp(entry->key, prefix, strlen(prefix)) != 0)
+			break;
+		r = fn(entry->key, entry->json, entry->version, data);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- three nodes, of which node1 is this one ---- */
+
+size_t cluster_nodes(
+	const struct cluster *cluster _unused_, struct cluster_node *ret_nodes, size_t max)
+{
+	for (size_t i = 0; i < 3 && i < max; i++) {
+		ret_nodes[i] = (struct cluster_node){.id = (uint32_t)i + 1};
+		snprintf(ret_nodes[i].name, sizeof(ret_nodes[i].name), "node%zu", i + 1);
+		snprintf(ret_nodes[i].ring_addr[0], sizeof(ret_nodes[i].ring_addr[0]),
+			"192.168.7.%zu", 47 + i);
+	}
+	return MIN(max, (size_t)3);
+}
+
+int cluster_find_node(
+	const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
+{
+	struct cluster_node nodes[3];
+
+	cluster_nodes(cluster, nodes, 3);
+	for (size_t i = 0; i < 3; i++) {
+		if (strcmp(nodes[i].name, name) == 0) {
+			*ret_node = nodes[i];
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+const char *cluster_local_name(const struct cluster *cluster)
+{
+	return cluster->local_name;
+}
+
+bool cluster_is_synced(const struct cluster *cluster _unused_)
+{
+	return true;
+}
+
+void fake_be(struct cluster *cluster, const char *node)
+{
+	cluster->local_name = node;
 }
 
 int cluster_cas(struct cluster *cluster, const char *key, uint64_t expected, struct json *value,

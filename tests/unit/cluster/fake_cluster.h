@@ -19,6 +19,8 @@ void fake_run(struct cluster *cluster);
 void fake_fail(struct cluster *cluster, int error);
 /* At once, by somebody else. */
 void fake_put(struct cluster *cluster, const char *key, const char *value);
+/* Of node1, node2 and node3 (192.168.7.47, .48, .49) another one than node1. */
+void fake_be(struct cluster *cluster, const char *node);
 size_t fake_n_keys(const struct cluster *cluster);
 
 #endif

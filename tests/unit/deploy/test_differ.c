@@ -10,12 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char head[] =
-	"cluster: {name: c}\n"
+static const char one_network[] =
 	"networks: [{name: N, subnet: 10.1.0.0/24, link: 0, role: Cluster, metric: "
-	"auto, migration-order: 1}]\n"
-	"nodes: [{name: h1, id: 1, addresses: {N: 10.1.0.1}}, {name: h2, id: 2, "
-	"addresses: {N: 10.1.0.2}}]\n";
+	"auto, migration-order: 1}]\n";
+static const char *networks = one_network;
+static const char head[] = "cluster: {name: c}\n"
+			   "nodes: [{name: h1, id: 1, addresses: {N: 10.1.0.1}}, {name: h2, id: 2, "
+			   "addresses: {N: 10.1.0.2}}]\n";
 
 /* As cluster.describe tells, when nothing has been made. */
 #define NODES                                                                                      \
@@ -42,7 +43,7 @@ static struct json *plan(const char *more, const char *cluster_text, bool prune)
 	char text[4096];
 
 	memset(&problems, 0, sizeof(problems));
-	snprintf(text, sizeof(text), "%s%s", head, more);
+	snprintf(text, sizeof(text), "%s%s%s", head, networks, more);
 	if (cluster_file_read(text, strlen(text), &problems, &file) < 0)
 		fail_msg("%s", problems.list[0].text);
 	return differ_plan(file, cluster, prune);
@@ -89,9 +90,11 @@ static void nodes_and_networks(void **state _unused_)
 		"10.1.0.2' here, then 'viaduct node join' there -",
 		"wait node h3 [] <a node is not removed in passing: 'viaduct node evict h3' -",
 		"change network N (10.1.0.0/24) [\"name: Net 1 -> N\",\"role: None -> Cluster\","
-		"\"migration_order: -1 -> 1\",\"metric: 5 -> automatic\"] "
+		"\"metric: 5 -> automatic\"] "
 		"{\"op\":\"network.set\",\"name\":\"10.1.0.0/24\",\"rename\":\"N\",\"role\":"
-		"\"Cluster\",\"migration_order\":1,\"auto_metric\":true}",
+		"\"Cluster\",\"auto_metric\":true}",
+		"change networks for migrations [\"order: none -> N\",\"excluded: N -> none\"] "
+		"{\"op\":\"network.migration\",\"order\":[\"10.1.0.0/24\"],\"excluded\":[]}",
 		NULL,
 	};
 	static const char *const moved[] = {
@@ -117,6 +120,34 @@ static void nodes_and_networks(void **state _unused_)
 		"\"h2\","
 		"\"id\":2,\"addresses\":[\"10.1.0.2\"]}]}",
 		false, moved);
+}
+
+/* The list has one order: what the file places goes to its places, what it does not mention stays
+ * in order around it, and what was planned once is not planned again. */
+static void networks_for_migrations(void **state _unused_)
+{
+	static const char *const wanted[] = {
+		"change networks for migrations [\"order: A, B, N -> N, B, A\"] "
+		"{\"op\":\"network.migration\",\"order\":[\"10.1.0.0/24\",\"10.3.0.0/24\","
+		"\"10.2.0.0/24\"],\"excluded\":[\"10.4.0.0/24\"]}",
+		NULL,
+	};
+#define NET(name, subnet, order)                                                                   \
+	"{\"name\":\"" name "\",\"subnet\":\"" subnet                                              \
+	"\",\"role\":\"Cluster\",\"auto_metric\":true,\"migration_order\":" order "}"
+#define NETS(n, a, b)                                                                              \
+	"{" NODES ",\"networks\":[" NET("N", "10.1.0.0/24", n) "," NET("A", "10.2.0.0/24",         \
+		a) "," NET("B", "10.3.0.0/24", b) "," NET("C", "10.4.0.0/24", "-1") "]}"
+	static const char two[] = "networks: [{name: N, subnet: 10.1.0.0/24, link: 0, "
+				  "migration-order: 1}, {name: A, subnet: 10.2.0.0/24, "
+				  "migration-order: 9}]\n";
+
+	networks = two;
+	is_planned("", NETS("3", "1", "2"), false, wanted);
+	is_planned("", NETS("1", "3", "2"), false, nothing);
+	networks = one_network;
+#undef NETS
+#undef NET
 }
 
 static void switches_are_made(void **state _unused_)
@@ -340,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_as_it_should_be),
 		cmocka_unit_test(nodes_and_networks),
+		cmocka_unit_test(networks_for_migrations),
 		cmocka_unit_test(switches_are_made),
 		cmocka_unit_test(switches_change),
 		cmocka_unit_test(what_the_file_does_not_have),

@@ -138,6 +138,12 @@ int cluster_mac_lease(struct cluster *cluster _unused_, const char *owner _unuse
 	return 0;
 }
 
+int cluster_mac_lease_at(struct cluster *cluster, const char *owner, const char *wanted,
+	const char *node _unused_, cluster_mac_fn done, void *data)
+{
+	return cluster_mac_lease(cluster, owner, wanted, done, data);
+}
+
 int cluster_mac_release(struct cluster *cluster _unused_, const char *owner _unused_)
 {
 	return 0;
@@ -179,8 +185,8 @@ size_t cluster_nodes(
 		memset(&ret_nodes[i], 0, sizeof(ret_nodes[i]));
 		ret_nodes[i].id = (uint32_t)i + 1;
 		snprintf(ret_nodes[i].name, sizeof(ret_nodes[i].name), "host%zu", i + 1);
-		snprintf(ret_nodes[i].ring_addr[0], sizeof(ret_nodes[i].ring_addr[0]), "10.1.0.%zu",
-			i + 1);
+		snprintf(ret_nodes[i].ring_addr[0], sizeof(ret_nodes[i].ring_addr[0]),
+			"10.10.3.%zu", i + 1);
 		ret_nodes[i].is_member = ret_nodes[i].has_service = ret_nodes[i].is_synced = true;
 	}
 	return n;
@@ -209,17 +215,6 @@ bool cluster_node_is_gone(const struct cluster *cluster _unused_, uint32_t node_
 void cluster_get_status(const struct cluster *cluster _unused_, struct cluster_status *ret_status)
 {
 	memset(ret_status, 0, sizeof(*ret_status));
-}
-
-size_t cluster_nets(
-	const struct cluster *cluster _unused_, struct cluster_net *ret_nets, size_t max)
-{
-	if (max < 1)
-		return 0;
-	memset(&ret_nets[0], 0, sizeof(ret_nets[0]));
-	strcpy(ret_nets[0].subnet, "10.10.3.0/24");
-	strcpy(ret_nets[0].name, "Cluster Network 1");
-	return 1;
 }
 
 /* ---- the rest of the service ---- */
@@ -364,12 +359,6 @@ uint64_t vm_config_memory(const struct json *config)
 uint64_t vm_config_room(const struct json *config)
 {
 	return vm_config_memory(config);
-}
-
-size_t cluster_migration_nets(const struct cluster *cluster _unused_, uint32_t from _unused_,
-	uint32_t to _unused_, struct cluster_net *ret_nets _unused_, size_t max _unused_)
-{
-	return fake.moves;
 }
 
 int mig_out_start(struct vmproc *vp, struct job *job, const struct cluster_node *target _unused_,

@@ -336,6 +336,13 @@ static void network_settings_are_checked(void **state _unused_)
 		"{\"op\":\"network.set\",\"name\":\"Cluster Network 1\",\"metric\":-5}",
 		"{\"op\":\"network.set\",\"name\":\"Cluster Network 1\",\"metric\":268435456}",
 		"{\"op\":\"network.set\",\"name\":\"Cluster Network 1\",\"rename\":\"\"}",
+		"{\"op\":\"network.set\",\"name\":\"Cluster Network 1\",\"rename\":\"a,b\"}",
+		"{\"op\":\"network.migration\",\"order\":\"Cluster Network 1\"}",
+		"{\"op\":\"network.migration\",\"strict\":1}",
+		"{\"op\":\"network.migration\",\"order\":[\"10.10.3.0/24\",\"10.10.3.0/24\"]}",
+		"{\"op\":\"network.migration\",\"order\":[\"10.10.3.0/24\"],"
+		"\"excluded\":[\"Cluster Network 1\"]}",
+		"{\"op\":\"network.path\",\"from\":\"host1\",\"to\":\"host1\"}",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
@@ -354,6 +361,125 @@ static void network_settings_are_checked(void **state _unused_)
 	assert_null(json_get(fake_stored("net/10.10.3.0/24"), "metric"));
 	assert_string_equal(
 		json_get_string(fake_stored("net/10.10.3.0/24"), "name", ""), "Migration");
+}
+
+static void the_cluster_keeps_a_network(void **state _unused_)
+{
+	/* A link runs over the first, so it cannot be given up; without the other it is the last.
+	 */
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"role\":\"None\"}"),
+		"refused");
+	assert_non_null(strstr(json_get_string(fake.answer, "error", ""), "heartbeats run over"));
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.4.0/24\",\"role\":\"None\"}"),
+		"ok");
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"role\":\"None\"}"),
+		"refused");
+	assert_non_null(strstr(json_get_string(fake.answer, "error", ""), "last network"));
+	assert_string_equal(fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.4.0/24\","
+				     "\"rename\":\"Cluster Network 1\"}"),
+		"conflict");
+}
+
+static void assert_migration(const char *expected)
+{
+	_cleanup_free_ char *text = json_dump(fake_stored("migration/networks"), 0);
+
+	assert_string_equal(text, expected);
+}
+
+static void networks_for_migrations_are_one_list(void **state _unused_)
+{
+	assert_string_equal(fake_ask("{\"op\":\"network.migration\",\"strict\":true}"), "refused");
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.migration\",\"order\":[\"nowhere\"]}"), "not-found");
+	assert_string_equal(
+		fake_ask(
+			"{\"op\":\"network.set\",\"name\":\"10.10.3.0/24\",\"migration_order\":5}"),
+		"ok");
+	assert_migration("{\"order\":[\"10.10.3.0/24\"],\"excluded\":[]}");
+	assert_string_equal(
+		fake_ask(
+			"{\"op\":\"network.set\",\"name\":\"10.10.4.0/24\",\"migration_order\":1}"),
+		"ok");
+	assert_migration("{\"order\":[\"10.10.4.0/24\",\"10.10.3.0/24\"],\"excluded\":[]}");
+	assert_string_equal(fake_ask("{\"op\":\"network.migration\",\"strict\":true,"
+				     "\"excluded\":[\"Cluster Network 1\"]}"),
+		"ok");
+	assert_migration("{\"order\":[\"10.10.4.0/24\"],\"excluded\":[\"10.10.3.0/24\"],"
+			 "\"strict\":true}");
+	assert_string_equal(
+		fake_ask(
+			"{\"op\":\"network.set\",\"name\":\"10.10.4.0/24\",\"migration_order\":0}"),
+		"refused");
+	assert_string_equal(fake_ask("{\"op\":\"network.set\",\"name\":\"10.10.4.0/"
+				     "24\",\"migration_order\":-1}"),
+		"refused");
+	assert_string_equal(fake_ask("{\"op\":\"network.migration\",\"strict\":false,"
+				     "\"order\":[\"Cluster Network 1\"]}"),
+		"ok");
+	assert_migration("{\"order\":[\"10.10.3.0/24\"],\"excluded\":[],\"strict\":false}");
+}
+
+static void paths_and_classes_say_why(void **state _unused_)
+{
+	const struct json *item;
+
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.path\",\"from\":\"host1\",\"to\":\"host2\"}"), "ok");
+	item = json_at(json_get(fake.answer, "paths"), 1);
+	assert_string_equal(json_get_string(item, "use", ""), "refused");
+	assert_string_equal(json_get_string(item, "why", ""), "it is excluded from migrations");
+	assert_string_equal(
+		fake_ask("{\"op\":\"network.path\",\"from\":\"host1\",\"to\":\"host9\"}"),
+		"not-found");
+	assert_string_equal(fake_ask("{\"op\":\"network.classes\"}"), "ok");
+	assert_int_equal(json_length(json_get(fake.answer, "classes")), CLUSTER_N_CLASSES);
+	item = json_at(json_get(fake.answer, "classes"), 0);
+	assert_string_equal(json_get_string(item, "class", ""), "heartbeat");
+	assert_string_equal(json_get_string(item, "why", ""),
+		"instead of Cluster Network 2: host1 cannot reach host2 on it");
+}
+
+static void mac_pools_are_checked(void **state _unused_)
+{
+	static const char *const wrong[] = {
+		"\"mac.pool.add\",\"name\":\"own\"",
+		"\"mac.pool.add\",\"name\":\"own\",\"first\":\"02:00:00:00:00:00\"",
+		"\"mac.pool.add\",\"name\":\"a b\",\"first\":\"02:00:00:00:00:00\","
+		"\"last\":\"02:00:00:00:00:ff\"",
+		"\"mac.pool.add\",\"name\":\"own\",\"first\":\"03:00:00:00:00:00\","
+		"\"last\":\"03:00:00:00:00:ff\"",
+		"\"mac.pool.set\",\"name\":\"default\"",
+		"\"mac.pool.set\",\"name\":\"default\",\"auto\":true",
+		"\"mac.pool.set\",\"first\":\"02:00:00:00:00:00\",\"last\":\"02:00:00:00:00:ff\"",
+	};
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		snprintf(text, sizeof(text), "{\"op\":%s}", wrong[i]);
+		if (strcmp(fake_ask(text), "usage"))
+			fail_msg("taken: %s", wrong[i]);
+	}
+	assert_string_equal(fake_ask("{\"op\":\"mac.pool.remove\",\"name\":\"x\"}"), "not-found");
+	assert_string_equal(
+		fake_ask("{\"op\":\"mac.pool.remove\",\"name\":\"default\"}"), "refused");
+	assert_string_equal(fake_ask("{\"op\":\"mac.pool.add\",\"name\":\"own\",\"first\":"
+				     "\"02-00-00-00-00-00\",\"last\":\"0200000000FF\"}"),
+		"ok");
+	assert_string_equal(fake_ask("{\"op\":\"mac.pool.add\",\"name\":\"other\",\"first\":"
+				     "\"02:00:00:00:00:80\",\"last\":\"02:00:00:00:01:00\"}"),
+		"conflict");
+	assert_string_equal(fake_ask("{\"op\":\"mac.pool.set\",\"first\":\"02:00:00:00:00:80\","
+				     "\"last\":\"02:00:00:00:00:ff\"}"),
+		"ok");
+	assert_string_equal(fake_ask("{\"op\":\"mac.pool.list\"}"), "ok");
+	assert_int_equal(json_length(json_get(fake.answer, "pools")), 3);
+	assert_string_equal(
+		json_get_string(json_at(json_get(fake.answer, "pools"), 2), "name", ""), "host1");
+	assert_string_equal(fake_ask("{\"op\":\"mac.list\"}"), "ok");
 }
 
 static void volumes_are_checked(void **state _unused_)
@@ -444,6 +570,10 @@ int main(void)
 		T(without_quorum_nothing_changes),
 		T(switches_are_checked),
 		T(network_settings_are_checked),
+		T(the_cluster_keeps_a_network),
+		T(networks_for_migrations_are_one_list),
+		T(paths_and_classes_say_why),
+		T(mac_pools_are_checked),
 		T(volumes_are_checked),
 		T(a_full_node_refuses),
 		T(a_start_takes_a_new_epoch),

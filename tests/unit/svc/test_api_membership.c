@@ -18,9 +18,9 @@ static const char conf_text[] =
 	"totem {\n    cluster_name: c\n    config_version: 7\n}\n"
 	"nodelist {\n"
 	"    node {\n        nodeid: 1\n        name: host1\n        ring0_addr: "
-	"10.1.0.1\n    }\n"
+	"10.10.3.1\n    }\n"
 	"    node {\n        nodeid: 2\n        name: host2\n        ring0_addr: "
-	"10.1.0.2\n    }\n"
+	"10.10.3.2\n    }\n"
 	"}\n";
 
 static void write_file(const char *name, const char *text)
@@ -102,16 +102,16 @@ static void invitations(void **state _unused_)
 		fake_ask("{\"op\":\"node.invite\",\"name\":\"host3\",\"addresses\":[\"x\"]}"),
 		"usage");
 	assert_string_equal(fake_ask("{\"op\":\"node.invite\",\"name\":\"host2\",\"addresses\":["
-				     "\"10.1.0.3\"]}"),
+				     "\"10.10.3.3\"]}"),
 		"conflict");
 	assert_string_equal(fake_ask("{\"op\":\"node.invite\",\"name\":\"host3\",\"addresses\":["
-				     "\"10.1.0.2\"]}"),
+				     "\"10.10.3.2\"]}"),
 		"conflict");
 	assert_string_equal(fake_ask("{\"op\":\"node.invite\",\"name\":\"host3\",\"id\":1,"
-				     "\"addresses\":[\"10.1.0.3\"]}"),
+				     "\"addresses\":[\"10.10.3.3\"]}"),
 		"conflict");
 	assert_string_equal(fake_ask("{\"op\":\"node.invite\",\"name\":\"host3\",\"addresses\":["
-				     "\"10.1.0.3\"]}"),
+				     "\"10.10.3.3\"]}"),
 		"ok");
 	assert_int_equal(json_get_int(fake.answer, "id", 0), 3);
 	assert_int_equal(enroll_token_parse(json_get_string(fake.answer, "token", ""), &token), 0);
@@ -125,12 +125,12 @@ static void invitations(void **state _unused_)
 		fake_store("evicted/host9", evicted);
 	}
 	assert_string_equal(fake_ask("{\"op\":\"node.invite\",\"name\":\"host4\",\"addresses\":["
-				     "\"10.1.0.4\"]}"),
+				     "\"10.10.3.4\"]}"),
 		"ok");
 	assert_int_equal(json_get_int(fake.answer, "id", 0), 10);
 	fake.quorate = false;
 	assert_string_equal(fake_ask("{\"op\":\"node.invite\",\"name\":\"host5\",\"addresses\":["
-				     "\"10.1.0.5\"]}"),
+				     "\"10.10.3.5\"]}"),
 		"no-quorum");
 	forget_invitations();
 }
@@ -139,7 +139,7 @@ static void tokens(void **state _unused_)
 {
 	static const char *const bad[] = {"", "x", "viaduct-join-1:", "viaduct-join-1:!!",
 		"viaduct-join-1:e30=", "viaduct-join-2:e30="};
-	struct enroll_token token = {.address = "10.1.0.1"}, again;
+	struct enroll_token token = {.address = "10.10.3.1"}, again;
 	char large[ENROLL_TOKEN_MAX + 2];
 	_cleanup_free_ char *text = NULL;
 
@@ -195,7 +195,7 @@ static void who_is_not_in_the_text_was_evicted(void **state _unused_)
 	json_set_int(record, "version", 9);
 	json_set_string(record, "text",
 		"totem {\ncluster_name: c\nconfig_version: 9\n}\nnodelist {\nnode {\nnodeid: 2\n"
-		"name: host2\nring0_addr: 10.1.0.2\n}\n}\n");
+		"name: host2\nring0_addr: 10.10.3.2\n}\n}\n");
 	fake_store(CONF_KEY, record);
 	assert_int_equal(conf_follow(&fake.svc, why, sizeof(why)), 0);
 	assert_non_null(fake.svc.evicted);
@@ -218,7 +218,7 @@ static void a_text_of_another_cluster_is_not_followed(void **state _unused_)
 	json_set_int(record, "version", 9);
 	json_set_string(record, "text",
 		"totem {\ncluster_name: d\nconfig_version: 9\n}\nnodelist {\nnode {\nnodeid: 1\n"
-		"name: host1\nring0_addr: 10.1.0.1\n}\n}\n");
+		"name: host1\nring0_addr: 10.10.3.1\n}\n}\n");
 	fake_store(CONF_KEY, record);
 	assert_true(conf_follow(&fake.svc, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "cluster d"));

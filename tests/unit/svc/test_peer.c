@@ -122,6 +122,25 @@ static void nodes_that_know_each_other_talk(void **state)
 	assert_string_equal(env->from, "a");
 }
 
+/* The other network of a node: it listens there too, and whoever asks goes there. */
+static void a_node_is_asked_over_another_address(void **state)
+{
+	struct env *env = *state;
+
+	introduce(env);
+	assert_null(peer_address(env->a, "c"));
+	assert_int_equal(ask(env, 1, 5 * NS_PER_SEC), 0);
+	assert_int_equal(peer_listen(env->b, "127.0.0.2"), 0);
+	assert_int_equal(peer_listen(env->b, "127.0.0.3"), 0);
+	assert_int_equal(peer_listen(env->b, "127.0.0.3"), 0);
+	assert_int_equal(peer_listen(env->b, "192.0.2.1"), -EADDRNOTAVAIL);
+	assert_int_equal(peer_set_node(env->a, "b", "127.0.0.3", peer_public_key(env->b)), 0);
+	assert_string_equal(peer_address(env->a, "b"), "127.0.0.3");
+	assert_int_equal(ask(env, 2, 5 * NS_PER_SEC), 0);
+	assert_int_equal(env->echoed, 2);
+	assert_string_equal(env->from, "a");
+}
+
 static void a_stranger_is_not_heard(void **state)
 {
 	struct env *env = *state;
@@ -247,6 +266,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(nodes_that_know_each_other_talk),
+		T(a_node_is_asked_over_another_address),
 		T(a_stranger_is_not_heard),
 		T(a_stranger_is_heard_once_it_is_known),
 		T(a_name_goes_with_its_key),
