@@ -47,7 +47,7 @@ LINK = """    interface {{
 def configuration(nodes, networks, token_ms=1000):
     """`nodes`: [(id, name)]; `networks`: address prefixes, the heartbeat's first: "10.10.2"."""
     # A link must be given up before the token is, or the loss of one link costs a member.
-    ping_ms, pong_ms = round(token_ms / 5 * SLOW), round(token_ms / 2 * SLOW)
+    ping_ms, pong_ms = round(max(60, token_ms * 0.15) * SLOW), round(max(150, token_ms * 0.4) * SLOW)
     links = "".join(LINK.format(number=i, priority=10 - i, ping=ping_ms, pong=pong_ms)
                     for i in range(len(networks)))
     entries = ""

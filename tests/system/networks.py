@@ -19,6 +19,7 @@ DIRECTORY = os.environ.get("VIADUCT_LAB", "/var/lib/viaduct-test-lab")
 N_NODES = int(os.environ.get("VIADUCT_LAB_NODES", "3"))
 NAMES = [f"host{i + 1}" for i in range(N_NODES)]
 STORAGE, STORAGE6 = "10.10.4.0/24", "fd00:10:4::/64"
+KNET_SETTLES_S = 10
 VISIBLE_S = 1.0 * SLOW
 
 
@@ -150,10 +151,18 @@ def time_to_see(lab, network, victim):
     return time.monotonic() - begin
 
 
+def corosync_age_s(lab):
+    """Of the youngest."""
+    ages = [node.machine.run("ps", "-o", "etimes=", "-C", "corosync").stdout.split() for node in lab.nodes.values()]
+    return min(int(age) for found in ages for age in found)
+
+
 def test_cut_of_one_link(lab):
     """Seen within a second by every node, with and without a corosync link, and no node is dropped. What a busy
     machine adds is not ours: of a few tries one must be in time. Each is of another node, for knet gives a link that
     was down up to ten times its timeout at first."""
+    # knet allows a link that is new much more time than later.
+    wait_for(lambda: corosync_age_s(lab) > KNET_SETTLES_S, 30, "the settling of links")
     generation = check_members(lab)
     name = networks(lab)["Migration"]["name"]
     for network in ("Migration", STORAGE):
