@@ -153,7 +153,7 @@ def _prepare_guest(suite, c):
 def _twenty_moves(suite, c):
     """False: the guest is not where it should be."""
     guest, failed = c.guest, suite.counts["FAIL"]
-    with suite(f"{MOVES} live migrations in a row, with disk and TCP traffic in flight") as p:
+    with suite(f"{MOVES} live migrations in a row, with disk and TCP traffic in flight", times=2) as p:
         finish = c.converse()
         blackouts = []
         for i in range(MOVES):

@@ -82,10 +82,11 @@ class Suite:
                 print(f"{type(e).__name__}: {e}", flush=True)
 
     @contextlib.contextmanager
-    def __call__(self, name):
-        """`with suite("disks are there") as p:` checks one property; whatever is raised is its failure."""
+    def __call__(self, name, times=1):
+        """`with suite("disks are there") as p:` checks one property; whatever is raised is its failure. `times`: so
+        many times the usual patience."""
         p, begin = Property(), time.monotonic()
-        self._bound(PROPERTY_S)
+        self._bound(times * PROPERTY_S)
         try:
             yield p
         except Skip as e:
