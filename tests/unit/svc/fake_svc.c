@@ -179,7 +179,7 @@ const char *cluster_local_name(const struct cluster *cluster _unused_)
 size_t cluster_nodes(
 	const struct cluster *cluster _unused_, struct cluster_node *ret_nodes, size_t max)
 {
-	size_t n = MIN(max, (size_t)2);
+	size_t n = MIN(max, (size_t)(fake.is_alone ? 1 : 2));
 
 	for (size_t i = 0; i < n; i++) {
 		memset(&ret_nodes[i], 0, sizeof(ret_nodes[i]));
@@ -196,9 +196,9 @@ int cluster_find_node(
 	const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
 {
 	struct cluster_node nodes[2];
+	size_t n = cluster_nodes(cluster, nodes, 2);
 
-	cluster_nodes(cluster, nodes, 2);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (strcmp(nodes[i].name, name) == 0) {
 			*ret_node = nodes[i];
 			return 0;

@@ -31,6 +31,7 @@ struct fake {
 	char audit[1200]; /* the last one: who|from|object|request|outcome */
 
 	unsigned n_reloads; /* of corosync.conf */
+	bool is_alone;      /* host2 is not configured any more */
 
 	struct vmproc *vm; /* the first one that runs here, or NULL; others are in svc.vms */
 

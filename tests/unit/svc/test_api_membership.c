@@ -2,6 +2,7 @@
  *
  * Invitations, evictions, and what a cluster's file is compared with and changed by.
  */
+#include "base/clock.h"
 #include "tests/unit/svc/fake_svc.h"
 
 #include "node/svc/conf.h"
@@ -176,7 +177,7 @@ static void evicting(void **state _unused_)
 	assert_null(fake_stored(CONF_KEY));
 	json_set_string(paused, "state", "paused");
 	fake_store("nodestate/host2", paused);
-	/* It goes on when corosync has let it go, which it never does here. */
+	/* It goes on when corosync has let it go. */
 	assert_string_equal(fake_ask("{\"op\":\"node.evict\",\"name\":\"host2\"}"), "waits");
 	assert_int_equal(json_get_int(fake_stored("evicted/host2"), "id", 0), 2);
 	assert_int_equal(json_get_int(fake_stored(CONF_KEY), "version", 0), 8);
@@ -185,6 +186,13 @@ static void evicting(void **state _unused_)
 	assert_false(file_has("corosync.conf", "host2"));
 	assert_true(file_has("corosync.conf.bak", "host2"));
 	assert_non_null(fake_stored("owner/vm/V")); /* epochs go on */
+	assert_non_null(fake_stored("nodestate/host2"));
+	fake.is_alone = true;
+	for (uint64_t begun_ns = clock_mono_ns(); fake_stored("nodestate/host2");) {
+		fake_turn();
+		assert_true(clock_mono_ns() < begun_ns + 10 * NS_PER_SEC);
+	}
+	assert_true(json_get_bool(fake.answer, "ok", false));
 }
 
 static void who_is_not_in_the_text_was_evicted(void **state _unused_)

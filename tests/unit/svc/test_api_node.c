@@ -200,6 +200,9 @@ static void a_dry_run_does_nothing(void **state _unused_)
 	assert_string_equal(fake_ask_with(DRAIN, "expect", json_string_new(digest)), "ok");
 	assert_string_equal(json_get_string(json_get(fake.answer, "plan"), "digest", ""), digest);
 	assert_int_equal(fake.n_moving, 1);
+	for (unsigned i = 0; i < fake.n_moving; i++)
+		fake_end_move(i, NULL);
+	assert_int_equal(fake.n_moving, 3);
 }
 
 static void a_drain_goes_step_by_step(void **state _unused_)
