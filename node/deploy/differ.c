@@ -9,6 +9,9 @@
 /* ---- steps ---- */
 
 static void set_text(struct json *step, const char *key, const char *format, va_list args)
+	_printf_(3, 0);
+
+static void set_text(struct json *step, const char *key, const char *format, va_list args)
 {
 	char text[512];
 

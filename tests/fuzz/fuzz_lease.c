@@ -109,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes)
 	lease_connect(world.lease, 1);
 	lease_set_votes(world.lease, &votes, world.now_ns);
 	members(&world, 3);
-	while (in.left_bytes > 0)
+	while (reader_ok(&in) && in.left_bytes > 0)
 		act(&world, &in);
 	lease_free(world.lease);
 	buf_fini(&world.own);
