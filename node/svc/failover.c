@@ -371,6 +371,33 @@ void failover_touch(struct failover *f)
 		loop_timer_add(f->svc->loop, LOOK_SOON_NS, on_timer, f, &f->timer);
 }
 
+static bool makes_room(const char *key)
+{
+	static const char *const prefixes[] = {
+		"vm", "owner/vm/", "node", "policy/", "switch", "vlan/", "volume/"};
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		if (strncmp(key, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+void failover_key(struct failover *f, const char *key, const struct json *value)
+{
+	bool is_lost = false;
+
+	if (!f)
+		return;
+	if (strncmp(key, "vmstate/", 8) == 0)
+		is_lost = json_get_bool(value, "restart", false);
+	else if (strncmp(key, "owner/vm/", 9) == 0) /* handed to a node that is gone by now */
+		is_lost = cluster_node_is_gone(
+			f->svc->cluster, (uint32_t)json_get_int(value, "node", 0));
+	if (is_lost || (!list_empty(&f->attempts) && makes_room(key)))
+		failover_touch(f);
+}
+
 int failover_new(struct svc *svc, struct failover **ret_failover)
 {
 	struct failover *f = calloc(1, sizeof(*f));

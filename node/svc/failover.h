@@ -25,6 +25,9 @@ int failover_new(struct svc *svc, struct failover **ret_failover);
 void failover_free(struct failover *failover); /* NULL is fine */
 /* Something changed that may matter: looked at in a moment, once for all changes until then. */
 void failover_touch(struct failover *failover); /* NULL is fine */
+/* A key of the store changed: the same, if a VM is lost by that, or one waits for a place that it
+ * may have now. A look goes over all VMs, and most changes are of VMs that are well. */
+void failover_key(struct failover *failover, const char *key, const struct json *value);
 /* failover.start of the node that decides. */
 void failover_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
 

@@ -278,9 +278,7 @@ static void on_store_changed(
 	char error[256];
 
 	network_watch_note(svc, key);
-	if (strncmp(key, "vm", 2) == 0 || strncmp(key, "owner/vm/", 9) == 0 ||
-		strncmp(key, "node", 4) == 0)
-		failover_touch(svc->failover);
+	failover_key(svc->failover, key, value);
 	place_watch_key(svc->place_watch, key);
 	if (strcmp(key, CONF_KEY) == 0 && conf_follow(svc, error, sizeof(error)) < 0)
 		log_warning("corosync.conf did not follow the cluster: %s", error);
