@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/ctl/deploy_file.h"
+
+#include "base/file.h"
 #include "node/ctl/ctl.h"
 #include "node/deploy/cluster_file.h"
 
@@ -68,25 +70,6 @@ int deploy_file_read(const char *path, struct json **ret_values)
 
 /* ---- writing ---- */
 
-static int write_new(const char *path, const void *data, size_t size_bytes, unsigned mode)
-{
-	_cleanup_close_ int fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-	const char *at = data;
-
-	if (fd < 0 || fchmod(fd, mode) < 0)
-		return -errno;
-	while (size_bytes > 0) {
-		ssize_t n = write(fd, at, size_bytes);
-
-		if (n < 0)
-			return -errno;
-		at += n;
-		size_bytes -= (size_t)n;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 static int make_backup(const char *path, char **ret_backup)
 {
 	for (unsigned i = 1; i <= MAX_BACKUPS; i++) {
@@ -118,7 +101,7 @@ int deploy_write(
 		new = NULL;
 		return -ENOMEM;
 	}
-	r = write_new(new, data, size_bytes, mode);
+	r = file_write_new(new, data, size_bytes, mode);
 	if (r == 0)
 		r = make_backup(path, ret_backup);
 	if (r == 0 && rename(new, path) < 0)

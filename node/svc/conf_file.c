@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/conf_file.h"
 
+#include "base/file.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -29,25 +31,6 @@ int conf_file_read(const char *path, size_t max_bytes, struct buf *out)
 	return out->failed ? -ENOMEM : 0;
 }
 
-static int write_new(const char *path, const void *data, size_t size_bytes, unsigned mode)
-{
-	_cleanup_close_ int fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-	const char *at = data;
-
-	if (fd < 0 || fchmod(fd, mode) < 0)
-		return -errno;
-	while (size_bytes > 0) {
-		ssize_t n = write(fd, at, size_bytes);
-
-		if (n < 0)
-			return -errno;
-		at += n;
-		size_bytes -= (size_t)n;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 int conf_file_write(const char *path, const void *data, size_t size_bytes, unsigned mode, bool keep)
 {
 	char new[512], old[512];
@@ -55,7 +38,7 @@ int conf_file_write(const char *path, const void *data, size_t size_bytes, unsig
 
 	snprintf(new, sizeof(new), "%s.new", path);
 	snprintf(old, sizeof(old), "%s.bak", path);
-	r = write_new(new, data, size_bytes, mode);
+	r = file_write_new(new, data, size_bytes, mode);
 	if (r == 0 && keep) {
 		unlink(old);
 		if (link(path, old) < 0 && errno != ENOENT)
