@@ -79,8 +79,14 @@ struct cluster_node {
 	bool is_member;                      /* in the corosync membership */
 	bool has_service;                    /* its viaductd is in our CPG group */
 	bool is_synced;                      /* and has the store that we are synced with */
+	bool is_silent;    /* a member whose lease is not renewed: its viaductd stands still */
 	unsigned protocol; /* the newest version of the store's that it speaks; 0: unknown */
 };
+/* It can be counted on: for decisions that one node makes for all, and for VMs. */
+static inline bool cluster_node_takes_part(const struct cluster_node *node)
+{
+	return node->is_member && node->has_service && node->is_synced && !node->is_silent;
+}
 /* The configured nodes (nodelist), ordered by id. */
 size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max);
 int cluster_find_node(

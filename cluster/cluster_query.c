@@ -31,12 +31,26 @@ const char *cluster_local_name(const struct cluster *cluster)
 	return node ? node->name : "";
 }
 
+static void ask_all(const struct cluster *cluster, struct member_table *ret_table)
+{
+	*ret_table = cluster->members;
+	member_ask_store(ret_table, cluster->rs);
+	for (size_t i = 0; i < ret_table->n_nodes; i++) {
+		struct cluster_node *node = &ret_table->nodes[i];
+
+		node->is_silent = node->is_member && node->has_service &&
+				  node->id != cluster->local_id &&
+				  cluster_node_parted_ns(cluster, node->id);
+	}
+}
+
 size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max)
 {
-	struct member_table table = cluster->members;
-	size_t n = MIN(table.n_nodes, max);
+	struct member_table table;
+	size_t n;
 
-	member_ask_store(&table, cluster->rs);
+	ask_all(cluster, &table);
+	n = MIN(table.n_nodes, max);
 	memcpy(ret_nodes, table.nodes, n * sizeof(table.nodes[0]));
 	return n;
 }
@@ -44,10 +58,10 @@ size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nod
 int cluster_find_node(
 	const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
 {
-	struct member_table table = cluster->members;
+	struct member_table table;
 	const struct cluster_node *node;
 
-	member_ask_store(&table, cluster->rs);
+	ask_all(cluster, &table);
 	node = member_find_name(&table, name);
 	if (!node)
 		return -ENOENT;

@@ -18,7 +18,7 @@ struct lease_node {
 	uint64_t denied;    /* the REVOKE that it has not answered; 0 for none */
 	uint64_t parted_ns; /* since when its ticks are not acknowledged; 0: they are */
 	uint64_t duration_ns;
-	bool was_gone; /* as reported last */
+	bool was_gone, was_parted; /* as reported last */
 };
 
 struct lease {
@@ -117,16 +117,18 @@ static bool node_is_gone(const struct lease *lease, const struct lease_node *nod
 	       lease->confirmed_ns >= gone_at_ns(node);
 }
 
-static void report_gone(struct lease *lease)
+static void report_news(struct lease *lease)
 {
 	bool is_news = false;
 
 	for (size_t i = 0; i < lease->n_nodes; i++) {
 		struct lease_node *node = &lease->nodes[i];
 		bool gone = node_is_gone(lease, node);
+		bool parted = node->parted_ns != 0;
 
-		is_news = is_news || gone != node->was_gone;
+		is_news = is_news || gone != node->was_gone || parted != node->was_parted;
 		node->was_gone = gone;
+		node->was_parted = parted;
 	}
 	if (is_news)
 		lease->ops.changed(lease->data);
@@ -239,7 +241,7 @@ void lease_disconnect(struct lease *lease)
 	lease->strangers_parted_ns = 0;
 	lease->is_in_group = false;
 	lease->next_tick_ns = 0;
-	report_gone(lease);
+	report_news(lease);
 }
 
 static bool contains(const uint32_t *ids, size_t n, uint32_t id)
@@ -288,7 +290,7 @@ void lease_confchg(struct lease *lease, const uint32_t *members, size_t n_member
 		lease->strangers_parted_ns = now_ns;
 	lease->is_in_group = true;
 	send_tick(lease, true, now_ns);
-	report_gone(lease);
+	report_news(lease);
 }
 
 static void on_ack(struct lease *lease, struct lease_node *from, struct reader *in)
@@ -378,7 +380,7 @@ void lease_deliver(
 		take_tick(lease, node, &tick, &in, now_ns);
 	else if (type == LEASE_WIRE_REVOKE)
 		on_revoke(lease, &in, now_ns);
-	report_gone(lease);
+	report_news(lease);
 }
 
 void lease_set_votes(struct lease *lease, const struct lease_votes *votes, uint64_t now_ns)
@@ -389,7 +391,7 @@ void lease_set_votes(struct lease *lease, const struct lease_votes *votes, uint6
 	if (is_news && lease->is_in_group)
 		lease->next_tick_ns = now_ns;
 	take_confirmed(lease);
-	report_gone(lease);
+	report_news(lease);
 }
 
 void lease_set_duration(struct lease *lease, uint32_t node, uint64_t duration_ns)

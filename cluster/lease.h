@@ -56,7 +56,7 @@ struct lease_ops {
 	void (*multicast)(const void *bytes, size_t size_bytes, void *data);
 	/* The lease of this node lasts until then. */
 	void (*renewed)(uint64_t until_ns, void *data);
-	/* Somebody is gone, or is not any more. */
+	/* Somebody has parted or is gone, or is not any more. */
 	void (*changed)(void *data);
 };
 

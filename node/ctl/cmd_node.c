@@ -166,7 +166,7 @@ static struct json *find_drain(const struct ctl_args *args, const struct json *n
 	const char *state = text_of(node, "state");
 
 	if (!text_of(node, "job")[0] || strcmp(state, "down") == 0 ||
-		strcmp(state, "no service") == 0)
+		strcmp(state, "no service") == 0 || strcmp(state, "no answer") == 0)
 		return NULL;
 	request = ctl_request("job.list");
 	json_set_string(request, "node", text_of(node, "name"));

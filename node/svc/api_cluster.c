@@ -41,6 +41,7 @@ static struct json *nodes_json(struct svc *svc)
 		json_set_string(entry, "state",
 			!up                     ? "Down"
 			: !nodes[i].has_service ? "NoService"
+			: nodes[i].is_silent    ? "NoAnswer"
 			: !nodes[i].is_synced   ? "Joining"
 						: "Up");
 		json_set_int(entry, "protocol", nodes[i].protocol);

@@ -23,6 +23,8 @@ static const char *state_of(struct svc *svc, const struct cluster_node *node)
 		return "down";
 	if (!node->has_service)
 		return "no service";
+	if (node->is_silent)
+		return "no answer";
 	if (!node->is_synced)
 		return "joining";
 	if (strcmp(json_get_string(state, "drain", ""), "running") == 0)

@@ -149,7 +149,7 @@ static size_t look_at_nodes(struct svc *svc, bool is_failback, struct cluster_no
 	struct cluster_net net;
 
 	for (size_t i = 0; i < n; i++) {
-		bool up = nodes[i].is_member && nodes[i].has_service && nodes[i].is_synced;
+		bool up = cluster_node_takes_part(&nodes[i]);
 
 		ret_nodes[i] = (struct drain_node){
 			.id = nodes[i].id,

@@ -55,7 +55,7 @@ static bool decides(struct svc *svc)
 		!svc_has_lease(svc))
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		if (nodes[i].is_member && nodes[i].has_service && nodes[i].is_synced)
+		if (cluster_node_takes_part(&nodes[i]))
 			return nodes[i].id == cluster_local_id(svc->cluster);
 	}
 	return false;

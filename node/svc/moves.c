@@ -120,6 +120,8 @@ static const char *check_target(
 		return "that node is down";
 	if (!ret_target->has_service || !ret_target->is_synced)
 		return "no ready viaductd runs on that node";
+	if (ret_target->is_silent)
+		return "the viaductd of that node does not answer";
 	*ret_code = API_REFUSED;
 	return node_is_paused(svc, to) ? "that node is paused: it takes no VMs" : NULL;
 }

@@ -58,7 +58,7 @@ static bool is_teller(struct svc *svc)
 	size_t n = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
 
 	for (size_t i = 0; i < n; i++) {
-		if (nodes[i].is_member && nodes[i].is_synced)
+		if (cluster_node_takes_part(&nodes[i]))
 			return nodes[i].id == cluster_local_id(svc->cluster);
 	}
 	return false;

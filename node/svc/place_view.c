@@ -117,7 +117,7 @@ static int add_node(struct view *view, size_t at)
 	struct place_node node = {
 		.id = member->id,
 		.name = member->name,
-		.is_up = member->is_member && member->has_service && member->is_synced,
+		.is_up = cluster_node_takes_part(member),
 		.is_paused = strcmp(json_get_string(state, "state", ""), "paused") == 0,
 		.why_not = facts ? "" : "its service has not said yet what it can do",
 		.has_kvm = !facts || json_get_bool(facts, "kvm", false),

@@ -58,7 +58,7 @@ struct watch_state {
 static bool is_reporter(struct svc *svc, const struct cluster_node *nodes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (nodes[i].is_member && nodes[i].has_service)
+		if (nodes[i].is_member && nodes[i].has_service && !nodes[i].is_silent)
 			return nodes[i].id == cluster_local_id(svc->cluster);
 	}
 	return false;
@@ -73,7 +73,9 @@ static void report_node(struct svc *svc, const struct cluster_node *node, bool u
 		events_add(svc, EVENT_INFO, "node.joined", object, "%s takes part", node->name);
 	else
 		events_add(svc, EVENT_WARNING, "node.left", object, "%s %s", node->name,
-			node->is_member ? "is without its viaductd" : "is not reached any more");
+			!node->is_member     ? "is not reached any more"
+			: !node->has_service ? "is without its viaductd"
+					     : "does not answer: its viaductd stands still");
 }
 
 static void watch_nodes(struct svc *svc, struct watch_state *w)
@@ -83,7 +85,7 @@ static void watch_nodes(struct svc *svc, struct watch_state *w)
 	bool reporter = is_reporter(svc, nodes, n);
 
 	for (size_t i = 0; i < n; i++) {
-		bool up = nodes[i].is_member && nodes[i].has_service;
+		bool up = nodes[i].is_member && nodes[i].has_service && !nodes[i].is_silent;
 		size_t k = 0;
 
 		while (k < w->n && w->nodes[k].id != nodes[i].id)

@@ -258,6 +258,28 @@ def test_viaductd_stands_still(env):
         env.all_up()
 
 
+def test_viaductd_of_the_first_node_stands_still(env):
+    """It is the one that decides for all, and nobody writes anything that would show the others that it does not."""
+    if env.vm()["node"] != "host1":
+        env.viaduct("live-migrate", VM, "host1")
+    digests = []
+
+    def quiet():
+        digests.append(env.node().ask("cluster", "status")["digest"])
+        return len(digests) > 10 and len(set(digests[-10:])) == 1
+    wait_for(quiet, 20, "a store that stays as it is")
+    with Watch(VM):
+        since = time.monotonic()
+        stopped = env.signal("host1", "/viaductd ", signal.SIGSTOP)
+        there = env.wait_elsewhere(("host1",), since, "the first node's viaductd that stands still")
+        listed = env.lab.nodes[there].ask("node", "list")["nodes"]
+        check(next(n for n in listed if n["name"] == "host1")["state"] == "no answer", f"{listed}")
+        events = env.lab.nodes[there].ask("event", "list", "--object", "node/host1")["events"]
+        check(any("stands still" in e["text"] for e in events), f"{events}")
+        resume(stopped)
+        env.all_up()
+
+
 def test_priorities(env):
     """High before low, as far as there is room; what is not to start stays, and says so."""
     owner = env.vm()["node"]
