@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 _Static_assert(CLUSTER_MAX_NODES == RS_MAX_MEMBERS, "every node can take part");
@@ -59,36 +60,29 @@ static void on_rs_save_entry(const char *key, const struct store_entry *entry, v
 {
 	struct cluster *cluster = data;
 
-	store_db_put(cluster->db, key, entry);
+	store_writer_put(cluster->writer, key, entry);
 }
 
 static void on_rs_stage_entry(const struct store_entry *entry, void *data)
 {
 	struct cluster *cluster = data;
 
-	store_db_stage(cluster->db, entry);
+	store_writer_stage(cluster->writer, entry);
 }
 
-static int note_db_error(struct cluster *cluster, int r)
-{
-	if (r < 0)
-		cluster->db_error = r;
-	return r;
-}
-
-static int on_rs_save_store(const struct store *store, const struct rs_meta *meta, void *data)
+static void on_rs_save_store(const struct store *store, const struct rs_meta *meta, void *data)
 {
 	struct cluster *cluster = data;
 
 	(void)store; /* it has been staged */
-	return note_db_error(cluster, store_db_save_staged(cluster->db, meta));
+	store_writer_use_staged(cluster->writer, meta);
 }
 
-static int on_rs_save_meta(const struct rs_meta *meta, void *data)
+static void on_rs_save_meta(const struct rs_meta *meta, void *data)
 {
 	struct cluster *cluster = data;
 
-	return note_db_error(cluster, store_db_save_meta(cluster->db, meta));
+	store_writer_promise(cluster->writer, meta);
 }
 
 static const struct rs_ops rs_ops = {
@@ -111,22 +105,37 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
+/* How often this thread has stopped by itself: for a disk, for another thread. That others get the
+ * processor is not counted. */
+static long n_waits(void)
+{
+	struct rusage usage = {};
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
+}
+
 void cluster_turn_begin(struct cluster *cluster)
 {
 	if (cluster->turn_began_ns)
 		return;
 	cluster->turn_began_ns = clock_mono_ns();
 	cluster->turn_began_cpu_ns = cpu_ns();
+	cluster->turn_began_waits = n_waits();
 }
 
 static void measure_turn(struct cluster *cluster)
 {
-	uint64_t took_ns = clock_mono_ns() - cluster->turn_began_ns;
+	uint64_t took_ns = clock_mono_ns() - cluster->turn_began_ns, computed_ns;
 
-	if (cluster->turn_began_ns && took_ns > cluster->longest_turn_ns) {
-		cluster->longest_turn_ns = took_ns;
-		cluster->longest_turn_cpu_ns = cpu_ns() - cluster->turn_began_cpu_ns;
-	}
+	if (cluster->turn_began_ns == 0)
+		return;
+	computed_ns = cpu_ns() - cluster->turn_began_cpu_ns;
+	cluster->longest_turn_ns = MAX(cluster->longest_turn_ns, took_ns);
+	cluster->longest_turn_cpu_ns = MAX(cluster->longest_turn_cpu_ns, computed_ns);
+	if (n_waits() != cluster->turn_began_waits)
+		cluster->longest_turn_wait_ns =
+			MAX(cluster->longest_turn_wait_ns, took_ns - computed_ns);
 	cluster->turn_began_ns = 0;
 }
 
@@ -139,15 +148,12 @@ static void on_work(void *data)
 	cluster->work_timer = 0;
 	cluster_turn_begin(cluster);
 	rs_work(cluster->rs, clock_mono_ns());
-	store_db_tidy(cluster->db);
 	cluster_turn_end(cluster);
 }
 
 static void work_later(struct cluster *cluster)
 {
-	bool is_wanted = rs_has_work(cluster->rs) || store_db_has_rest(cluster->db);
-
-	if (is_wanted && cluster->work_timer == 0)
+	if (rs_has_work(cluster->rs) && cluster->work_timer == 0)
 		loop_timer_add(cluster->loop, 0, on_work, cluster, &cluster->work_timer);
 }
 
@@ -180,13 +186,8 @@ static void tick_update(struct cluster *cluster)
 
 void cluster_turn_end(struct cluster *cluster)
 {
-	rs_flush(cluster->rs);
 	if (cluster->db_error == 0)
-		note_db_error(cluster, store_db_commit(cluster->db, rs_meta(cluster->rs)));
-	if (cluster->db_error == 0)
-		rs_saved(cluster->rs);
-	else if (cluster->connected)
-		cluster_disconnect(cluster);
+		store_writer_commit(cluster->writer, rs_meta(cluster->rs), rs_mark(cluster->rs));
 	tick_update(cluster);
 	work_later(cluster);
 	measure_turn(cluster);
@@ -197,6 +198,39 @@ void cluster_turn_end(struct cluster *cluster)
 			cluster->callbacks.changed(cluster->data);
 	}
 }
+
+/* What the disk says, some turns later. */
+
+static void on_saved(uint64_t mark, void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster_turn_begin(cluster);
+	if (cluster->is_saving_all && mark == rs_mark(cluster->rs)) {
+		cluster->is_saving_all = false;
+		cluster->db_error = 0;
+	}
+	rs_saved(cluster->rs, mark, clock_mono_ns());
+	cluster_turn_end(cluster);
+}
+
+static void on_save_failed(int error, void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster_turn_begin(cluster);
+	cluster->is_saving_all = false;
+	cluster->db_error = error;
+	cluster_note_news(cluster);
+	if (cluster->connected)
+		cluster_disconnect(cluster);
+	cluster_turn_end(cluster);
+}
+
+static const struct store_writer_ops writer_ops = {
+	.saved = on_saved,
+	.failed = on_save_failed,
+};
 
 /* Inputs from corosync. */
 
@@ -326,16 +360,25 @@ void cluster_disconnect(struct cluster *cluster)
 	connect_later(cluster);
 }
 
+static void save_all(struct cluster *cluster)
+{
+	struct store_view *view;
+
+	if (cluster->is_saving_all || rs_view(cluster->rs, &view) < 0)
+		return;
+	cluster->is_saving_all = store_writer_save_all(cluster->writer, view, rs_meta(cluster->rs),
+					 rs_mark(cluster->rs)) == 0;
+}
+
 static int connect_links(struct cluster *cluster)
 {
 	int r;
 
 	/* The disk first: without it this node must not promise anything. */
-	if (cluster->db_error < 0)
-		cluster->db_error = store_db_save_store(
-			cluster->db, rs_store(cluster->rs), rs_meta(cluster->rs));
-	if (cluster->db_error < 0)
+	if (cluster->db_error < 0) {
+		save_all(cluster);
 		return cluster->db_error;
+	}
 	r = cmap_link_new(cluster->loop, &cmap_ops, cluster, &cluster->cmap);
 	if (r == 0)
 		r = quorum_link_new(cluster->loop, &quorum_ops, cluster, &cluster->quorum);
@@ -390,7 +433,8 @@ static int make_rs(struct cluster *cluster, const char *state_dir)
 		return -ENAMETOOLONG;
 	if (getrandom(&config.nonce, sizeof(config.nonce), 0) != sizeof(config.nonce))
 		return -errno;
-	r = store_db_open(path, &cluster->db, &store, &meta);
+	r = store_writer_open(
+		path, cluster->loop, &writer_ops, cluster, &cluster->writer, &store, &meta);
 	if (r < 0)
 		return r;
 	r = rs_new(&config, &rs_ops, cluster, store, &meta, &cluster->rs);
@@ -424,7 +468,7 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	if (r < 0) {
 		cluster_lease_free(cluster);
 		rs_free(cluster->rs);
-		store_db_close(cluster->db);
+		store_writer_free(cluster->writer);
 		free(cluster);
 		return r;
 	}
@@ -442,10 +486,10 @@ void cluster_free(struct cluster *cluster)
 	loop_timer_remove(cluster->loop, cluster->tick_timer);
 	loop_timer_remove(cluster->loop, cluster->work_timer);
 	if (cluster->db_error == 0)
-		store_db_commit(cluster->db, rs_meta(cluster->rs));
+		store_writer_commit(cluster->writer, rs_meta(cluster->rs), rs_mark(cluster->rs));
 	cluster_lease_free(cluster);
+	store_writer_free(cluster->writer);
 	rs_free(cluster->rs);
-	store_db_close(cluster->db);
 	free(cluster);
 }
 

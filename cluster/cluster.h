@@ -105,9 +105,9 @@ struct cluster_status {
 	uint64_t store_version; /* version of the last write */
 	char digest[65];        /* hex SHA-256 over the store's content; "" while it is not known */
 	size_t n_keys;
-	/* The longest that the store has kept the loop from anything else, and of that, computing.
-	 */
-	uint64_t longest_turn_ns, longest_turn_cpu_ns;
+	/* The longest that the store has kept the loop from anything else: all in all, computing,
+	 * and waiting - what others had the processor for is only in the first. */
+	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	int connect_error; /* why the connection to corosync did not last; -EADDRINUSE: another
 			      process of this node has joined the cluster before */
 	int store_error;   /* why this node's database cannot be written, and it takes no part */

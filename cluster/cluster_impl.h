@@ -16,7 +16,7 @@
 #include "cluster/publish.h"
 #include "cluster/quorum_link.h"
 #include "cluster/rs.h"
-#include "cluster/store_db.h"
+#include "cluster/store_writer.h"
 
 struct cluster {
 	struct loop *loop;
@@ -24,7 +24,8 @@ struct cluster {
 	void *data;
 
 	struct rs *rs;
-	struct store_db *db;
+	struct store_writer *writer;
+	bool is_saving_all;
 	int db_error; /* the disk and the store differ until everything could be saved again */
 
 	/* All four, or none while disconnected. */
@@ -41,7 +42,8 @@ struct cluster {
 	uint32_t local_id;
 	struct member_table members;
 	uint64_t turn_began_ns, turn_began_cpu_ns; /* 0: not in one */
-	uint64_t longest_turn_ns, longest_turn_cpu_ns;
+	long turn_began_waits;
+	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	uint64_t work_timer;
 	bool is_news; /* `changed` is due at the end of the turn */
 

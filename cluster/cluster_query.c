@@ -72,6 +72,7 @@ int cluster_find_node(
 void cluster_reset_longest_turn(struct cluster *cluster)
 {
 	cluster->longest_turn_ns = cluster->longest_turn_cpu_ns = 0;
+	cluster->longest_turn_wait_ns = 0;
 }
 
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status)
@@ -84,6 +85,7 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		.store_error = cluster->db_error,
 		.longest_turn_ns = cluster->longest_turn_ns,
 		.longest_turn_cpu_ns = cluster->longest_turn_cpu_ns,
+		.longest_turn_wait_ns = cluster->longest_turn_wait_ns,
 		.connect_error = cluster->connect_error,
 		.protocol = rs_protocol(cluster->rs),
 		.protocol_newest = cluster->protocol_newest,
@@ -188,7 +190,7 @@ int cluster_view_new(const struct cluster *cluster, struct cluster_view **ret_vi
 
 	if (!view)
 		return -ENOMEM;
-	r = store_view_new(rs_store(cluster->rs), &view->store);
+	r = rs_view(cluster->rs, &view->store);
 	if (r < 0) {
 		free(view);
 		return r;

@@ -135,13 +135,14 @@ void rs_send(struct rs *rs, const struct rs_msg *msg)
 void rs_epoch_leave(struct rs *rs)
 {
 	rs_report_rest(rs);
-	rs->is_hashing = false;
+	rs->is_hashing = rs->state_is_due = rs->ask_is_due = false;
 	rs_handover_reset(rs);
 	rs_pending_carry(rs);
 	rs->n_peers = 0;
 	rs->protocol = 0;
 	rs->delivered = rs->applied = 0;
-	rs->confirm_wanted = false;
+	rs->has_confirmed = false;
+	rs->to_confirm = 0;
 	rs->asked = false;
 }
 
@@ -273,24 +274,30 @@ void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns)
 	if (!votes->quorate)
 		rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 	/* Who has not sent its STATE yet will send the new votes. */
-	if (is_news && (rs->mode == RS_EXCHANGE || rs->mode == RS_UPDATE || rs->mode == RS_SYNCED ||
-			       rs->mode == RS_NO_QUORUM))
+	if (is_news && !rs->state_is_due &&
+		(rs->mode == RS_EXCHANGE || rs->mode == RS_UPDATE || rs->mode == RS_SYNCED ||
+			rs->mode == RS_NO_QUORUM))
 		rs_ask_sync(rs);
 	deadline_update(rs);
 }
 
-void rs_flush(struct rs *rs)
+uint64_t rs_mark(const struct rs *rs)
 {
-	struct rs_msg msg = {
-		.type = RS_WIRE_ACK,
-		.epoch = rs->epoch,
-		.ack = {rs->applied, rs->chain[rs->applied % RS_CHAIN_LENGTH]},
-	};
+	return rs->mark;
+}
 
-	if (!rs->confirm_wanted || rs->mode != RS_SYNCED)
-		return;
-	rs->confirm_wanted = false;
-	rs_send(rs, &msg);
+void rs_saved(struct rs *rs, uint64_t mark, uint64_t now_ns)
+{
+	rs->now_ns = now_ns;
+	rs->saved = MAX(rs->saved, mark);
+	if (rs->state_is_due && !rs->is_hashing)
+		rs_state_send(rs);
+	if (rs->ask_is_due && rs->saved == rs->mark) {
+		rs->ask_is_due = false;
+		rs_ask_sync(rs);
+	}
+	rs_confirm(rs);
+	deadline_update(rs);
 }
 
 void rs_tick(struct rs *rs, uint64_t now_ns)
@@ -352,6 +359,11 @@ uint16_t rs_member_newest(const struct rs *rs, uint32_t id)
 const struct store *rs_store(const struct rs *rs)
 {
 	return rs->store;
+}
+
+int rs_view(struct rs *rs, struct store_view **ret_view)
+{
+	return store_view_new(rs->store, ret_view);
 }
 
 const struct rs_meta *rs_meta(const struct rs *rs)

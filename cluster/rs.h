@@ -61,14 +61,14 @@
  * the n-th write of an epoch is the same one for all of them, and compare-and-set has the same
  * outcome.
  *
- * Members confirm what they have applied: how many writes of the epoch, and a hash over which ones
- * in which order (ACK). The sender reports a write done when *all* participants have confirmed it
- * in the order it knows. That makes 2 true, without any further assumption about what CPG delivers:
- * a later quorum shares a participant with this epoch; that participant had applied the write
- * before it answered the later SYNC_START (after it, it would not have confirmed it); and no store
- * of a lower generation can lead. It costs one more turn of the token than reporting on one's own
- * delivery, which loses writes: the sender may have been cut off before anybody else got the
- * message.
+ * Members confirm what they have applied and saved: how many writes of the epoch, and a hash over
+ * which ones in which order (ACK). The sender reports a write done when *all* participants have
+ * confirmed it in the order it knows. That makes 2 true, without any further assumption about what
+ * CPG delivers: a later quorum shares a participant with this epoch; that participant had applied
+ * the write before it answered the later SYNC_START (after it, it would not have confirmed it); and
+ * no store of a lower generation can lead. It costs one more turn of the token than reporting on
+ * one's own delivery, which loses writes: the sender may have been cut off before anybody else got
+ * the message.
  *
  * If an epoch ends while a write is applied but not confirmed, the next decision tells: if this
  * member's store is the leader's, by content and by the version of its last change, the write is in
@@ -109,14 +109,18 @@
  * without itself and asks for another one (SYNC_REQUEST). As quorum is counted over participants
  * this is safe.
  *
+ * A member whose disk does not answer is silent in the same way: it confirms and promises nothing
+ * meanwhile. It counts nobody else as silent because of that, and asks to be taken in again when
+ * everything is saved.
+ *
  * LIMITS
  *
  *   - Reads are of what is applied here, which may not be confirmed. Whoever wants to do something
  *     irreversible because of a record makes a write of its own - usually the record - and waits
  * until that is done: then everything it has read before is confirmed too.
- *   - Members confirm from memory; the transaction follows in the same turn of the loop. A quorum
- * that goes on living loses nothing. If all nodes lose power at once, the last writes may be gone
- *     everywhere (the promise never is: it is synced to the disk).
+ *   - Members confirm what they have in a transaction, which is not synced to the disk: it survives
+ * the death of any number of processes. If all nodes lose power at once, the last writes may be
+ *     gone everywhere (the promise never is: it is synced).
  *   - A disk that is lost takes its promises along. Such a node may come back with an empty store
  * while a quorum of the others lives; not when it is needed for one.
  *   - A quorum device has votes and no copy of the store, so it does not count here: between a
@@ -194,16 +198,18 @@ struct rs_ops {
 	/* Mode, participants or who of them is synced changed. */
 	void (*changed)(void *data);
 
-	/* Persistence. save_entry() joins a transaction that the implementer ends, with rs_meta()
-	 * in it, after this turn's rs_flush(). The other two are done when they return 0,
-	 * save_meta() also synced to the disk; on an error this member answers nothing any more and
-	 * the implementer has to call rs_disconnect(). */
+	/* Persistence: done later, in the order of these calls, and reported by rs_saved(). If
+	 * something cannot be saved, nothing after it counts as saved either: rs_disconnect(), and
+	 * all of the store is saved again before the next rs_connect().
+	 *
+	 * save_entry() joins the transaction that ends with the turn. save_meta() is one of its
+	 * own, synced to the disk. */
 	void (*save_entry)(const char *key, const struct store_entry *entry, void *data);
 	/* May be NULL. The entries of a store that comes in pieces, in order; NULL: it begins. Then
 	 * save_store() is given the store that has just these, or another one begins. */
 	void (*stage_entry)(const struct store_entry *entry, void *data);
-	int (*save_store)(const struct store *store, const struct rs_meta *meta, void *data);
-	int (*save_meta)(const struct rs_meta *meta, void *data);
+	void (*save_store)(const struct store *store, const struct rs_meta *meta, void *data);
+	void (*save_meta)(const struct rs_meta *meta, void *data);
 };
 
 struct rs_config {
@@ -231,10 +237,11 @@ void rs_confchg(struct rs *rs, const uint32_t *members, size_t n_members, uint64
 void rs_deliver(
 	struct rs *rs, uint32_t sender, const void *bytes, size_t size_bytes, uint64_t now_ns);
 void rs_set_votes(struct rs *rs, const struct rs_votes *votes, uint64_t now_ns);
-/* The end of each turn in which something came in: rs_flush() confirms to the others what was
- * applied, then the transaction is ended, and rs_saved() confirms it to ourselves. */
-void rs_flush(struct rs *rs);
-void rs_saved(struct rs *rs);
+/* At the end of each turn in which something came in, the transaction is ended with rs_meta() in it
+ * and goes to the disk. When it and all before it are there - at once, or some turns later -
+ * rs_saved() is told what rs_mark() was then: only now others hear of it. Marks never go back. */
+uint64_t rs_mark(const struct rs *rs);
+void rs_saved(struct rs *rs, uint64_t mark, uint64_t now_ns);
 /* What would take too long at once - hashing, reporting, freeing a large store - is done in pieces:
  * while rs_has_work(), call rs_work() soon, and end a turn after it. */
 bool rs_has_work(const struct rs *rs);
@@ -262,6 +269,8 @@ uint16_t rs_protocol(const struct rs *rs);
 uint16_t rs_floor(const struct rs *rs);
 uint16_t rs_member_newest(const struct rs *rs, uint32_t id);
 const struct store *rs_store(const struct rs *rs);
+/* The entries of now, for whoever saves all of them; -ENOMEM. */
+int rs_view(struct rs *rs, struct store_view **ret_view);
 const struct rs_meta *rs_meta(const struct rs *rs);
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
 /* The same, if that does not take long. */

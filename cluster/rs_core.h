@@ -92,11 +92,13 @@ struct rs {
 	size_t n_members;
 
 	/* Sync. */
-	uint64_t proposed;     /* highest generation we know to have been proposed */
-	bool is_hashing;       /* our STATE waits for the digest */
-	bool accepted;         /* what it will say */
-	bool start_pending;    /* our SYNC_START is on its way */
-	bool asked;            /* we rely on the coordinator to start a sync */
+	uint64_t proposed;  /* highest generation we know to have been proposed */
+	bool state_is_due;  /* our STATE waits: for the digest, for the disk */
+	bool is_hashing;    /* for the digest */
+	bool accepted;      /* what it will say */
+	bool ask_is_due;    /* a sync that leaves us out: when all is saved, we ask for another */
+	bool start_pending; /* our SYNC_START is on its way */
+	bool asked;         /* we rely on the coordinator to start a sync */
 	struct rs_epoch epoch; /* of the last SYNC_START in this membership */
 	uint16_t protocol;     /* of the epoch, once it is decided */
 	struct rs_peer peers[RS_MAX_MEMBERS];
@@ -123,7 +125,15 @@ struct rs {
 	uint64_t delivered;
 	uint64_t applied;
 	uint64_t *chain; /* RS_CHAIN_LENGTH, by number of writes delivered: hash over those */
-	bool confirm_wanted;
+	bool has_confirmed;
+	uint64_t confirmed;  /* that we have said to have; valid if has_confirmed */
+	uint64_t to_confirm; /* the last one that somebody else waits for */
+
+	/* What is to be saved, and is, in the order of changes; see rs_mark(). In RS_SYNCED all
+	 * that was applied in the epoch comes behind epoch_mark. */
+	uint64_t mark, saved;
+	uint64_t promise_mark;
+	uint64_t epoch_mark;
 
 	struct list pending; /* struct rs_pending, by ticket */
 	size_t n_pending;
@@ -168,7 +178,7 @@ void rs_start_sync(struct rs *rs);
 void rs_ask_sync(struct rs *rs);
 bool rs_is_waiting(const struct rs *rs);
 void rs_silence(struct rs *rs);
-/* Our STATE, when the digest is known. */
+/* Our STATE, when the digest is known and the promise on the disk. */
 void rs_state_send(struct rs *rs);
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
@@ -188,8 +198,12 @@ void rs_replay_add(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_ack(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write);
-/* The epoch's store is ours: take its generation, let writes flow. */
+/* The store of now is the epoch's; what is applied from here on counts as its writes. */
+void rs_epoch_begin(struct rs *rs);
+/* Nothing is left to be done before: take the epoch's generation, let writes flow. */
 void rs_become_synced(struct rs *rs);
+/* What is saved by now is confirmed to the others and to ourselves. */
+void rs_confirm(struct rs *rs);
 /* The epoch ended: what is applied here waits for the next decision. */
 void rs_pending_carry(struct rs *rs);
 /* The decision is that our store goes on: what is doubtful is not in it, and can be sent again. */

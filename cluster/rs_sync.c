@@ -96,6 +96,11 @@ void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg
 	rs_start_sync(rs);
 }
 
+static bool promise_is_under_way(const struct rs *rs)
+{
+	return rs->saved < rs->promise_mark;
+}
+
 void rs_state_send(struct rs *rs)
 {
 	struct rs_msg msg = {.type = RS_WIRE_STATE,
@@ -113,9 +118,11 @@ void rs_state_send(struct rs *rs)
 
 	int r = store_digest_some(rs->store, rs->work_bytes);
 
+	rs->state_is_due = true;
 	rs->is_hashing = r > 0;
-	if (r > 0)
+	if (r > 0 || (r == 0 && promise_is_under_way(rs)))
 		return;
+	rs->state_is_due = false;
 	if (r < 0 || rs_digest(rs, msg.state.digest) < 0) {
 		rs_withdraw(rs);
 		return;
@@ -133,27 +140,21 @@ static bool participants_are_members(const struct rs *rs, const struct rs_sync *
 	return true;
 }
 
-/* The promise has to be on the disk before anybody hears of it. */
-static bool accept(struct rs *rs, uint64_t generation, int *ret_error)
+/* The promise has to be on the disk before anybody hears of it: rs_state_send() waits. Until then
+ * it is kept as if it were. */
+static bool accept(struct rs *rs, uint64_t generation)
 {
-	struct rs_meta meta = rs->meta;
-
-	*ret_error = 0;
-	if (generation <= meta.promised)
+	if (generation <= rs->meta.promised)
 		return false;
-	meta.promised = generation;
-	*ret_error = rs->ops->save_meta(&meta, rs->data);
-	if (*ret_error < 0)
-		return false;
-	rs->meta = meta;
+	rs->meta.promised = generation;
+	rs->promise_mark = ++rs->mark;
+	rs->ops->save_meta(&rs->meta, rs->data);
 	return true;
 }
 
 void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
 	const struct rs_sync *sync = &msg->sync;
-	bool accepted;
-	int error;
 
 	/* Of an earlier membership, or of somebody who does not know that it is no part of this
 	 * one. */
@@ -176,15 +177,15 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 		};
 	rs->n_peers = sync->n_participants;
 	if (!rs_peer_find(rs, rs->local_id)) {
-		rs_ask_sync(rs);
+		/* With a disk that does not answer we would only hold them up again. */
+		rs->ask_is_due = rs->saved < rs->mark;
+		if (!rs->ask_is_due)
+			rs_ask_sync(rs);
 		return;
 	}
-	accepted = accept(rs, msg->epoch.generation, &error);
-	if (error < 0)
-		return;
+	rs->accepted = accept(rs, msg->epoch.generation);
 	rs_enter(rs, RS_EXCHANGE);
 	rs_hello_send(rs);
-	rs->accepted = accepted;
 	rs_state_send(rs);
 }
 
@@ -299,6 +300,7 @@ static void decide(struct rs *rs)
 		else
 			rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
 		rs->meta.version = leader->state.version;
+		rs_epoch_begin(rs);
 		rs_become_synced(rs);
 		if (leader->id == rs->local_id && !rs->handover_done)
 			rs_handover_start(rs);
@@ -344,7 +346,9 @@ static bool is_awaited(const struct rs *rs, uint32_t id)
 		return id == rs->peers[rs->leader].id;
 	if (!rs_is_complete(rs))
 		return !peer->is_ready;
-	return rs_pending_is_unconfirmed(rs) && peer->confirmed < rs_pending_first_position(rs);
+	/* Our own disk we wait for without a limit; others do not. */
+	return id != rs->local_id && rs_pending_is_unconfirmed(rs) &&
+	       peer->confirmed < rs_pending_first_position(rs);
 }
 
 bool rs_is_waiting(const struct rs *rs)
@@ -367,6 +371,9 @@ void rs_silence(struct rs *rs)
 	bool only_we_know = rs->mode == RS_GATHER || rs_is_complete(rs);
 	bool awaited[RS_MAX_MEMBERS];
 
+	/* Others wait for our disk; who holds up whom, they will know. */
+	if (promise_is_under_way(rs) || rs->ask_is_due)
+		return;
 	for (size_t i = 0; i < rs->n_members; i++)
 		awaited[i] = is_awaited(rs, rs->members[i].id);
 	for (size_t i = 0; i < rs->n_members; i++) {

@@ -285,17 +285,17 @@ static void take_over(struct rs *rs, const struct rs_update_complete *complete)
 	r = incoming_check(rs, complete);
 	if (r == -EBADMSG)
 		rs->stats.n_malformed++;
-	if (r == 0)
-		r = rs->ops->save_store(rs->incoming, &meta, rs->data);
 	if (r < 0) {
 		rs_withdraw(rs);
 		return;
 	}
+	rs->ops->save_store(rs->incoming, &meta, rs->data);
 	store_free(rs->replaced);
 	rs->replaced = rs->store;
 	rs->store = take_ptr(rs->incoming);
 	incoming_drop(rs);
 	rs->meta = meta;
+	rs_epoch_begin(rs);
 	rs->stats.n_updates++;
 	rs->replaced_at = rs->reported_at = 0;
 	rs->is_reporting = true;

@@ -168,7 +168,8 @@ void rs_pending_confirm(struct rs *rs)
 	uint64_t confirmed = UINT64_MAX;
 	struct rs_pending *first;
 
-	if (!rs_is_complete(rs))
+	/* Also what an earlier epoch has left: it is done when this epoch's store is everywhere. */
+	if (!rs_is_complete(rs) || rs->saved < rs->epoch_mark)
 		return;
 	for (size_t i = 0; i < rs->n_peers; i++)
 		confirmed = MIN(confirmed, rs->peers[i].confirmed);
@@ -181,15 +182,18 @@ void rs_pending_confirm(struct rs *rs)
 	}
 }
 
+void rs_epoch_begin(struct rs *rs)
+{
+	rs->meta.generation = rs->epoch.generation;
+	rs->epoch_mark = ++rs->mark;
+}
+
 void rs_become_synced(struct rs *rs)
 {
-	struct rs_peer *self = rs_peer_find(rs, rs->local_id);
-
-	rs->meta.generation = rs->epoch.generation;
-	self->is_ready = true;
-	rs->confirm_wanted = rs->n_peers > 1;
+	rs_peer_find(rs, rs->local_id)->is_ready = true;
 	rs_enter(rs, RS_SYNCED);
 	rs_pending_send(rs);
+	rs_confirm(rs); /* it may have been saved while it was reported */
 }
 
 static int change_store(
@@ -239,6 +243,7 @@ void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write)
 	int error;
 
 	rs->applied++;
+	rs->mark++;
 	rs->stats.n_applied++;
 	error = apply_write(rs, sender, write, &version);
 	if (error == -ENOMEM) {
@@ -246,7 +251,7 @@ void rs_apply(struct rs *rs, uint32_t sender, const struct rs_write *write)
 		return;
 	}
 	if (sender != rs->local_id) {
-		rs->confirm_wanted = true;
+		rs->to_confirm = rs->applied;
 		return;
 	}
 	pending = find_ticket(rs, write->ticket);
@@ -313,11 +318,28 @@ void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 		rs_ask_sync(rs);
 }
 
-void rs_saved(struct rs *rs)
+/* The first confirmation says that we have the epoch's store. */
+static bool others_wait(const struct rs *rs, uint64_t position)
 {
-	if (rs->mode != RS_SYNCED)
+	if (rs->n_peers == 1)
+		return false;
+	return !rs->has_confirmed || (rs->to_confirm > rs->confirmed && position > rs->confirmed);
+}
+
+void rs_confirm(struct rs *rs)
+{
+	struct rs_msg msg = {.type = RS_WIRE_ACK, .epoch = rs->epoch};
+	uint64_t position = rs->saved - rs->epoch_mark;
+
+	if (rs->mode != RS_SYNCED || rs->saved < rs->epoch_mark)
 		return;
-	rs_peer_find(rs, rs->local_id)->confirmed = rs->applied;
+	msg.ack = (struct rs_ack){position, rs->chain[position % RS_CHAIN_LENGTH]};
+	if (others_wait(rs, position)) {
+		rs->has_confirmed = true;
+		rs->confirmed = position;
+		rs_send(rs, &msg);
+	}
+	rs_peer_find(rs, rs->local_id)->confirmed = position;
 	rs_pending_confirm(rs);
 }
 

@@ -5,8 +5,16 @@
 
 _Static_assert(SHA256_BYTES == RS_DIGEST_BYTES, "the digest is a SHA-256");
 
+/* Entries that are in no store any more while there are views of it. */
+struct removed {
+	unsigned n_views;
+	struct store *store; /* NULL: it is gone */
+	struct store_entry *first;
+};
+
 struct store {
 	struct store_entry **entries; /* ascending by key */
+	struct removed *removed;      /* NULL: there are no views */
 	size_t n_entries;
 	size_t capacity;
 	size_t snapshot_bytes;
@@ -35,10 +43,21 @@ int store_new(struct store **ret_store)
 
 static void entry_free(struct store_entry *entry)
 {
-	if (!entry || --entry->n_refs > 0)
+	if (!entry)
 		return;
 	json_unref((struct json *)entry->json);
 	free(entry);
+}
+
+/* It may be in a view. */
+static void entry_remove(struct store *store, struct store_entry *entry)
+{
+	if (!entry || !store->removed) {
+		entry_free(entry);
+		return;
+	}
+	entry->next_removed = store->removed->first;
+	store->removed->first = entry;
 }
 
 void store_free(struct store *store)
@@ -46,7 +65,9 @@ void store_free(struct store *store)
 	if (!store)
 		return;
 	for (size_t i = 0; i < store->n_entries; i++)
-		entry_free(store->entries[i]);
+		entry_remove(store, store->entries[i]);
+	if (store->removed)
+		store->removed->store = NULL;
 	free(store->entries);
 	sha256_free(store->sha);
 	free(store);
@@ -130,7 +151,6 @@ static int entry_new(const char *key, size_t key_len, const char *value, size_t 
 	}
 	text = entry->key + key_len + 1;
 	*entry = (struct store_entry){
-		.n_refs = 1,
 		.version = version,
 		.json = json,
 		.value = text,
@@ -142,6 +162,22 @@ static int entry_new(const char *key, size_t key_len, const char *value, size_t 
 	memcpy(text, value, value_bytes);
 	*ret_entry = entry;
 	return 0;
+}
+
+struct store_entry *store_entry_copy(const struct store_entry *entry)
+{
+	struct store_entry *copy = malloc(sizeof(*copy) + entry->key_len + 1 + entry->value_bytes);
+	char *text;
+
+	if (!copy)
+		return NULL;
+	text = copy->key + entry->key_len + 1;
+	*copy = *entry;
+	copy->json = NULL;
+	copy->value = text;
+	memcpy(copy->key, entry->key, entry->key_len + 1U);
+	memcpy(text, entry->value, entry->value_bytes);
+	return copy;
 }
 
 static int insert_at(struct store *store, size_t index, struct store_entry *entry)
@@ -198,7 +234,7 @@ int store_put(struct store *store, const char *key, size_t key_len, const char *
 	}
 	store->snapshot_bytes += entry_snapshot_bytes(entry) - old_bytes;
 	digest_forget(store, index);
-	entry_free(old);
+	entry_remove(store, old);
 	return 0;
 }
 
@@ -215,38 +251,57 @@ int store_delete(struct store *store, const char *key)
 		(store->n_entries - index) * sizeof(struct store_entry *));
 	store->snapshot_bytes -= entry_snapshot_bytes(entry);
 	digest_forget(store, index);
-	entry_free(entry);
+	entry_remove(store, entry);
 	return 0;
 }
 
 struct store_view {
+	struct removed *removed;
 	size_t n_entries;
 	struct store_entry *entries[];
 };
 
-int store_view_new(const struct store *store, struct store_view **ret_view)
+int store_view_new(struct store *store, struct store_view **ret_view)
 {
-	struct store_view *view;
+	size_t size_bytes = store->n_entries * sizeof(struct store_entry *);
+	struct store_view *view = malloc(sizeof(*view) + size_bytes);
 
-	view = malloc(sizeof(*view) + store->n_entries * sizeof(struct store_entry *));
-	if (!view)
-		return -ENOMEM;
-	view->n_entries = store->n_entries;
-	for (size_t i = 0; i < store->n_entries; i++) {
-		view->entries[i] = store->entries[i];
-		view->entries[i]->n_refs++;
+	if (view && !store->removed) {
+		store->removed = calloc(1, sizeof(*store->removed));
+		if (store->removed)
+			store->removed->store = store;
 	}
+	if (!view || !store->removed) {
+		free(view);
+		return -ENOMEM;
+	}
+	store->removed->n_views++;
+	view->removed = store->removed;
+	view->n_entries = store->n_entries;
+	if (size_bytes)
+		memcpy(view->entries, store->entries, size_bytes);
 	*ret_view = view;
 	return 0;
 }
 
 void store_view_free(struct store_view *view)
 {
+	struct removed *removed;
+	struct store_entry *entry;
+
 	if (!view)
 		return;
-	for (size_t i = 0; i < view->n_entries; i++)
-		entry_free(view->entries[i]);
+	removed = view->removed;
 	free(view);
+	if (--removed->n_views > 0)
+		return;
+	while ((entry = removed->first)) {
+		removed->first = entry->next_removed;
+		entry_free(entry);
+	}
+	if (removed->store)
+		removed->store->removed = NULL;
+	free(removed);
 }
 
 size_t store_view_n_keys(const struct store_view *view)
@@ -388,7 +443,7 @@ int store_parse_some(struct store *store, struct reader *in)
 bool store_drop_some(struct store *store, size_t n)
 {
 	while (n-- > 0 && store->n_entries > 0)
-		entry_free(store->entries[--store->n_entries]);
+		entry_remove(store, store->entries[--store->n_entries]);
 	return store->n_entries > 0;
 }
 

@@ -21,14 +21,17 @@
 struct store;
 
 struct store_entry {
-	unsigned n_refs;  /* stores and views that it is in */
-	uint64_t version; /* never 0 */
+	uint64_t version;                 /* never 0 */
+	struct store_entry *next_removed; /* the store's own */
 	const struct json *json;
 	const char *value; /* JSON text, not terminated */
 	uint32_t value_bytes;
 	uint16_t key_len;
 	char key[]; /* terminated */
 };
+
+/* Without the JSON value; free() it. NULL: no memory. */
+struct store_entry *store_entry_copy(const struct store_entry *entry);
 
 int store_new(struct store **ret_store);
 void store_free(struct store *store);
@@ -50,9 +53,10 @@ int store_put(struct store *store, const char *key, size_t key_len, const char *
 	size_t value_bytes, uint64_t version);
 int store_delete(struct store *store, const char *key); /* -ENOENT */
 
-/* The entries of now, which stay as they are whatever becomes of the store. */
+/* The entries of now, which stay as they are whatever becomes of the store; another thread may read
+ * them. Making one costs a pointer for each entry. */
 struct store_view;
-int store_view_new(const struct store *store, struct store_view **ret_view);
+int store_view_new(struct store *store, struct store_view **ret_view);
 void store_view_free(struct store_view *view);
 size_t store_view_n_keys(const struct store_view *view);
 const struct store_entry *store_view_at(const struct store_view *view, size_t index);

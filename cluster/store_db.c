@@ -334,7 +334,8 @@ int store_db_save_staged(struct store_db *db, const struct rs_meta *meta)
 	return r;
 }
 
-int store_db_save_store(struct store_db *db, const struct store *store, const struct rs_meta *meta)
+int store_db_save_view(
+	struct store_db *db, const struct store_view *view, const struct rs_meta *meta)
 {
 	const struct store_entry *entry;
 
@@ -344,7 +345,7 @@ int store_db_save_store(struct store_db *db, const struct store *store, const st
 	db->other_is_empty = false;
 	db->error = 0;
 	store_db_stage(db, NULL);
-	for (size_t i = 0; db->error == 0 && (entry = store_at(store, i)); i++)
+	for (size_t i = 0; db->error == 0 && (entry = store_view_at(view, i)); i++)
 		store_db_stage(db, entry);
 	return store_db_save_staged(db, meta);
 }

@@ -11,7 +11,8 @@
  * store_db_save_meta() returns.
  *
  * One process at a time: a second one gets -EBUSY. Errors of entries are kept and come out of
- * store_db_commit(). Threads: one owner; a thread inside moves the log to the database.
+ * store_db_commit(). Threads: one at a time (store_writer.h has the one that writes); another one
+ * inside moves the log to the database.
  */
 #ifndef VIADUCT_CLUSTER_STORE_DB_H
 #define VIADUCT_CLUSTER_STORE_DB_H
@@ -43,6 +44,7 @@ bool store_db_tidy(struct store_db *db);
 /* Whether there are any, and this is the time. */
 bool store_db_has_rest(const struct store_db *db);
 /* Replace all entries and meta in one transaction, dropping the open one. */
-int store_db_save_store(struct store_db *db, const struct store *store, const struct rs_meta *meta);
+int store_db_save_view(
+	struct store_db *db, const struct store_view *view, const struct rs_meta *meta);
 
 #endif

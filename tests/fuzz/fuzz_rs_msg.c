@@ -21,6 +21,7 @@ enum action {
 	ACTION_MEMBERS,
 	ACTION_TIME,
 	ACTION_VOTES,
+	ACTION_DISK,
 	N_ACTIONS,
 };
 
@@ -30,6 +31,7 @@ struct world {
 	size_t n_queued, n_delivered;
 	struct rs_wire_epoch epoch; /* of the last message we sent or saw begin one */
 	uint64_t now_ns;
+	bool disk_stalls;
 };
 
 static void on_multicast(const void *bytes, size_t size_bytes, void *data)
@@ -62,18 +64,17 @@ static void on_save_entry(const char *key, const struct store_entry *entry, void
 	(void)data;
 }
 
-static int on_save_store(const struct store *store, const struct rs_meta *meta, void *data)
+static void on_save_store(const struct store *store, const struct rs_meta *meta, void *data)
 {
 	(void)store;
 	(void)data;
 	if (meta->generation > meta->promised)
 		abort();
-	return 0;
 }
 
-static int on_save_meta(const struct rs_meta *meta, void *data)
+static void on_save_meta(const struct rs_meta *meta, void *data)
 {
-	return on_save_store(NULL, meta, data);
+	on_save_store(NULL, meta, data);
 }
 
 static const struct rs_ops ops = {
@@ -97,8 +98,8 @@ static void deliver(struct world *world, uint32_t sender, const void *bytes, siz
 	free(copy);
 	for (unsigned i = 0; rs_has_work(world->rs) && i < 100; i++)
 		rs_work(world->rs, world->now_ns);
-	rs_flush(world->rs);
-	rs_saved(world->rs);
+	if (!world->disk_stalls)
+		rs_saved(world->rs, rs_mark(world->rs), world->now_ns);
 }
 
 static void deliver_foreign(struct world *world, struct reader *in, bool is_current)
@@ -179,6 +180,9 @@ static void act(struct world *world, struct reader *in)
 		votes.quorate = argument & 1;
 		votes.quorum_votes = argument >> 1 & 3;
 		rs_set_votes(world->rs, &votes, ++world->now_ns);
+		break;
+	case ACTION_DISK:
+		world->disk_stalls = !world->disk_stalls;
 		break;
 	}
 }

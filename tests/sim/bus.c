@@ -15,6 +15,7 @@ const char *bus_mutation_name(enum bus_mutation mutation)
 		[BUS_FORGETS_WRITES] = "forgets-writes",
 		[BUS_FORGETS_PROMISES] = "forgets-promises",
 		[BUS_CONFIRMS_EARLY] = "confirms-early",
+		[BUS_CONFIRMS_UNSAVED] = "confirms-unsaved",
 		[BUS_SWAPS_MESSAGES] = "swaps-messages",
 		[BUS_LOSES_MESSAGES] = "loses-messages",
 		[BUS_COUNTS_NO_VOTES] = "counts-no-votes",
@@ -218,20 +219,6 @@ void bus_kill(struct bus *bus, uint32_t id)
 	process_kill(&bus->nodes[id]);
 }
 
-bool bus_kill_torn(struct bus *bus, uint32_t id)
-{
-	struct node *node = &bus->nodes[id];
-
-	if (!process_confirm(node))
-		return false;
-	bus_log(bus, id, "crashes between confirming and its disk");
-	while (!list_empty(&node->outbox))
-		ring_add(node->ring, list_pop(&node->outbox, struct item, siblings), bus->now_ns);
-	bus_lose_process(node);
-	process_kill(node);
-	return true;
-}
-
 bool bus_is_running(const struct bus *bus, uint32_t id)
 {
 	return bus->nodes[id].rs;
@@ -264,9 +251,9 @@ void bus_fail_disk(struct bus *bus, uint32_t id, bool fails)
 	bus->nodes[id].disk.fails = fails;
 }
 
-bool bus_has_disk_error(const struct bus *bus, uint32_t id)
+void bus_stall_disk(struct bus *bus, uint32_t id, bool stalls)
 {
-	return bus->nodes[id].disk_error || bus->nodes[id].disk.fails;
+	bus->nodes[id].disk.stalls = stalls;
 }
 
 bool bus_are_in_one_ring(const struct bus *bus, uint32_t a, uint32_t b)
@@ -309,6 +296,12 @@ static void do_action(struct node *node, enum action action)
 		break;
 	case ACTION_WORK:
 		process_work(node);
+		break;
+	case ACTION_DISK:
+		disk_act(node);
+		break;
+	case ACTION_SAVED:
+		process_hear_disk(node);
 		break;
 	case N_ACTIONS:
 		break;

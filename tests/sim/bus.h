@@ -42,6 +42,7 @@ enum bus_mutation {
 	BUS_FORGETS_WRITES,     /* transactions are not on the disk after a crash */
 	BUS_FORGETS_PROMISES,   /* nor is what a member has promised */
 	BUS_CONFIRMS_EARLY,     /* a process thinks that all have confirmed what it has applied */
+	BUS_CONFIRMS_UNSAVED,   /* a process does not wait for its disk */
 	BUS_SWAPS_MESSAGES,     /* a node may get two messages in the other order */
 	BUS_LOSES_MESSAGES,     /* a node may not get a message at all */
 	BUS_COUNTS_NO_VOTES,    /* every side of a split is told that it has quorum */
@@ -91,9 +92,6 @@ unsigned bus_n_nodes(const struct bus *bus);
 
 void bus_start(struct bus *bus, uint32_t id);
 void bus_kill(struct bus *bus, uint32_t id);
-/* Killed after it has confirmed what it did in this turn and before that is on its disk; false:
- * nothing to lose just now. */
-bool bus_kill_torn(struct bus *bus, uint32_t id);
 bool bus_is_running(const struct bus *bus, uint32_t id);
 /* The process loses its connection to corosync, and has it again. */
 void bus_disconnect(struct bus *bus, uint32_t id);
@@ -109,8 +107,8 @@ void bus_slow(struct bus *bus, uint32_t id, unsigned factor);
 void bus_lag(struct bus *bus, uint32_t id, uint64_t lag_ns);
 /* From now on transactions of that node fail, or are done again. */
 void bus_fail_disk(struct bus *bus, uint32_t id, bool fails);
-/* The running process has met that, and has not yet connected again. */
-bool bus_has_disk_error(const struct bus *bus, uint32_t id);
+/* From now on they take for ever, or go on. */
+void bus_stall_disk(struct bus *bus, uint32_t id, bool stalls);
 /* sides[id]: nodes with the same number can talk. Sides that are as before keep their ring. */
 void bus_split(struct bus *bus, const unsigned sides[BUS_MAX_NODES + 1]);
 void bus_heal(struct bus *bus);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * bus_impl.h - the model of corosync as its own files see it: bus.c is what callers do with it,
- * bus_ring.c is corosync, bus_pace.c is time, bus_process.c the processes on it and their disks,
- * bus_check.c what is checked about them.
+ * bus_ring.c is corosync, bus_pace.c is time, bus_process.c the processes on it, bus_disk.c their
+ * disks, bus_check.c what is checked about them.
  */
 #ifndef VIADUCT_TESTS_SIM_BUS_IMPL_H
 #define VIADUCT_TESTS_SIM_BUS_IMPL_H
@@ -47,15 +47,21 @@ enum action {
 	ACTION_TURN_END,
 	ACTION_TICK,
 	ACTION_WORK,
+	ACTION_DISK,  /* the next transaction */
+	ACTION_SAVED, /* the process hears of it */
 	N_ACTIONS,
 };
 
-/* The disk: what is in it, and what the process has written since. */
+/* The disk: what is in it, and what the process has given it since. */
 struct disk {
 	struct store *store;
 	struct rs_meta meta;
-	struct list dirty; /* struct change */
-	bool fails;
+	struct list jobs;            /* struct job */
+	unsigned n_transactions;     /* in these */
+	uint64_t given, mark, heard; /* rs_mark() of the last transaction given, done, heard of */
+	int error;                   /* that the process has not heard of */
+	uint64_t free_ns;            /* the last transaction was done */
+	bool fails, stalls;
 };
 
 struct node {
@@ -150,9 +156,26 @@ bool pace_next(struct bus *bus, struct node **ret_node, enum action *ret_action)
 void pace_sent(struct node *node, size_t size_bytes);
 /* The process was busy with something. */
 void pace_handled(struct node *node, size_t size_bytes);
-void pace_committed(struct node *node);
 void pace_hashed(struct node *node, size_t size_bytes);
-void pace_synced_to_disk(struct node *node, size_t size_bytes);
+void pace_took_over(struct node *node, size_t size_bytes);
+
+/* bus_disk.c: what the process gives it; what it does. */
+void disk_init(struct node *node);
+void disk_fini(struct node *node);
+void disk_put(struct node *node, const char *key, const struct store_entry *entry);
+void disk_promise(struct node *node, const struct rs_meta *meta);
+void disk_replace(struct node *node, const struct store *store, const struct rs_meta *meta);
+void disk_commit(struct node *node);
+/* At once, after an error. */
+void disk_save_all(struct node *node);
+void disk_act(struct node *node);
+bool disk_is_busy(const struct node *node);
+/* While it is busy: whether the next transaction is waited for, and when it begins. */
+bool disk_is_synced_next(const struct node *node, uint64_t *ret_at_ns);
+bool disk_has_news(const struct node *node);
+/* The process has gone, or begins: what was not done never will be. */
+void disk_reset(struct node *node);
+struct store *disk_copy(const struct store *store);
 
 /* bus_process.c */
 void process_init(struct node *node);
@@ -161,8 +184,6 @@ void process_kill(struct node *node);
 /* False: its disk does not let it. */
 bool process_connect(struct node *node);
 void process_disconnect(struct node *node);
-/* The first half of the end of a turn; false: there is nothing in it to lose. */
-bool process_confirm(struct node *node);
 void process_fini(struct node *node);
 /* The oldest thing in the inbox; how quorum stands now; the end of a turn. */
 void process_take(struct node *node);
@@ -172,6 +193,7 @@ void process_tick(struct node *node);
 /* 0: it waits for nothing. */
 uint64_t process_deadline(const struct node *node);
 void process_work(struct node *node);
+void process_hear_disk(struct node *node);
 
 /* bus_check.c */
 void check_applied(

@@ -21,6 +21,7 @@
 #define DISK_SYNC_NS   1000000U /* one that is */
 #define HASH_BYTE_NS   1U       /* SHA-256 of the store, when it has changed */
 #define DISK_BYTE_NS   10U      /* of a store taken over: parsed, hashed, written */
+#define WAKE_NS        10000U   /* from the thread that writes to the one that waits */
 #define QUORUM_NEWS_NS 1000000U
 
 void pace_init(struct bus *bus)
@@ -91,19 +92,22 @@ void pace_handled(struct node *node, size_t size_bytes)
 	be_busy(node, HANDLE_NS + size_bytes * HANDLE_BYTE_NS);
 }
 
-void pace_committed(struct node *node)
-{
-	be_busy(node, COMMIT_NS);
-}
-
 void pace_hashed(struct node *node, size_t size_bytes)
 {
 	be_busy(node, size_bytes * HASH_BYTE_NS);
 }
 
-void pace_synced_to_disk(struct node *node, size_t size_bytes)
+void pace_took_over(struct node *node, size_t size_bytes)
 {
-	be_busy(node, DISK_SYNC_NS + size_bytes * DISK_BYTE_NS);
+	be_busy(node, size_bytes * DISK_BYTE_NS);
+}
+
+static uint64_t disk_due(const struct node *node)
+{
+	uint64_t at_ns;
+	bool is_synced = disk_is_synced_next(node, &at_ns);
+
+	return at_ns + (is_synced ? DISK_SYNC_NS : COMMIT_NS) * node->slowness;
 }
 
 static uint64_t lan_due(const struct node *node, enum action action)
@@ -122,6 +126,10 @@ static uint64_t lan_due(const struct node *node, enum action action)
 		return MAX(free_ns, first_of(&node->inbox)->at_ns + IPC_NS * node->slowness);
 	case ACTION_VOTES:
 		return free_ns + QUORUM_NEWS_NS;
+	case ACTION_DISK:
+		return MAX(now_ns, disk_due(node));
+	case ACTION_SAVED:
+		return MAX(free_ns, node->disk.free_ns + WAKE_NS * node->slowness);
 	default:
 		return free_ns;
 	}
@@ -146,6 +154,10 @@ static bool is_possible(const struct node *node, enum action action)
 		return acts && process_deadline(node);
 	case ACTION_WORK:
 		return acts && !node->in_turn && rs_has_work(node->rs);
+	case ACTION_DISK:
+		return disk_is_busy(node);
+	case ACTION_SAVED:
+		return acts && !node->in_turn && disk_has_news(node);
 	case N_ACTIONS:
 		break;
 	}

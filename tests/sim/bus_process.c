@@ -8,77 +8,12 @@
 #include "cluster/rs_core.h"
 #include "tests/sim/bus_impl.h"
 
-/* An entry that was written in a transaction which is not at its end. */
-struct change {
-	struct list siblings;
-	char *key;
-	char *value; /* NULL: deleted */
-	size_t value_bytes;
-	uint64_t version;
-};
-
 static void must(int r, const char *what)
 {
 	if (r == 0)
 		return;
 	fprintf(stderr, "%s: %d\n", what, r);
 	abort();
-}
-
-/* The disk. */
-
-static void dirty_drop(struct disk *disk)
-{
-	struct change *change;
-
-	while ((change = list_pop(&disk->dirty, struct change, siblings))) {
-		free(change->key);
-		free(change->value);
-		free(change);
-	}
-}
-
-static struct store *store_copy(const struct store *store)
-{
-	struct buf snapshot = {};
-	struct store *copy;
-
-	store_snapshot(store, &snapshot);
-	must(store_from_snapshot(snapshot.data, snapshot.size_bytes, &copy), "copy of a store");
-	buf_fini(&snapshot);
-	return copy;
-}
-
-static void disk_write(struct disk *disk, const struct change *change)
-{
-	if (change->value)
-		must(store_put(disk->store, change->key, strlen(change->key), change->value,
-			     change->value_bytes, change->version),
-			"write to the disk");
-	else
-		must(store_delete(disk->store, change->key), "delete on the disk");
-}
-
-static int disk_commit(struct node *node, const struct rs_meta *meta)
-{
-	struct disk *disk = &node->disk;
-	struct change *change;
-
-	if (disk->fails)
-		node->disk_error = -EIO;
-	if (node->disk_error)
-		return node->disk_error;
-	if (node->bus->mutation != BUS_FORGETS_WRITES) {
-		list_for_each(change, &disk->dirty, siblings)
-			disk_write(disk, change);
-		disk->meta.generation = meta->generation;
-		disk->meta.version = meta->version;
-	}
-	if (node->bus->mutation != BUS_FORGETS_PROMISES)
-		disk->meta.promised = meta->promised;
-	disk->meta.promised = MAX(disk->meta.promised, disk->meta.generation);
-	dirty_drop(disk);
-	return 0;
 }
 
 /* What the core puts out. */
@@ -132,45 +67,22 @@ static void on_changed(void *data)
 
 static void on_save_entry(const char *key, const struct store_entry *entry, void *data)
 {
-	struct node *node = data;
-	struct change *change;
-
-	if (node->bus->is_lean)
-		return;
-	change = calloc(1, sizeof(*change));
-	must(change ? 0 : -ENOMEM, "change");
-	change->key = strdup(key);
-	if (entry) {
-		change->value = strndup(entry->value, entry->value_bytes);
-		change->value_bytes = entry->value_bytes;
-		change->version = entry->version;
-	}
-	list_append(&node->disk.dirty, &change->siblings);
+	disk_put(data, key, entry);
 }
 
-static int on_save_meta(const struct rs_meta *meta, void *data)
+static void on_save_meta(const struct rs_meta *meta, void *data)
 {
-	pace_synced_to_disk(data, 0);
-	return disk_commit(data, meta);
+	disk_promise(data, meta);
 }
 
-static int on_save_store(const struct store *store, const struct rs_meta *meta, void *data)
+static void on_save_store(const struct store *store, const struct rs_meta *meta, void *data)
 {
 	struct node *node = data;
 
-	pace_synced_to_disk(node, store_snapshot_bytes(store));
-	if (node->disk.fails)
-		node->disk_error = -EIO;
-	if (node->disk_error)
-		return node->disk_error;
-	dirty_drop(&node->disk);
-	if (!node->bus->is_lean && node->bus->mutation != BUS_FORGETS_WRITES) {
-		store_free(node->disk.store);
-		node->disk.store = store_copy(store);
-	}
+	pace_took_over(node, store_snapshot_bytes(store));
+	disk_replace(node, store, meta);
 	if (node->bus->watch.saved_store)
 		node->bus->watch.saved_store(node->id, store, node->bus->watch_data);
-	return disk_commit(node, meta);
 }
 
 static const struct rs_ops ops = {
@@ -260,23 +172,27 @@ void process_turn_end(struct node *node)
 	if (!node->in_turn)
 		return;
 	node->in_turn = false;
-	rs_flush(node->rs);
-	disk_commit(node, rs_meta(node->rs));
 	if (node->disk_error == 0)
-		rs_saved(node->rs);
-	else if (node->connected)
-		process_disconnect(node);
-	pace_committed(node);
+		disk_commit(node);
+	if (node->bus->mutation == BUS_CONFIRMS_UNSAVED)
+		rs_saved(node->rs, rs_mark(node->rs), node->bus->now_ns);
 	if (node->bus->mutation == BUS_CONFIRMS_EARLY)
 		forge_confirmations(node);
 }
 
-bool process_confirm(struct node *node)
+void process_hear_disk(struct node *node)
 {
-	if (!node->rs || !node->in_turn || list_empty(&node->disk.dirty))
-		return false;
-	rs_flush(node->rs);
-	return true;
+	struct disk *disk = &node->disk;
+
+	disk->heard = disk->mark;
+	rs_saved(node->rs, disk->mark, node->bus->now_ns);
+	node->in_turn = true;
+	if (!disk->error)
+		return;
+	node->disk_error = disk->error;
+	disk->error = 0;
+	if (node->connected)
+		process_disconnect(node);
 }
 
 /* BUS_COUNTS_DEVICE: as if the device had a copy of the store. */
@@ -394,8 +310,7 @@ void process_work(struct node *node)
 
 void process_init(struct node *node)
 {
-	list_init(&node->disk.dirty);
-	must(store_new(&node->disk.store), "disk");
+	disk_init(node);
 }
 
 void bus_preload(
@@ -404,7 +319,7 @@ void bus_preload(
 	struct disk *disk = &bus->nodes[id].disk;
 
 	store_free(disk->store);
-	disk->store = store_copy(store);
+	disk->store = disk_copy(store);
 	disk->meta = *meta;
 }
 
@@ -426,9 +341,9 @@ void process_start(struct node *node)
 		store = node->disk.store;
 		node->disk.store = NULL;
 	} else {
-		store = store_copy(node->disk.store);
+		store = disk_copy(node->disk.store);
 		store_free(node->mirror);
-		node->mirror = store_copy(store);
+		node->mirror = disk_copy(store);
 	}
 	must(rs_new(&config, &ops, node, store, &node->disk.meta, &node->rs), "rs_new()");
 	if (node->bus->lease_ns)
@@ -440,6 +355,7 @@ void process_start(struct node *node)
 	node->disk_error = 0;
 	node->busy_until_ns = 0;
 	node->hashed_version = 0;
+	disk_reset(node);
 }
 
 bool process_connect(struct node *node)
@@ -449,7 +365,7 @@ bool process_connect(struct node *node)
 		if (node->disk.fails)
 			return false;
 		node->disk_error = 0;
-		on_save_store(rs_store(node->rs), rs_meta(node->rs), node);
+		disk_save_all(node);
 	}
 	rs_connect(node->rs, node->id);
 	if (node->lease)
@@ -475,7 +391,7 @@ void process_disconnect(struct node *node)
 
 void process_kill(struct node *node)
 {
-	dirty_drop(&node->disk);
+	disk_reset(node);
 	rs_free(node->rs);
 	node->rs = NULL;
 	lease_free(take_ptr(node->lease));
@@ -488,8 +404,7 @@ void process_fini(struct node *node)
 	rs_free(node->rs);
 	lease_free(node->lease);
 	store_free(node->mirror);
-	store_free(node->disk.store);
-	dirty_drop(&node->disk);
+	disk_fini(node);
 	items_drop(&node->outbox);
 	items_drop(&node->inbox);
 }

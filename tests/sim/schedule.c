@@ -24,9 +24,8 @@ struct schedule {
 	uint64_t calm;  /* steps between disturbances, about */
 	uint64_t quiet; /* steps between writes */
 	bool has_leases;
-	uint64_t torn_generation; /* in which a confirmed write was lost with a crash */
-	bool has_device;          /* a quorum device */
-	bool is_mixed;            /* nodes speak different versions, and are updated */
+	bool has_device; /* a quorum device */
+	bool is_mixed;   /* nodes speak different versions, and are updated */
 };
 
 static uint32_t some_node(struct schedule *schedule)
@@ -72,32 +71,10 @@ static void start(struct schedule *schedule, uint32_t id)
 		bus_connect(schedule->bus, id);
 }
 
-/* A process whose disk fails has told the others what is not on it. */
 static void crash(struct schedule *schedule, uint32_t id)
 {
-	if (bus_is_running(schedule->bus, id) && !bus_has_disk_error(schedule->bus, id))
+	if (bus_is_running(schedule->bus, id))
 		sim_kill(schedule->sim, id);
-}
-
-/* Members confirm from memory, so a crash may lose what was confirmed. That is only harmless where
- * the others are still a quorum: once in an epoch of all nodes. */
-static void crash_torn(struct schedule *schedule, uint32_t id)
-{
-	struct rs *rs = bus_rs(schedule->bus, id);
-	uint64_t generation;
-
-	if (!rs || rs_mode(rs) != RS_SYNCED || schedule->n_nodes < 3)
-		return;
-	generation = rs_epoch_generation(rs);
-	for (uint32_t other = 1; other <= schedule->n_nodes; other++) {
-		if (!rs_member_is_synced(rs, other))
-			return;
-	}
-	if (generation <= schedule->torn_generation || bus_has_disk_error(schedule->bus, id))
-		return;
-	if (!sim_kill_torn(schedule->sim, id))
-		return;
-	schedule->torn_generation = generation;
 }
 
 static void disconnect(struct schedule *schedule, uint32_t id)
@@ -138,10 +115,21 @@ static void fail_disk(struct schedule *schedule, uint32_t id)
 	bus_fail_disk(schedule->bus, id, true);
 }
 
+static void stall_disk(struct schedule *schedule, uint32_t id)
+{
+	bool stalls = bus_random(schedule->bus, 2);
+
+	sim_log(schedule->sim, id,
+		stalls ? "has a disk that does not answer" : "has a disk that answers");
+	schedule->sim->stats.n_stalls += stalls;
+	bus_stall_disk(schedule->bus, id, stalls);
+}
+
 static void repair(struct schedule *schedule, uint32_t id)
 {
 	bus_hang(schedule->bus, id, false);
 	bus_fail_disk(schedule->bus, id, false);
+	bus_stall_disk(schedule->bus, id, false);
 	start(schedule, id);
 }
 
@@ -209,7 +197,7 @@ static void disturb(struct schedule *schedule)
 		crash(schedule, id);
 		break;
 	case 13 ... 14:
-		crash_torn(schedule, id);
+		stall_disk(schedule, id);
 		break;
 	case 15 ... 20:
 		repair(schedule, id);

@@ -128,9 +128,16 @@ static void fail_disk_one(struct script *script, uint32_t id)
 	bus_fail_disk(script->sim->bus, id, true);
 }
 
+static void stall_disk_one(struct script *script, uint32_t id)
+{
+	sim_log(script->sim, id, "has a disk that does not answer");
+	bus_stall_disk(script->sim->bus, id, true);
+}
+
 static void repair_disk_one(struct script *script, uint32_t id)
 {
 	sim_log(script->sim, id, "has a disk that works");
+	bus_stall_disk(script->sim->bus, id, false);
 	bus_fail_disk(script->sim->bus, id, false);
 }
 
@@ -380,6 +387,7 @@ static const struct {
 	{"connect", 2, SCRIPT_MAX_WORDS, .each = connect_one},
 	{"disk-fails", 2, SCRIPT_MAX_WORDS, .each = fail_disk_one},
 	{"disk-works", 2, SCRIPT_MAX_WORDS, .each = repair_disk_one},
+	{"disk-stalls", 2, SCRIPT_MAX_WORDS, .each = stall_disk_one},
 	{"partition", 2, SCRIPT_MAX_WORDS, do_partition},
 	{"merge", 1, 1, do_merge},
 	{"slow", 3, 3, do_slow},

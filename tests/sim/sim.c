@@ -142,19 +142,6 @@ void sim_kill(struct sim *sim, uint32_t id)
 	fleet_died(sim->fleet, id);
 }
 
-bool sim_kill_torn(struct sim *sim, uint32_t id)
-{
-	struct rs_stats stats = *rs_stats(bus_rs(sim->bus, id));
-
-	if (!bus_kill_torn(sim->bus, id))
-		return false;
-	count(sim, &stats);
-	sim->stats.n_torn++;
-	sim->lives[id]++;
-	fleet_died(sim->fleet, id);
-	return true;
-}
-
 bool sim_lives(const struct sim *sim, uint32_t id, uint64_t life)
 {
 	return bus_is_running(sim->bus, id) && sim->lives[id] == life;

@@ -16,7 +16,7 @@ struct fleet;
 struct sim_stats {
 	uint64_t n_writes, n_done, n_stale, n_unknown, n_refused;
 	uint64_t n_memberships, n_epochs, n_handovers, n_resent, n_silent;
-	uint64_t n_crashes, n_torn, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs;
+	uint64_t n_crashes, n_stalls, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs;
 	uint64_t n_started, n_moved, n_taken_over; /* VMs and volumes */
 	uint64_t n_renewals, n_leased_takeovers;
 	uint64_t n_raised;
@@ -51,7 +51,6 @@ void sim_violated(struct sim *sim, const char *format, ...) _printf_(2, 3);
 /* What happens to processes, counted and told to the others in the simulation. */
 void sim_start(struct sim *sim, uint32_t id);
 void sim_kill(struct sim *sim, uint32_t id);
-bool sim_kill_torn(struct sim *sim, uint32_t id);
 /* Whether the process runs, and its answers are not those of an earlier one. */
 bool sim_lives(const struct sim *sim, uint32_t id, uint64_t life);
 /* The sums over all processes, before they go. */

@@ -94,6 +94,8 @@ static void do_status(struct probe *probe, char *arguments)
 	json_set_int(object, "longest_turn_us", (int64_t)(status.longest_turn_ns / NS_PER_US));
 	json_set_int(
 		object, "longest_turn_cpu_us", (int64_t)(status.longest_turn_cpu_ns / NS_PER_US));
+	json_set_int(
+		object, "longest_turn_wait_us", (int64_t)(status.longest_turn_wait_ns / NS_PER_US));
 	reply(object);
 }
 

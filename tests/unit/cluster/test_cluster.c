@@ -52,6 +52,7 @@ static int place_remove(void **state)
 static void fill(const struct place *place)
 {
 	static const char *const keys[] = {"vm/VM1", "vm/VM2", "volume/V1"};
+	struct store_view *view;
 	struct store_db *db;
 	struct store *store;
 	struct rs_meta meta;
@@ -62,7 +63,9 @@ static void fill(const struct place *place)
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		assert_int_equal(
 			store_put(store, keys[i], strlen(keys[i]), "{\"n\":1}", 7, i + 1), 0);
-	assert_int_equal(store_db_save_store(db, store, &(struct rs_meta){2, 3, 3}), 0);
+	assert_int_equal(store_view_new(store, &view), 0);
+	assert_int_equal(store_db_save_view(db, view, &(struct rs_meta){2, 3, 3}), 0);
+	store_view_free(view);
 	store_db_close(db);
 	store_free(store);
 }
