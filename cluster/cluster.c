@@ -19,6 +19,7 @@ _Static_assert(CLUSTER_ANY_VERSION == RS_ANY_VERSION, "versions are the same");
 #define DATABASE       "store.sqlite"
 #define CONNECT_MIN_NS (50 * NS_PER_MS)
 #define CONNECT_MAX_NS (1 * NS_PER_SEC)
+#define CHECK_NS       (60 * NS_PER_SEC)
 
 static void connect_later(struct cluster *cluster);
 
@@ -56,6 +57,14 @@ static void on_rs_changed(void *data)
 	cluster_note_news(data);
 }
 
+static void on_rs_differs(uint32_t id, void *data)
+{
+	struct cluster *cluster = data;
+
+	if (id == cluster->local_id && cluster->callbacks.copy_differs)
+		cluster->callbacks.copy_differs(cluster->data);
+}
+
 static void on_rs_save_entry(const char *key, const struct store_entry *entry, void *data)
 {
 	struct cluster *cluster = data;
@@ -89,6 +98,7 @@ static const struct rs_ops rs_ops = {
 	.multicast = on_rs_multicast,
 	.applied = on_rs_applied,
 	.changed = on_rs_changed,
+	.differs = on_rs_differs,
 	.save_entry = on_rs_save_entry,
 	.stage_entry = on_rs_stage_entry,
 	.save_store = on_rs_save_store,
@@ -155,6 +165,16 @@ static void work_later(struct cluster *cluster)
 {
 	if (rs_has_work(cluster->rs) && cluster->work_timer == 0)
 		loop_timer_add(cluster->loop, 0, on_work, cluster, &cluster->work_timer);
+}
+
+static void on_check(void *data)
+{
+	struct cluster *cluster = data;
+
+	loop_timer_add(cluster->loop, cluster->check_ns, on_check, cluster, &cluster->check_timer);
+	cluster_turn_begin(cluster);
+	rs_check(cluster->rs, clock_mono_ns());
+	cluster_turn_end(cluster);
 }
 
 static void on_tick(void *data)
@@ -456,7 +476,11 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	cluster->data = data;
 	cluster->protocol_newest =
 		config->protocol_newest ? config->protocol_newest : RS_WIRE_NEWEST;
+	cluster->check_ns = config->check_ns ? config->check_ns : CHECK_NS;
 	r = make_rs(cluster, config->state_dir);
+	if (r == 0)
+		r = loop_timer_add(
+			loop, cluster->check_ns, on_check, cluster, &cluster->check_timer);
 	if (r == 0)
 		r = cluster_lease_new(cluster, config->lease_ns);
 	if (r == 0) {
@@ -466,6 +490,7 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	if (r == 0 && !cluster->connect_timer)
 		r = -ENOMEM;
 	if (r < 0) {
+		loop_timer_remove(loop, cluster->check_timer);
 		cluster_lease_free(cluster);
 		rs_free(cluster->rs);
 		store_writer_free(cluster->writer);
@@ -485,6 +510,7 @@ void cluster_free(struct cluster *cluster)
 	loop_timer_remove(cluster->loop, cluster->connect_timer);
 	loop_timer_remove(cluster->loop, cluster->tick_timer);
 	loop_timer_remove(cluster->loop, cluster->work_timer);
+	loop_timer_remove(cluster->loop, cluster->check_timer);
 	if (cluster->db_error == 0)
 		store_writer_commit(cluster->writer, rs_meta(cluster->rs), rs_mark(cluster->rs));
 	cluster_lease_free(cluster);

@@ -43,6 +43,7 @@ struct cluster_config {
 	const char *state_dir;    /* SQLite file lives here; must exist */
 	uint64_t lease_ns;        /* how long this node's leases last; 0: 3 s */
 	unsigned protocol_newest; /* of the store, for tests of upgrades; 0: all there are */
+	uint64_t check_ns;        /* between comparisons of all copies of the store; 0: 60 s */
 };
 
 struct cluster_callbacks {
@@ -53,6 +54,9 @@ struct cluster_callbacks {
 	 * pieces, while reads give what is new already. */
 	void (*store_changed)(
 		const char *key, const struct json *value, uint64_t version, void *data);
+	/* A check of all copies of the store has found this node's to be another; it is fetched
+	 * anew. May be NULL. */
+	void (*copy_differs)(void *data);
 	/* What this node runs may go on until then (clock_boot_ns()). */
 	void (*lease_renewed)(uint64_t until_ns, void *data);
 };

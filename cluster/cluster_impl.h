@@ -45,6 +45,7 @@ struct cluster {
 	long turn_began_waits;
 	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	uint64_t work_timer;
+	uint64_t check_timer, check_ns;
 	bool is_news; /* `changed` is due at the end of the turn */
 
 	uint64_t tick_timer;

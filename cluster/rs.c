@@ -30,6 +30,7 @@ static const struct {
 			MODE(RS_NO_QUORUM),
 		false},
 	[RS_WIRE_ACK] = {rs_on_ack, MODE(RS_UPDATE) | MODE(RS_SYNCED), true},
+	[RS_WIRE_CHECK] = {rs_on_check, MODE(RS_SYNCED), true},
 };
 
 int rs_new(const struct rs_config *config, const struct rs_ops *ops, void *data,
@@ -75,6 +76,7 @@ void rs_free(struct rs *rs)
 	while ((pending = list_pop(&rs->pending, struct rs_pending, siblings)))
 		free(pending);
 	rs_handover_reset(rs);
+	rs_check_reset(rs);
 	store_free(rs->replaced);
 	buf_fini(&rs->out);
 	free(rs->chain);
@@ -135,6 +137,7 @@ void rs_send(struct rs *rs, const struct rs_msg *msg)
 void rs_epoch_leave(struct rs *rs)
 {
 	rs_report_rest(rs);
+	rs_check_reset(rs);
 	rs->is_hashing = rs->state_is_due = rs->ask_is_due = false;
 	rs_handover_reset(rs);
 	rs_pending_carry(rs);
@@ -316,7 +319,7 @@ void rs_tick(struct rs *rs, uint64_t now_ns)
 
 bool rs_has_work(const struct rs *rs)
 {
-	return rs->is_hashing || rs->replaced;
+	return rs->is_hashing || rs->replaced || rs->check_view;
 }
 
 void rs_work(struct rs *rs, uint64_t now_ns)
@@ -326,6 +329,8 @@ void rs_work(struct rs *rs, uint64_t now_ns)
 		rs_state_send(rs);
 	else if (rs->replaced)
 		rs_report_some(rs);
+	else if (rs->check_view)
+		rs_check_some(rs);
 	deadline_update(rs);
 }
 

@@ -113,6 +113,19 @@
  * meanwhile. It counts nobody else as silent because of that, and asks to be taken in again when
  * everything is saved.
  *
+ * CHECKS
+ *
+ * That all members have the same store follows from the protocol; memory that forgets, or a mistake
+ * in this program, can make it untrue. So in an epoch of version 3 the lowest id sends CHECK now
+ * and then (rs_check()). At its place in the order everybody takes a view of its store, hashes that
+ * anew, and says what came out. Whose digest is not that of most - of two halves, that of the
+ * epoch's leader - declares its store worthless, says so on its disk, and asks for a sync, in which
+ * it gets the store again.
+ *
+ * Until then its promises and its vote count, its store does not: it cannot lead; and where nobody
+ * has a good store of its generation or a later one, there is no quorum, as what only these two had
+ * confirmed could be missing.
+ *
  * LIMITS
  *
  *   - Reads are of what is applied here, which may not be confirmed. Whoever wants to do something
@@ -175,6 +188,9 @@ struct rs_meta {
 	uint64_t generation; /* of the quorate epoch whose store this is; 0 for none */
 	uint64_t promised;   /* highest generation accepted; not below `generation` */
 	uint64_t version;    /* of the last write */
+	/* Others have had something else at the same place: the entries are not that generation's.
+	 */
+	bool is_worthless;
 };
 
 /* What votequorum says at this node. */
@@ -197,6 +213,10 @@ struct rs_ops {
 		const char *key, const struct store_entry *entry, uint64_t version, void *data);
 	/* Mode, participants or who of them is synced changed. */
 	void (*changed)(void *data);
+
+	/* May be NULL. A check has found that the store of that member is not what it should be: it
+	 * is fetched anew. Said at every member. */
+	void (*differs)(uint32_t id, void *data);
 
 	/* Persistence: done later, in the order of these calls, and reported by rs_saved(). If
 	 * something cannot be saved, nothing after it counts as saved either: rs_disconnect(), and
@@ -246,6 +266,8 @@ void rs_saved(struct rs *rs, uint64_t mark, uint64_t now_ns);
  * while rs_has_work(), call rs_work() soon, and end a turn after it. */
 bool rs_has_work(const struct rs *rs);
 void rs_work(struct rs *rs, uint64_t now_ns);
+/* Now and then: if it is ours to do, have everybody's stores compared. */
+void rs_check(struct rs *rs, uint64_t now_ns);
 /* When rs_deadline() has come. */
 void rs_tick(struct rs *rs, uint64_t now_ns);
 /* 0: nothing to wait for. */
@@ -293,6 +315,8 @@ struct rs_stats {
 	uint64_t n_malformed; /* messages that did not hold together */
 	uint64_t n_ignored;   /* messages of another epoch, or not for this mode */
 	uint64_t n_silent;    /* times a member was counted as silent */
+	uint64_t n_checks;    /* stores of all members compared */
+	uint64_t n_differing; /* members whose store was found to be another */
 };
 const struct rs_stats *rs_stats(const struct rs *rs);
 

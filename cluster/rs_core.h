@@ -2,7 +2,8 @@
  *
  * rs_core.h - the replicated store as its own files see it: rs.c (inputs, dispatch), rs_sync.c (who
  * takes part, with which store), rs_version.c (which protocol they speak), rs_update.c (handing the
- * store over), rs_write.c (writes and their confirmation). The algorithm is in rs.h.
+ * store over), rs_write.c (writes and their confirmation), rs_check.c (whether all have the same
+ * store). The algorithm is in rs.h.
  */
 #ifndef VIADUCT_CLUSTER_RS_CORE_H
 #define VIADUCT_CLUSTER_RS_CORE_H
@@ -24,6 +25,8 @@ struct rs_peer {
 	bool has_state;
 	bool is_ready; /* has confirmed to have the epoch's store */
 	uint64_t confirmed;
+	bool has_checked; /* and this is what it has found */
+	uint8_t checked[RS_DIGEST_BYTES];
 	struct rs_hello hello;
 	struct rs_state state;
 };
@@ -135,6 +138,11 @@ struct rs {
 	uint64_t promise_mark;
 	uint64_t epoch_mark;
 
+	/* A check of everybody's store is under way; ours is not hashed yet. */
+	bool is_checking;
+	struct store_view *check_view;
+	uint64_t check_position;
+
 	struct list pending; /* struct rs_pending, by ticket */
 	size_t n_pending;
 	size_t pending_bytes;
@@ -193,6 +201,12 @@ void rs_report_rest(struct rs *rs);
 void rs_on_update(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_on_update_complete(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_replay_add(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
+
+/* rs_check.c */
+void rs_check_reset(struct rs *rs);
+/* Some of what is left to hash. */
+void rs_check_some(struct rs *rs);
+void rs_on_check(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 
 /* rs_write.c */
 void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg);

@@ -7,13 +7,14 @@
  * and of the sync family carry the epoch they belong to; what each of them means is in rs.h.
  *
  * Versions. SYNC_REQUEST, SYNC_START, HELLO and STATE are what members settle the version with, so
- * they are of version 1 for ever. UPDATE, UPDATE_COMPLETE, WRITE and ACK are of the version that
- * the epoch has settled on (rs.h). Whoever gets a message of a version it does not speak knows that
- * it has to be updated.
+ * they are of version 1 for ever. UPDATE, UPDATE_COMPLETE, WRITE, ACK and CHECK are of the version
+ * that the epoch has settled on (rs.h). Whoever gets a message of a version it does not speak knows
+ * that it has to be updated.
  *
  *   1  32 members, 65536 keys; no HELLO, which its speakers drop as a message of unknown type
  *   2  64 members; 8 instead of 5 bits for the writer in a key's version; a quorum device does not
  *      count; 262144 keys, once the floor (rs.h) is 2
+ *   3  CHECK, and with it copies that are worth nothing (RS_STATE_WORTHLESS)
  */
 #ifndef VIADUCT_CLUSTER_RS_PROTO_H
 #define VIADUCT_CLUSTER_RS_PROTO_H
@@ -23,7 +24,7 @@
 #define RS_WIRE_MAGIC 0x53525456U /* "VTRS" */
 /* What this program speaks. */
 #define RS_WIRE_OLDEST 1
-#define RS_WIRE_NEWEST 2
+#define RS_WIRE_NEWEST 3
 
 #define RS_MAX_MEMBERS     64
 #define RS_MAX_MEMBERS_V1  32
@@ -47,6 +48,7 @@ enum rs_wire_type {
 	RS_WIRE_WRITE = 6,
 	RS_WIRE_ACK = 7,
 	RS_WIRE_HELLO = 8,
+	RS_WIRE_CHECK = 9,
 };
 
 /* Names one sync and what follows from it: two of them never have the same three numbers. */
@@ -90,6 +92,8 @@ static_assert_size(struct rs_wire_hello, 40);
 enum {
 	RS_STATE_ACCEPTED = 1, /* the generation was news to the sender, who now promises it */
 	RS_STATE_QUORATE = 2,  /* corosync tells the sender that there is quorum */
+	/* The sender's store is not what it should be; only after an epoch of version 3. */
+	RS_STATE_WORTHLESS = 4,
 };
 
 struct rs_wire_state {
@@ -151,6 +155,20 @@ struct rs_wire_ack {
 	uint64_t chain;    /* what these were: a hash over their senders and tickets, in order */
 };
 static_assert_size(struct rs_wire_ack, 40);
+
+enum {
+	RS_CHECK_ANSWER = 1, /* else: everybody, hash what you have here */
+};
+
+struct rs_wire_check {
+	struct rs_wire_header header;
+	uint64_t position; /* in the epoch, where the store was looked at */
+	uint32_t flags;
+	uint32_t reserved;
+	uint8_t digest[RS_DIGEST_BYTES]; /* zero in a question */
+};
+static_assert_size(struct rs_wire_check, 72);
+static_assert_offset(struct rs_wire_check, digest, 40);
 
 #define RS_WIRE_MAX_BYTES (sizeof(struct rs_wire_write) + RS_KEY_MAX_LEN + RS_VALUE_MAX_BYTES)
 

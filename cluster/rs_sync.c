@@ -111,6 +111,7 @@ void rs_state_send(struct rs *rs)
 			.version = rs->meta.version,
 			.accepted = rs->accepted,
 			.quorate = rs->votes.quorate,
+			.is_worthless = rs->meta.is_worthless,
 			.votes = rs->votes.votes,
 			.quorum_votes = rs->votes.quorum_votes,
 			.device_votes = rs->votes.device_votes,
@@ -127,7 +128,9 @@ void rs_state_send(struct rs *rs)
 		rs_withdraw(rs);
 		return;
 	}
+	/* Both speak of the same votes. */
 	rs->votes_sent = rs->votes;
+	rs_hello_send(rs);
 	rs_send(rs, &msg);
 }
 
@@ -185,7 +188,6 @@ void rs_on_sync_start(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 	}
 	rs->accepted = accept(rs, msg->epoch.generation);
 	rs_enter(rs, RS_EXCHANGE);
-	rs_hello_send(rs);
 	rs_state_send(rs);
 }
 
@@ -216,7 +218,8 @@ static bool there_is_quorum(const struct rs *rs)
 	for (size_t i = 0; i < rs->n_peers; i++) {
 		const struct rs_state *state = &rs->peers[i].state;
 
-		if (!state->quorate || state->quorum_votes == 0)
+		if (!state->quorate || state->quorum_votes == 0 ||
+			(rs->protocol > 1 && rs->peers[i].hello.nodes_needed == 0))
 			return false;
 		votes += state->votes;
 		needed = MAX(needed, (uint64_t)state->quorum_votes);
@@ -235,11 +238,25 @@ static size_t choose_leader(const struct rs *rs)
 	for (size_t i = 1; i < rs->n_peers; i++) {
 		const struct rs_state *a = &rs->peers[i].state, *b = &rs->peers[leader].state;
 
-		if (a->generation > b->generation ||
-			(a->generation == b->generation && a->version > b->version))
+		if (a->is_worthless != b->is_worthless   ? b->is_worthless
+			: a->generation != b->generation ? a->generation > b->generation
+							 : a->version > b->version)
 			leader = i;
 	}
 	return leader;
+}
+
+/* What was done in a generation whose store is worthless here must be in another store. */
+static bool nothing_is_missing(const struct rs *rs, const struct rs_peer *leader)
+{
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		const struct rs_state *state = &rs->peers[i].state;
+
+		if (state->is_worthless && (leader->state.is_worthless ||
+						   state->generation > leader->state.generation))
+			return false;
+	}
+	return true;
 }
 
 /* The same content may have come about in two ways, as deleted keys leave nothing behind. Every
@@ -281,14 +298,14 @@ static void decide(struct rs *rs)
 			rs_start_sync(rs);
 		return;
 	}
-	if (!there_is_quorum(rs)) {
+	rs->leader = choose_leader(rs);
+	leader = &rs->peers[rs->leader];
+	if (!there_is_quorum(rs) || !nothing_is_missing(rs, leader)) {
 		rs_enter(rs, RS_NO_QUORUM);
 		rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
 		rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 		return;
 	}
-	rs->leader = choose_leader(rs);
-	leader = &rs->peers[rs->leader];
 	rs->handover_done = true;
 	for (size_t i = 0; i < rs->n_peers; i++) {
 		if (!has_digest_of(&rs->peers[i], leader))

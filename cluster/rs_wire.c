@@ -55,11 +55,13 @@ static bool parse_state(struct reader *in, struct rs_msg *msg)
 	flags = reader_le32(in);
 	state->accepted = flags & RS_STATE_ACCEPTED;
 	state->quorate = flags & RS_STATE_QUORATE;
+	state->is_worthless = flags & RS_STATE_WORTHLESS;
 	state->votes = reader_le32(in);
 	state->quorum_votes = reader_le32(in);
 	state->device_votes = reader_le32(in);
 	reader_bytes(in, state->digest, sizeof(state->digest));
-	return reader_done(in) && !(flags & ~(uint32_t)(RS_STATE_ACCEPTED | RS_STATE_QUORATE)) &&
+	return reader_done(in) &&
+	       !(flags & ~(uint32_t)(RS_STATE_ACCEPTED | RS_STATE_QUORATE | RS_STATE_WORTHLESS)) &&
 	       state->promised <= RS_MAX_GENERATION && state->generation <= state->promised;
 }
 
@@ -116,6 +118,20 @@ static bool parse_ack(struct reader *in, struct rs_msg *msg)
 	return reader_done(in);
 }
 
+static bool parse_check(struct reader *in, struct rs_msg *msg)
+{
+	struct rs_check *check = &msg->check;
+	uint32_t flags, reserved;
+
+	check->position = reader_le64(in);
+	flags = reader_le32(in);
+	reserved = reader_le32(in);
+	reader_bytes(in, check->digest, sizeof(check->digest));
+	check->is_answer = flags & RS_CHECK_ANSWER;
+	return reader_done(in) && !(flags & ~(uint32_t)RS_CHECK_ANSWER) && !reserved &&
+	       msg->version >= 3;
+}
+
 static void put_sync(struct buf *out, const struct rs_msg *msg)
 {
 	buf_le32(out, msg->sync.n_participants);
@@ -142,7 +158,8 @@ static void put_state(struct buf *out, const struct rs_msg *msg)
 	buf_le64(out, state->generation);
 	buf_le64(out, state->version);
 	buf_le32(out, (state->accepted ? RS_STATE_ACCEPTED : 0) |
-			      (state->quorate ? RS_STATE_QUORATE : 0));
+			      (state->quorate ? RS_STATE_QUORATE : 0) |
+			      (state->is_worthless ? RS_STATE_WORTHLESS : 0));
 	buf_le32(out, state->votes);
 	buf_le32(out, state->quorum_votes);
 	buf_le32(out, state->device_votes);
@@ -184,6 +201,14 @@ static void put_ack(struct buf *out, const struct rs_msg *msg)
 	buf_le64(out, msg->ack.chain);
 }
 
+static void put_check(struct buf *out, const struct rs_msg *msg)
+{
+	buf_le64(out, msg->check.position);
+	buf_le32(out, msg->check.is_answer ? RS_CHECK_ANSWER : 0);
+	buf_le32(out, 0);
+	buf_bytes(out, msg->check.digest, sizeof(msg->check.digest));
+}
+
 static const struct {
 	bool (*parse)(struct reader *in, struct rs_msg *msg);
 	void (*put)(struct buf *out, const struct rs_msg *msg);
@@ -197,6 +222,7 @@ static const struct {
 	[RS_WIRE_UPDATE_COMPLETE] = {parse_update_complete, put_update_complete, true},
 	[RS_WIRE_WRITE] = {parse_write, put_write, true},
 	[RS_WIRE_ACK] = {parse_ack, put_ack, true},
+	[RS_WIRE_CHECK] = {parse_check, put_check, true},
 };
 
 bool rs_wire_is_settled(enum rs_wire_type type)

@@ -44,6 +44,7 @@ struct rs_state {
 	uint64_t version;
 	bool accepted;
 	bool quorate;
+	bool is_worthless;
 	uint32_t votes;
 	uint32_t quorum_votes;
 	uint32_t device_votes;
@@ -78,6 +79,12 @@ struct rs_ack {
 	uint64_t chain;
 };
 
+struct rs_check {
+	bool is_answer;
+	uint64_t position;
+	uint8_t digest[RS_DIGEST_BYTES];
+};
+
 struct rs_msg {
 	enum rs_wire_type type;
 	uint16_t version; /* of the protocol */
@@ -90,6 +97,7 @@ struct rs_msg {
 		struct rs_update_complete update_complete;
 		struct rs_write write;
 		struct rs_ack ack;
+		struct rs_check check;
 	};
 };
 

@@ -185,6 +185,7 @@ void rs_pending_confirm(struct rs *rs)
 void rs_epoch_begin(struct rs *rs)
 {
 	rs->meta.generation = rs->epoch.generation;
+	rs->meta.is_worthless = false;
 	rs->epoch_mark = ++rs->mark;
 }
 

@@ -257,6 +257,8 @@ int store_delete(struct store *store, const char *key)
 
 struct store_view {
 	struct removed *removed;
+	struct sha256 *sha; /* NULL: not begun */
+	size_t n_digested;
 	size_t n_entries;
 	struct store_entry *entries[];
 };
@@ -277,6 +279,8 @@ int store_view_new(struct store *store, struct store_view **ret_view)
 	}
 	store->removed->n_views++;
 	view->removed = store->removed;
+	view->sha = NULL;
+	view->n_digested = 0;
 	view->n_entries = store->n_entries;
 	if (size_bytes)
 		memcpy(view->entries, store->entries, size_bytes);
@@ -292,6 +296,7 @@ void store_view_free(struct store_view *view)
 	if (!view)
 		return;
 	removed = view->removed;
+	sha256_free(view->sha);
 	free(view);
 	if (--removed->n_views > 0)
 		return;
@@ -323,6 +328,36 @@ static struct rs_wire_entry entry_header(const struct store_entry *entry)
 	};
 }
 
+static void add_entry(struct sha256 *sha, const struct store_entry *entry)
+{
+	struct rs_wire_entry header = entry_header(entry);
+
+	sha256_add(sha, &header, sizeof(header));
+	sha256_add(sha, entry->key, entry->key_len);
+	sha256_add(sha, entry->value, entry->value_bytes);
+}
+
+int store_view_digest_some(
+	struct store_view *view, size_t max_bytes, uint8_t ret_digest[RS_DIGEST_BYTES])
+{
+	size_t done_bytes = 0;
+	int r;
+
+	if (!view->sha) {
+		r = sha256_new(&view->sha);
+		if (r < 0)
+			return r;
+		sha256_begin(view->sha);
+	}
+	while (view->n_digested < view->n_entries && done_bytes < max_bytes) {
+		const struct store_entry *entry = view->entries[view->n_digested++];
+
+		add_entry(view->sha, entry);
+		done_bytes += entry_snapshot_bytes(entry);
+	}
+	return view->n_digested < view->n_entries ? 1 : sha256_end(view->sha, ret_digest);
+}
+
 void store_digest_ahead(struct store *store, size_t max_bytes)
 {
 	size_t done_bytes = 0;
@@ -331,11 +366,8 @@ void store_digest_ahead(struct store *store, size_t max_bytes)
 		sha256_begin(store->sha);
 	while (store->n_digested < store->n_entries && done_bytes < max_bytes) {
 		const struct store_entry *entry = store->entries[store->n_digested++];
-		struct rs_wire_entry header = entry_header(entry);
 
-		sha256_add(store->sha, &header, sizeof(header));
-		sha256_add(store->sha, entry->key, entry->key_len);
-		sha256_add(store->sha, entry->value, entry->value_bytes);
+		add_entry(store->sha, entry);
 		done_bytes += entry_snapshot_bytes(entry);
 	}
 }
@@ -353,6 +385,12 @@ int store_digest_some(struct store *store, size_t max_bytes)
 	r = sha256_end(store->sha, store->digest);
 	store->digest_is_valid = r == 0;
 	return r;
+}
+
+void store_digest_drop(struct store *store)
+{
+	digest_forget(store, 0);
+	store->n_digested = 0;
 }
 
 bool store_digest_is_known(const struct store *store)

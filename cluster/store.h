@@ -60,6 +60,10 @@ int store_view_new(struct store *store, struct store_view **ret_view);
 void store_view_free(struct store_view *view);
 size_t store_view_n_keys(const struct store_view *view);
 const struct store_entry *store_view_at(const struct store_view *view, size_t index);
+/* SHA-256 over its bytes as they are now, in pieces of about `max_bytes`: 1: there is more to do; 0
+ * and the digest; -errno. */
+int store_view_digest_some(
+	struct store_view *view, size_t max_bytes, uint8_t ret_digest[RS_DIGEST_BYTES]);
 
 /* SHA-256 over the snapshot; remembered until the store changes. */
 int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES]);
@@ -67,6 +71,8 @@ int store_digest(struct store *store, uint8_t ret_digest[RS_DIGEST_BYTES]);
  * now; -errno. Begins anew when the store has changed. */
 int store_digest_some(struct store *store, size_t max_bytes);
 bool store_digest_is_known(const struct store *store);
+/* What is remembered may not be true: memory has changed by itself. */
+void store_digest_drop(struct store *store);
 /* Begin with what is there while more keys are to come behind; up to about `max_bytes`. */
 void store_digest_ahead(struct store *store, size_t max_bytes);
 

@@ -247,7 +247,8 @@ static int set_meta(struct store_db *db, const struct rs_meta *meta)
 	sqlite3_bind_int64(prepared, 1, (int64_t)meta->generation);
 	sqlite3_bind_int64(prepared, 2, (int64_t)meta->promised);
 	sqlite3_bind_int64(prepared, 3, (int64_t)meta->version);
-	sqlite3_bind_int64(prepared, 4, (int64_t)db->bank);
+	sqlite3_bind_int64(
+		prepared, 4, (int64_t)(db->bank | (meta->is_worthless ? STORE_DB_WORTHLESS : 0)));
 	return step(db, STATEMENT_SET_META);
 }
 
@@ -276,7 +277,8 @@ static int end(struct store_db *db, int r, const struct rs_meta *meta)
 int store_db_commit(struct store_db *db, const struct rs_meta *meta)
 {
 	if (!db->in_transaction && db->error == 0 && meta->generation == db->saved.generation &&
-		meta->promised == db->saved.promised && meta->version == db->saved.version)
+		meta->promised == db->saved.promised && meta->version == db->saved.version &&
+		meta->is_worthless == db->saved.is_worthless)
 		return 0;
 	return end(db, 0, meta);
 }

@@ -3,7 +3,8 @@
  * store_db_impl.h - the database as its two files see it: store_db.c writes, store_db_load.c knows
  * the schema, makes an older one into it and reads.
  *
- * Format 2. Entries are in one of two tables, entry0 and entry1; meta.bank says which. The other
+ * Format 2. Entries are in one of two tables, entry0 and entry1; meta.bank says which (and with
+ * STORE_DB_WORTHLESS, that they are worthless; older programs take that for damage). The other
  * one is empty, or takes a store that comes in pieces from another node: changing over is one row.
  * Each entry has a checksum, as SQLite has none and a disk may return what was never written.
  */
@@ -14,6 +15,8 @@
 #include "cluster/store_db.h"
 
 #include <sqlite3.h>
+
+#define STORE_DB_WORTHLESS 2U
 
 enum statement {
 	STATEMENT_PUT, /* the first four for bank 0 and bank 1, in this order */

@@ -152,14 +152,15 @@ static int load_meta(struct store_db *db, struct rs_meta *meta)
 		r = query_int(db->sqlite, "SELECT bank FROM meta", 0, &bank);
 	if (r < 0)
 		return r;
-	if (generation < 0 || version < 0 || promised < generation || bank < 0 || bank > 1 ||
+	if (generation < 0 || version < 0 || promised < generation || bank < 0 || bank > 3 ||
 		(uint64_t)promised > RS_MAX_GENERATION)
 		return -EBADMSG;
-	db->bank = (unsigned)bank;
+	db->bank = (unsigned)bank & 1;
 	*meta = (struct rs_meta){
 		.generation = (uint64_t)generation,
 		.promised = (uint64_t)promised,
 		.version = (uint64_t)version,
+		.is_worthless = (unsigned)bank & STORE_DB_WORTHLESS,
 	};
 	return 0;
 }

@@ -479,6 +479,19 @@ static void store_failed(struct svc *svc, int error)
 		log_error("the cluster's store in %s cannot be used: %s", folder, strerror(-error));
 }
 
+static void on_copy_differs(void *data)
+{
+	struct svc *svc = data;
+	const char *name = cluster_local_name(svc->cluster);
+	char object[256];
+
+	snprintf(object, sizeof(object), "node/%s", name);
+	events_add(svc, EVENT_ERROR, "store.copy-differs", object,
+		"the copy of the store that %s had differs from the others'; it is fetched anew. "
+		"If that comes again, look at the node's memory",
+		name);
+}
+
 static int set_up(struct svc *svc)
 {
 	const struct cluster_config config = {
@@ -488,6 +501,7 @@ static int set_up(struct svc *svc)
 	const struct cluster_callbacks callbacks = {
 		.changed = on_cluster_changed,
 		.store_changed = on_store_changed,
+		.copy_differs = on_copy_differs,
 		.lease_renewed = svc_on_lease,
 	};
 	int r = make_dir(svc->options.state_dir);

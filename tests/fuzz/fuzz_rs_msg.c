@@ -114,7 +114,7 @@ static void deliver_foreign(struct world *world, struct reader *in, bool is_curr
 	buf_bytes(&message, bytes, size_bytes);
 	if (is_current && size_bytes >= sizeof(struct rs_wire_header)) {
 		store_le32(message.data, RS_WIRE_MAGIC);
-		store_le16(message.data + 4, 1 + (message.data[4] & 1));
+		store_le16(message.data + 4, 1 + message.data[4] % 3);
 		memcpy(message.data + offsetof(struct rs_wire_header, epoch), &world->epoch,
 			sizeof(world->epoch));
 		/* An initiator starts under its own name. */

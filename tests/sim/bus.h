@@ -107,6 +107,10 @@ void bus_slow(struct bus *bus, uint32_t id, unsigned factor);
 void bus_lag(struct bus *bus, uint32_t id, uint64_t lag_ns);
 /* From now on transactions of that node fail, or are done again. */
 void bus_fail_disk(struct bus *bus, uint32_t id, bool fails);
+/* A byte of the process's store changes, as memory does that forgets; false: there is nothing. */
+bool bus_corrupt(struct bus *bus, uint32_t id);
+/* The time for a comparison of all stores has come at that node. */
+void bus_check(struct bus *bus, uint32_t id);
 /* From now on they take for ever, or go on. */
 void bus_stall_disk(struct bus *bus, uint32_t id, bool stalls);
 /* sides[id]: nodes with the same number can talk. Sides that are as before keep their ring. */

@@ -112,7 +112,7 @@ static void check_others(struct node *node)
 	for (uint32_t id = 1; id <= bus->n_nodes; id++) {
 		struct node *other = &bus->nodes[id];
 
-		if (other != node && are_together(node, other) &&
+		if (other != node && !other->is_corrupt && are_together(node, other) &&
 			digest_of(bus, node->rs->store) != digest_of(bus, other->rs->store))
 			bus_violated(bus, "nodes %u and %u have got equally far and differ",
 				node->id, id);
@@ -121,7 +121,7 @@ static void check_others(struct node *node)
 
 void check_step(struct node *node)
 {
-	if (!node->rs || rs_mode(node->rs) != RS_SYNCED || node->bus->is_lean)
+	if (!node->rs || rs_mode(node->rs) != RS_SYNCED || node->bus->is_lean || node->is_corrupt)
 		return;
 	check_place(node);
 	check_others(node);
@@ -151,7 +151,9 @@ static void check_settled(struct node *node, struct rs *first)
 		bus_violated(bus, "node %u did not report all changes", node->id);
 	if (digest != digest_of(bus, node->disk.store) && bus->mutation == BUS_AS_IT_IS)
 		bus_violated(bus, "node %u has something else on its disk", node->id);
-	if (memcmp(meta, disk, sizeof(*meta)) != 0 && bus->mutation == BUS_AS_IT_IS)
+	if ((meta->generation != disk->generation || meta->promised != disk->promised ||
+		    meta->version != disk->version || meta->is_worthless != disk->is_worthless) &&
+		bus->mutation == BUS_AS_IT_IS)
 		bus_violated(bus, "node %u is elsewhere than its disk says", node->id);
 	if (meta->generation != rs_meta(first)->generation ||
 		meta->version != rs_meta(first)->version)

@@ -159,6 +159,7 @@ static void write_job(struct node *node, struct job *job)
 	if (!forgets) {
 		disk->meta.generation = job->meta.generation;
 		disk->meta.version = job->meta.version;
+		disk->meta.is_worthless = job->meta.is_worthless;
 	}
 	if (node->bus->mutation != BUS_FORGETS_PROMISES)
 		disk->meta.promised = job->meta.promised;
@@ -173,8 +174,10 @@ void disk_act(struct node *node)
 	struct job *job;
 
 	disk->free_ns = node->bus->now_ns;
-	if (disk->fails) {
-		disk->error = -EIO;
+	/* After an error nothing is done until everything is saved again. */
+	if (disk->fails || disk->error || node->disk_error) {
+		if (!node->disk_error)
+			disk->error = -EIO;
 		drop_jobs(disk);
 		return;
 	}

@@ -96,6 +96,7 @@ struct node {
 	struct disk disk;
 	int disk_error;   /* that the process has seen */
 	uint64_t checked; /* what check_step() has seen of this process */
+	bool is_corrupt;  /* its store, until it has another one */
 };
 
 struct bus {

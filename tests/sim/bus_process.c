@@ -79,6 +79,7 @@ static void on_save_store(const struct store *store, const struct rs_meta *meta,
 {
 	struct node *node = data;
 
+	node->is_corrupt = false;
 	pace_took_over(node, store_snapshot_bytes(store));
 	disk_replace(node, store, meta);
 	if (node->bus->watch.saved_store)
@@ -300,6 +301,27 @@ uint64_t process_deadline(const struct node *node)
 	return rs_ns && lease_ns ? MIN(rs_ns, lease_ns) : rs_ns + lease_ns;
 }
 
+bool bus_corrupt(struct bus *bus, uint32_t id)
+{
+	struct node *node = &bus->nodes[id];
+	size_t n_keys = store_n_keys(rs_store(node->rs));
+	const struct store_entry *entry;
+
+	if (n_keys == 0)
+		return false;
+	entry = store_at(rs_store(node->rs), bus_random(bus, n_keys));
+	bus_log(bus, id, "has a store that forgets");
+	((char *)entry->value)[entry->value_bytes / 2] ^= 1;
+	node->is_corrupt = true;
+	return true;
+}
+
+void bus_check(struct bus *bus, uint32_t id)
+{
+	rs_check(bus->nodes[id].rs, bus->now_ns);
+	bus->nodes[id].in_turn = true;
+}
+
 void process_work(struct node *node)
 {
 	rs_work(node->rs, node->bus->now_ns);
@@ -392,6 +414,7 @@ void process_disconnect(struct node *node)
 void process_kill(struct node *node)
 {
 	disk_reset(node);
+	node->is_corrupt = false;
 	rs_free(node->rs);
 	node->rs = NULL;
 	lease_free(take_ptr(node->lease));

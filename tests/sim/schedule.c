@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "cluster/rs_core.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/history.h"
 #include "tests/sim/upgrade.h"
@@ -242,6 +243,8 @@ static void work(struct schedule *schedule)
 		upgrade_finish(schedule->sim, id);
 	if (bus_random(schedule->bus, 3) == 0)
 		fleet_act(schedule->sim->fleet, id);
+	else if (bus_random(schedule->bus, 8) == 0)
+		bus_check(schedule->bus, id);
 	else
 		history_write_something(schedule->sim->history, id);
 }
@@ -256,6 +259,32 @@ static void disturbed_part(struct schedule *schedule)
 		bus_step(schedule->bus);
 	}
 	schedule->sim->stats.n_steps += schedule->n_steps;
+}
+
+static void compare(struct schedule *schedule)
+{
+	for (uint32_t id = 1; id <= schedule->n_nodes; id++)
+		bus_check(schedule->bus, id);
+}
+
+/* A store that is not what it should be is found by the next comparison, and is made good. Of two
+ * nodes, that of the leader counts. */
+static void corrupted_part(struct schedule *schedule)
+{
+	uint32_t id = schedule->n_nodes;
+	struct rs *rs = bus_rs(schedule->bus, id);
+	uint64_t n_updates = rs_stats(rs)->n_updates;
+
+	if (rs_protocol(rs) < 3 || rs->peers[rs->leader].id == id ||
+		!bus_corrupt(schedule->bus, id))
+		return;
+	compare(schedule);
+	bus_settle(schedule->bus);
+	if (rs_stats(rs)->n_updates == n_updates)
+		sim_violated(
+			schedule->sim, "nobody has noticed that node %u has another store", id);
+	schedule->sim->stats.n_corrupted++;
+	bus_check_agreement(schedule->bus);
 }
 
 /* Writes of everybody are done again, and everybody has them. */
@@ -304,6 +333,7 @@ static void repaired_part(struct schedule *schedule)
 	bus_check_agreement(schedule->bus);
 	if (sim->violation[0])
 		return;
+	corrupted_part(schedule);
 	last_writes(schedule);
 	bus_check_agreement(schedule->bus);
 	if (schedule->is_mixed)

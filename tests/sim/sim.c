@@ -126,6 +126,7 @@ static void count(struct sim *sim, const struct rs_stats *stats)
 	sim->stats.n_handovers += stats->n_updates;
 	sim->stats.n_resent += stats->n_void;
 	sim->stats.n_silent += stats->n_silent;
+	sim->stats.n_checks += stats->n_checks;
 }
 
 void sim_count(struct sim *sim, uint32_t id)

@@ -73,6 +73,8 @@ static void print_stats(const struct sim_stats *stats, uint64_t n_schedules)
 		{"  by leases", stats->n_leased_takeovers},
 		{"leases renewed", stats->n_renewals},
 		{"lowest protocol version raised", stats->n_raised},
+		{"comparisons of stores, seen by members", stats->n_checks},
+		{"  that had to find another one", stats->n_corrupted},
 		{"longest recovery, simulated ms", stats->longest_recovery_ns / 1000000},
 	};
 

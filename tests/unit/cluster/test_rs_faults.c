@@ -336,9 +336,91 @@ static void pending_writes_end_when_the_connection_does(void **state)
 	bus_free(bus);
 }
 
+static void a_store_that_changed_by_itself_is_fetched_anew(void **state)
+{
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++) { /* the leader and whoever asks, too */
+		struct bus *bus = cluster_of(3);
+
+		write_now(bus, 2, "k", 0, "100");
+		bus_check(bus, 1);
+		bus_settle(bus);
+		assert_int_equal(rs_stats(bus_rs(bus, id))->n_checks, 1);
+		assert_int_equal(rs_stats(bus_rs(bus, id))->n_differing, 0);
+		assert_true(bus_corrupt(bus, id));
+		assert_string_not_equal(bus_get(bus, id, "k"), "100");
+		bus_check(bus, 1);
+		bus_settle(bus);
+		bus_check_agreement(bus);
+		assert_string_equal(bus_get(bus, id, "k"), "100");
+		assert_int_equal(rs_stats(bus_rs(bus, 1))->n_differing, 1);
+		assert_int_equal(rs_stats(bus_rs(bus, id))->n_updates, 1);
+		assert_false(rs_meta(bus_rs(bus, id))->is_worthless);
+		bus_free(bus);
+	}
+}
+
+/* What nodes 1 and 2 have confirmed is only at node 1 when node 2's copy is worth nothing: without
+ * node 1 the others do not go on, also after a crash. */
+static void a_worthless_copy_makes_no_quorum_with_an_old_one(void **state)
+{
+	struct bus *bus = cluster_of(3);
+
+	(void)state;
+	bus_kill(bus, 3);
+	bus_settle(bus);
+	write_now(bus, 1, "k", 0, "100");
+	assert_true(bus_corrupt(bus, 2));
+	bus_check(bus, 1);
+	while (!rs_meta(bus_rs(bus, 2))->is_worthless)
+		assert_true(bus_step(bus));
+	bus_kill(bus, 1);
+	bus_settle(bus);
+	bus_start(bus, 3);
+	bus_settle(bus);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(rs_mode(bus_rs(bus, 2)), RS_NO_QUORUM);
+		assert_int_equal(rs_mode(bus_rs(bus, 3)), RS_NO_QUORUM);
+		bus_kill(bus, 2);
+		bus_start(bus, 2);
+		bus_settle(bus);
+	}
+	assert_true(rs_meta(bus_rs(bus, 2))->is_worthless);
+	bus_start(bus, 1);
+	bus_settle(bus);
+	bus_check_agreement(bus);
+	for (uint32_t id = 1; id <= 3; id++)
+		assert_string_equal(bus_get(bus, id, "k"), "100");
+	bus_free(bus);
+}
+
+/* Older members do not know the message. */
+static void nothing_is_compared_with_older_members(void **state)
+{
+	struct bus *bus = bus_new(3, 1);
+
+	(void)state;
+	bus_set_speaks(bus, 2, 1, 2);
+	for (uint32_t id = 1; id <= 3; id++)
+		bus_start(bus, id);
+	bus_settle(bus);
+	write_now(bus, 2, "k", 0, "100");
+	bus_check(bus, 1);
+	bus_settle(bus);
+	for (uint32_t id = 1; id <= 3; id++) {
+		assert_int_equal(rs_stats(bus_rs(bus, id))->n_checks, 0);
+		assert_int_equal(rs_stats(bus_rs(bus, id))->n_malformed, 0);
+	}
+	bus_check_agreement(bus);
+	bus_free(bus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_store_that_changed_by_itself_is_fetched_anew),
+		cmocka_unit_test(a_worthless_copy_makes_no_quorum_with_an_old_one),
+		cmocka_unit_test(nothing_is_compared_with_older_members),
 		cmocka_unit_test(hung_member_is_left_out),
 		cmocka_unit_test(busy_members_are_not_taken_for_hung),
 		cmocka_unit_test(hung_coordinator_is_left_out),

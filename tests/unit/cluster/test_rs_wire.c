@@ -53,6 +53,10 @@ static const struct rs_msg examples[] = {
 	{.type = RS_WIRE_HELLO,
 		.epoch = {7, 3, 0x1234},
 		.hello = {.oldest = 1, .newest = 2, .floor = 2, .nodes_needed = 3}},
+	{.type = RS_WIRE_CHECK,
+		.version = 3,
+		.epoch = {7, 3, 0x1234},
+		.check = {.is_answer = true, .position = 4, .digest = {1, 2}}},
 };
 
 static struct buf bytes_of(const struct rs_msg *msg)
@@ -171,7 +175,7 @@ static void contradictions_are_refused(void **state)
 		{1, sizeof(struct rs_wire_sync) + 4, 4, 0}, /* 1, 0, ... */
 		{2, offsetof(struct rs_wire_state, promised), 8, RS_MAX_GENERATION + 1},
 		{2, offsetof(struct rs_wire_state, generation), 8, 8},
-		{2, offsetof(struct rs_wire_state, flags), 4, 4},
+		{2, offsetof(struct rs_wire_state, flags), 4, 8},
 		{3, offsetof(struct rs_wire_update, offset_bytes), 4, 11},
 		{3, offsetof(struct rs_wire_update, offset_bytes), 4, 0xffffffff},
 		{3, offsetof(struct rs_wire_update, size_bytes), 4, 0},
@@ -190,6 +194,9 @@ static void contradictions_are_refused(void **state)
 		{5, sizeof(struct rs_wire_write), 1, 0}, /* in the key */
 		{5, sizeof(struct rs_wire_write), 1, 0xe4},
 		{6, offsetof(struct rs_wire_write, flags), 2, 0}, /* no value to write */
+		{9, offsetof(struct rs_wire_check, flags), 4, 2},
+		{9, offsetof(struct rs_wire_check, reserved), 4, 1},
+		{9, offsetof(struct rs_wire_header, version), 2, 2}, /* which has no such message */
 		{8, offsetof(struct rs_wire_hello, oldest), 2, 0},
 		{8, offsetof(struct rs_wire_hello, oldest), 2, 3},
 		{8, offsetof(struct rs_wire_hello, newest), 2, 0},

@@ -190,6 +190,31 @@ static void a_store_replaces_everything(void **state)
 	store_free(loaded);
 }
 
+static void that_it_is_worthless_is_kept(void **state)
+{
+	struct rs_meta meta, worthless = {1, 2, 1, .is_worthless = true};
+	struct store_db *db;
+	struct store *store;
+
+	db = open_db(*state, &store, &meta);
+	put(db, store, "a", "1", 1);
+	assert_int_equal(store_db_commit(db, &(struct rs_meta){1, 2, 1}), 0);
+	assert_int_equal(store_db_commit(db, &worthless), 0);
+	store_free(store);
+	store_db_close(db);
+	db = open_db(*state, &store, &meta);
+	assert_true(meta.is_worthless);
+	assert_int_equal(store_n_keys(store), 1);
+	assert_int_equal(save_all(db, store, &(struct rs_meta){2, 2, 1}), 0);
+	store_free(store);
+	store_db_close(db);
+	db = open_db(*state, &store, &meta);
+	assert_false(meta.is_worthless);
+	assert_int_equal(store_n_keys(store), 1);
+	store_free(store);
+	store_db_close(db);
+}
+
 /* Enough for the log to be moved to the database a few times meanwhile. */
 static void many_transactions(void **state)
 {
@@ -398,6 +423,7 @@ int main(void)
 		WITH_PLACE(what_is_not_committed_is_not_loaded),
 		WITH_PLACE(a_promise_takes_the_entries_along),
 		WITH_PLACE(a_store_replaces_everything),
+		WITH_PLACE(that_it_is_worthless_is_kept),
 		WITH_PLACE(many_transactions),
 		WITH_PLACE(only_one_process_at_a_time),
 		WITH_PLACE(damaged_files_are_refused),
