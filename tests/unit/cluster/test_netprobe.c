@@ -120,10 +120,10 @@ static void a_path_is_reached_lost_and_reached_again(void **state)
 	assert_int_equal(world.sides[0].n_changed, 1);
 
 	world.is_cut[0] = true;
-	run(&world, 500 * MS);
+	run(&world, 250 * MS);
 	assert_int_equal(state_of(&world, 0), '+'); /* one datagram may be lost */
-	run(&world, 375 * MS);
-	assert_int_equal(state_of(&world, 0), '-'); /* within 900 ms */
+	run(&world, 500 * MS);
+	assert_int_equal(state_of(&world, 0), '-'); /* within 750 ms */
 	assert_int_equal(state_of(&world, 1), '-'); /* an answer needs both ways */
 	assert_int_equal(world.sides[0].n_changed, 2);
 
