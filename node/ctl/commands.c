@@ -353,6 +353,7 @@ const struct ctl_command ctl_commands[] = {
 		node_drain_options},
 	{"node resume", "NODE", 1, "let it take VMs again; bring back those that a drain moved",
 		cmd_node_resume, node_resume_options},
+	{"node set", "NODE", 1, "how many VMs may run there", cmd_node_set, node_set_options},
 	{"cluster upgrade", "", 0, "finish an upgrade: keep older versions out from now on",
 		cmd_cluster_upgrade, no_options},
 	{"cluster backup", "FILE", 1, "the cluster's settings into a file", cmd_cluster_backup,

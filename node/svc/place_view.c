@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "fabric/vlan.h"
+#include "node/svc/node_limit.h"
 #include "node/svc/policy.h"
 #include "node/svc/svc.h"
 #include "node/svc/vlan_watch.h"
@@ -124,6 +125,7 @@ static int add_node(struct view *view, size_t at)
 		.vm_memory_bytes = bytes(facts, "vm_memory_bytes"),
 		.cpus = small(facts, "cpus"),
 		.cpu_digest = json_get_string(facts, "cpu_digest", ""),
+		.max_vms = node_limit_read(get(view, "nodepolicy", member->name)),
 		.switches = view->switches,
 		.volumes = view->reach,
 	};

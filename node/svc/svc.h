@@ -19,6 +19,7 @@
  *   vlan/NODE/NAME     VLANs that do not get through from a switch: vlan_watch.h
  *   node/NAME          what a node can do for VMs: node_facts.h
  *   nodestate/NAME     whether it takes VMs, and how its drain went: node_state.c
+ *   nodepolicy/NAME    how many VMs people let a node run: node_limit.h
  *   setting/moves      {parallel}: migrations that leave a node at once
  *   policy/NAME        what people want to become of a VM in trouble: policy.h
  *   corosync/conf      {version, text} of corosync.conf, since a node joined or left: conf.h
@@ -657,19 +658,6 @@ typedef void (*verdict_fn)(struct vmproc *vp, enum verdict verdict, uint64_t com
 int verdict_ask(struct vmproc *vp, uint32_t to, verdict_fn fn);
 void verdict_cluster_changed(struct vmproc *vp);
 void verdict_forget(struct vmproc *vp);
-
-/* netbytes.c: bytes sent on each cluster network since a snapshot, to prove which path was taken.
- */
-struct netbytes {
-	size_t n;
-	struct {
-		char name[CLUSTER_NAME_MAX_LEN + 1], ifname[32];
-		uint64_t tx_bytes;
-	} nets[CLUSTER_MAX_NETS];
-};
-void netbytes_snapshot(struct svc *svc, struct netbytes *ret_bytes);
-/* [{name, interface, tx_bytes}] since `before`. */
-struct json *netbytes_json(struct svc *svc, const struct netbytes *before);
 
 /* volume.c: the thin shared volume of quick migration. */
 /* The volume's directory (to close()); checks that it is the volume that the record means. */
