@@ -140,6 +140,27 @@ static void print_vms(const struct json *node)
 	table_print(table);
 }
 
+static void print_watchdog(const struct json *watchdog)
+{
+	const char *device = text_of(watchdog, "device"), *why = text_of(watchdog, "why");
+	bool armed = json_get_bool(watchdog, "armed", false);
+
+	if (!watchdog)
+		return;
+	printf("Watchdog  %s", strcmp(device, "none") == 0 ? "none" : device);
+	if (text_of(watchdog, "identity")[0])
+		printf(" (%s, %lld s%s)", text_of(watchdog, "identity"),
+			(long long)json_get_int(watchdog, "timeout_s", 0),
+			json_get_bool(watchdog, "in_time", true)
+				? ""
+				: ", longer than the lease allows");
+	if (armed)
+		printf(json_get_bool(watchdog, "fed", true) ? ", armed" : ", armed, NOT FED");
+	else if (strcmp(device, "none") != 0 && !why[0])
+		printf(", not armed: no VM runs here");
+	printf("%s%s\n", why[0] ? ": " : "", why);
+}
+
 static void print_node(const struct json *node, const struct json *job)
 {
 	time_t since = (time_t)json_get_int(node, "since", 0);
@@ -160,6 +181,7 @@ static void print_node(const struct json *node, const struct json *job)
 	printf("Memory    %s of %s in use\n",
 		format_bytes((uint64_t)json_get_int(node, "used_bytes", 0)),
 		format_bytes((uint64_t)json_get_int(node, "vm_memory_bytes", 0)));
+	print_watchdog(json_get(node, "watchdog"));
 	printf("Drain     %s%s%s\n", text_of(node, "drain"), text_of(node, "reason")[0] ? ": " : "",
 		text_of(node, "reason"));
 	if (text_of(node, "target")[0])

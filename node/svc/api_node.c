@@ -85,6 +85,8 @@ static struct json *node_json(struct svc *svc, const struct cluster_node *node)
 	node_limit_show(svc, node->name, entry);
 	json_set_int(entry, "used_bytes", (int64_t)c.used_bytes);
 	json_set_int(entry, "vm_memory_bytes", json_get_int(facts, "vm_memory_bytes", 0));
+	if (json_get(facts, "watchdog"))
+		json_set(entry, "watchdog", json_copy(json_get(facts, "watchdog")));
 	json_set_bool(entry, "paused", node_is_paused(svc, node->name));
 	json_set_string(entry, "drain", json_get_string(state, "drain", "none"));
 	json_set_string(entry, "reason", json_get_string(state, "reason", ""));

@@ -16,6 +16,7 @@
 #include "node/svc/node_facts.h"
 #include "node/svc/place_view.h"
 #include "node/svc/vlan_watch.h"
+#include "node/svc/watchdog.h"
 #include "node/svc/conf.h"
 #include "node/svc/enroll.h"
 
@@ -122,6 +123,7 @@ static void publish_node(struct svc *svc)
 	value = node_facts_record(svc->facts);
 	if (value) {
 		json_set_string(value, "version", VIADUCT_VERSION);
+		json_set(value, "watchdog", watchdog_json(svc->watchdog));
 		publish(svc, "node", value);
 	}
 	value = json_object_new();
@@ -308,6 +310,8 @@ static void on_housekeeping(void *data)
 	conf_housekeeping(svc);
 	enroll_ask_peers(svc);
 	svc_end_overdue(svc);
+	if (svc->peer) /* its name is known: events have one */
+		watchdog_touch(svc->watchdog);
 	failback_look(svc);
 	svc_recover(svc);
 	node_state_keep(svc);
@@ -334,6 +338,9 @@ static const char usage[] =
 	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
 	"and\n"
 	"                     are started elsewhere a little later (3000)\n"
+	"  --watchdog DEVICE  resets this machine when it, or a VM's process, cannot be stopped\n"
+	"                     otherwise; armed while VMs run here. Or auto (/dev/watchdog if it\n"
+	"                     is there), or none (auto)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --corosync-dir DIR where corosync.conf and authkey are (/etc/corosync)\n"
 	"  --ipc-name NAME    the control socket (viaduct)\n"
@@ -380,6 +387,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"migration-stall", required_argument, NULL, 'S'},
 		{"remote-listen", required_argument, NULL, 'r'},
 		{"lease", required_argument, NULL, 'L'},
+		{"watchdog", required_argument, NULL, 'W'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
 		{"corosync-dir", required_argument, NULL, 'c'},
@@ -414,6 +422,9 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
 			if (!lease_is_possible(options->lease_ns))
 				exit(2);
+			break;
+		case 'W':
+			options->watchdog = optarg;
 			break;
 		case 'u':
 			user = optarg;
@@ -505,7 +516,9 @@ static int set_up(struct svc *svc)
 	if (svc->kvm_fd < 0)
 		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
 			strerror(errno));
-	r = node_facts_new(svc, &svc->facts);
+	r = watchdog_start(svc);
+	if (r == 0)
+		r = node_facts_new(svc, &svc->facts);
 	if (r == 0)
 		r = place_watch_new(svc, &svc->place_watch);
 	if (r == 0)
@@ -559,6 +572,7 @@ int main(int argc, char **argv)
 				.ipc_name = "viaduct",
 				.corosync_dir = "/etc/corosync",
 				.remote_listen = "*:5711",
+				.watchdog = "auto",
 			},
 		.kvm_fd = -1,
 	};
@@ -590,6 +604,7 @@ int main(int argc, char **argv)
 
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
+	watchdog_stop(&svc);
 	state_events_end(&svc);
 	events_stop(&svc);
 	remote_free(svc.remote);

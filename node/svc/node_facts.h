@@ -9,6 +9,7 @@
  *   numa             [{cpus, memory_bytes}] of its NUMA nodes; empty: not known
  *   cpu_digest       node/hv/host_cpu.h; "": not known. VMs move between equal ones
  *   volumes          {NAME: "" or why it is not reachable}
+ *   watchdog         watchdog.h
  *
  * Processors and memory are looked at once, when the service starts. Volumes are looked at again
  * and again, each in a thread of its own: a file server that hangs stops whoever asks it, and then

@@ -61,6 +61,7 @@ struct svc_options {
 	const char *ipc_name;
 	const char *corosync_dir;    /* corosync.conf and authkey */
 	const char *remote_listen;   /* for administrators; "off" */
+	const char *watchdog;        /* a device, "auto", "none" */
 	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
 	uint64_t lease_ns;           /* cluster_config.lease_ns */
@@ -84,11 +85,12 @@ struct svc {
 	struct place_watch *place_watch;
 	struct vlan_watch *vlan_watch;
 	struct network_watch *network_watch;
-	struct host *host; /* NULL: the host's adapters cannot be managed */
-	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
-	struct list vms;   /* struct vmproc.link: VM processes on this node */
-	struct list jobs;  /* struct job.link */
-	struct list moves; /* those of them that wait for their turn (moves.c) */
+	struct watchdog *watchdog; /* NULL: none */
+	struct host *host;         /* NULL: the host's adapters cannot be managed */
+	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
+	struct list vms;           /* struct vmproc.link: VM processes on this node */
+	struct list jobs;          /* struct job.link */
+	struct list moves;         /* those of them that wait for their turn (moves.c) */
 	bool moves_soon;
 	uint64_t move_bytes_per_s; /* of the last live migration */
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
