@@ -21,6 +21,7 @@
 #define VIADUCT_NODE_SVC_NODE_FACTS_H
 
 #include "base/json.h"
+#include "cluster/place.h"
 
 struct svc;
 struct node_facts;
@@ -32,5 +33,9 @@ void node_facts_free(struct node_facts *facts);
 /* The record as it is now; volumes that were not looked at for a while are on the way. A new
  * reference. NULL: -ENOMEM. */
 struct json *node_facts_record(struct node_facts *facts);
+
+/* node_record.c: such a record of any node, whatever is in it, into the members of `node` that
+ * speak of its hardware; lent. NULL: it has none. */
+void node_record_read(const struct json *facts, struct place_node *node);
 
 #endif
