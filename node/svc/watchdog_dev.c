@@ -124,40 +124,59 @@ static bool read_stat(const char *path, struct task_stat *ret)
 		       &ret->flags) == 3;
 }
 
-bool watchdog_is_ending(int pid)
+/* The threads of a process, which outlive the first one of them. */
+struct tasks {
+	unsigned n_left;    /* have not ended */
+	unsigned n_busy;    /* of these: are about to, and do something for it */
+	unsigned n_not_yet; /* of these: are not about to */
+};
+
+static void look_at_tasks(int pid, struct tasks *ret)
 {
 	char path[PATH_BYTES];
 	struct dirent *entry;
-	bool is_busy = false, all = true;
-	DIR *tasks;
+	DIR *dir;
 
+	memset(ret, 0, sizeof(*ret));
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	tasks = opendir(path);
-	if (!tasks)
-		return errno == ENOENT;
-	while ((entry = readdir(tasks))) {
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
 		struct task_stat stat;
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", pid, entry->d_name);
-		if (!isdigit((unsigned char)entry->d_name[0]) || !read_stat(path, &stat))
+		if (!isdigit((unsigned char)entry->d_name[0]) || !read_stat(path, &stat) ||
+			strchr("ZX", stat.state))
 			continue;
-		/* A thread that has ended waits for the others. */
-		all = all && (IS_EXITING(stat.flags) || strchr("ZX", stat.state));
-		is_busy = is_busy || (IS_EXITING(stat.flags) && stat.state == 'R');
+		ret->n_left++;
+		ret->n_not_yet += !IS_EXITING(stat.flags);
+		ret->n_busy += IS_EXITING(stat.flags) && stat.state == 'R';
 	}
-	closedir(tasks);
-	return all && is_busy;
+	if (dir)
+		closedir(dir);
+}
+
+bool watchdog_is_ending(int pid)
+{
+	struct tasks tasks;
+
+	look_at_tasks(pid, &tasks);
+	return tasks.n_left == 0 || (tasks.n_not_yet == 0 && tasks.n_busy > 0);
 }
 
 /* Another service on this machine, as in a lab, has VMs of its own. */
-static bool is_orphan(const struct task_stat *process)
+static bool is_orphan(int pid, const struct task_stat *process)
 {
 	struct task_stat parent;
 	char path[PATH_BYTES];
+	struct tasks tasks;
 
+	if (strcmp(process->name, VMHOST) != 0)
+		return false;
 	snprintf(path, sizeof(path), "/proc/%d/stat", process->parent);
-	return strcmp(process->name, VMHOST) == 0 &&
-	       (!read_stat(path, &parent) || strcmp(parent.name, SERVICE) != 0);
+	if (read_stat(path, &parent) && strcmp(parent.name, SERVICE) == 0)
+		return false;
+	look_at_tasks(pid, &tasks); /* what has ended may wait for long until somebody notices */
+	return tasks.n_left > 0;
 }
 
 static bool has_orphans(void)
@@ -172,7 +191,7 @@ static bool has_orphans(void)
 
 		snprintf(path, sizeof(path), "/proc/%.20s/stat", entry->d_name);
 		found = isdigit((unsigned char)entry->d_name[0]) && read_stat(path, &stat) &&
-			is_orphan(&stat);
+			is_orphan(atoi(entry->d_name), &stat);
 	}
 	if (processes)
 		closedir(processes);

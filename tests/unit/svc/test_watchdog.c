@@ -398,6 +398,7 @@ static void a_driver_that_is_slower_is_said_to_be(void **state _unused_)
 static void a_process_that_runs_is_not_about_to_end(void **state _unused_)
 {
 	pid_t pid = fork();
+	siginfo_t info;
 	int status;
 
 	assert_true(pid >= 0);
@@ -407,6 +408,8 @@ static void a_process_that_runs_is_not_about_to_end(void **state _unused_)
 	}
 	assert_false(watchdog_is_ending(pid));
 	kill(pid, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_true(watchdog_is_ending(pid)); /* over, but for who is to hear of it */
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(watchdog_is_ending(pid)); /* nothing of it is left */
 	assert_false(watchdog_linux.exists("/dev/null/nothing"));
