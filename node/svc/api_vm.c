@@ -236,7 +236,7 @@ static bool has_room(struct api_call *call, const char *name, const struct vm_vi
 	uint64_t need = vm_config_room(v->config), free_bytes = svc_memory_free(call->svc);
 	char text[NODE_LIMIT_WHY_BYTES];
 
-	if (!node_limit_has_room(call->svc, text)) {
+	if (!node_limit_has_room(call->svc, text, sizeof(text))) {
 		api_fail(call, API_FULL,
 			"%s was not started: %s; start it elsewhere with --node, or raise the "
 			"limit with 'viaduct node set'",

@@ -79,7 +79,7 @@ static const char *check(struct svc *svc, const char *name, uint64_t epoch, cons
 		return "it is still coming or going here";
 	if (!svc_has_lease(svc))
 		return "this node has no lease itself";
-	if (size_bytes >= NODE_LIMIT_WHY_BYTES && !node_limit_has_room(svc, text))
+	if (!node_limit_has_room(svc, text, size_bytes))
 		return text;
 	if (vm_config_room(v->config) > svc_memory_free(svc))
 		return "there is no room for it here";

@@ -334,7 +334,7 @@ static const char *check_room(struct svc *svc, const char *name, const struct js
 		snprintf(text, size_bytes, "%s has no usable /dev/kvm", node);
 		return text;
 	}
-	if (size_bytes >= NODE_LIMIT_WHY_BYTES && !node_limit_has_room(svc, text)) {
+	if (!node_limit_has_room(svc, text, size_bytes)) {
 		*ret_code = API_FULL;
 		return text;
 	}

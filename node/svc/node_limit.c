@@ -45,7 +45,7 @@ static unsigned count(const struct svc *svc)
 	return n;
 }
 
-bool node_limit_has_room(struct svc *svc, char ret_why[NODE_LIMIT_WHY_BYTES])
+bool node_limit_has_room(struct svc *svc, char *ret_why, size_t size_bytes)
 {
 	const char *node = cluster_local_name(svc->cluster);
 	uint64_t version;
@@ -53,8 +53,8 @@ bool node_limit_has_room(struct svc *svc, char ret_why[NODE_LIMIT_WHY_BYTES])
 
 	if (!max || n < max)
 		return true;
-	snprintf(ret_why, NODE_LIMIT_WHY_BYTES, "%s runs %u VM%s already, and %u is its limit",
-		node, n, n == 1 ? "" : "s", max);
+	snprintf(ret_why, size_bytes, "%s runs %u VM%s already, and %u is its limit", node, n,
+		n == 1 ? "" : "s", max);
 	return false;
 }
 

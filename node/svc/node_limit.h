@@ -23,8 +23,9 @@ struct svc;
 unsigned node_limit_read(const struct json *record);
 /* "max_vms" of an answer: the number, or null. */
 void node_limit_show(struct svc *svc, const char *node, struct json *entry);
-/* May one more VM come to this node? Otherwise a clause goes into `ret_why`. */
-bool node_limit_has_room(struct svc *svc, char ret_why[NODE_LIMIT_WHY_BYTES]);
+/* May one more VM come to this node? Otherwise a clause goes into `ret_why`;
+ * NODE_LIMIT_WHY_BYTES have room for it. */
+bool node_limit_has_room(struct svc *svc, char *ret_why, size_t size_bytes);
 
 /* node.set {node, max_vms: N or null} */
 void api_node_set(struct api_call *call);

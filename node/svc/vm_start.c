@@ -149,7 +149,7 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 		return;
 	}
 	/* Another one may have come while this one's record was written. */
-	if (!node_limit_has_room(svc, full)) {
+	if (!node_limit_has_room(svc, full, sizeof(full))) {
 		failed(start, v.owner.epoch, full);
 		return;
 	}
