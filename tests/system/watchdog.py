@@ -4,6 +4,7 @@ kernel's log when it would have. Runs inside a QEMU machine (deploy/machine/run)
 machine's only device. The VM's process is a puppet (vm_puppet.c)."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import Lab  # noqa: E402
 from lablib.namespaces import SLOW, start_time, wait_for  # noqa: E402
 from tests.support.harness import bin_directory, check, main, need_namespaces, skip, with_lab  # noqa: E402
+from tests.support.processes import pids_of, resume  # noqa: E402
 from tests.support.puppets import use_puppets  # noqa: E402
 
 DIRECTORY = os.environ.get("VIADUCT_WATCHDOG_LAB", "/var/lib/viaduct-test-watchdog")
@@ -59,11 +61,12 @@ class Env:
                           "--no-video")
         self.node.viaduct("vm", "policy", "VM1", "--priority", "none")
 
-    def pid(self, pattern):
-        return self.node.machine.run("pgrep", "-f", pattern).stdout.split()[0]
-
-    def signal(self, pattern, name):
-        self.node.machine.run("kill", f"-{name}", self.pid(pattern))
+    def signal(self, pattern, number):
+        pids = pids_of(self.node.machine, pattern)
+        check(pids, f"there is no {pattern}")
+        for pid in pids:
+            os.kill(pid, number)
+        return pids
 
     def watchdog(self):
         return self.node.ask("node", "show", "host1")["watchdog"]
@@ -122,11 +125,11 @@ def test_it_is_fed(env):
 
 
 def test_a_service_that_stands_still_is_not_fed_for(env):
-    env.signal("^[^ ]*viaductd ", "STOP")
+    stopped = env.signal("/viaductd ", signal.SIGSTOP)
     try:
         wait_for(lambda: n_fired() == 1, 2 * timeout_s(), "the reset that softdog does not make")
     finally:
-        env.signal("^[^ ]*viaductd ", "CONT")
+        resume(stopped)
     # VM1 has lost its lease meanwhile, or does not need to.
     env.node.viaduct("vm", "stop", "VM1", check=False)
     env.wait_disarmed()
@@ -144,7 +147,7 @@ def test_a_process_that_cannot_be_killed_is_not_fed_for(env):
         skip(f"the kernel has no such groups: {done.stderr.strip()}")
     group = os.path.join(FREEZER, "vm")
     os.mkdir(group)
-    pid = next(int(p) for p in os.listdir("/proc") if p.isdigit() and "vmhost-VM1" in command_line(p))
+    pid, = pids_of(env.node.machine, "vmhost-VM1")
     fired = n_fired()
 
     def write(name, text):
@@ -152,31 +155,23 @@ def test_a_process_that_cannot_be_killed_is_not_fed_for(env):
             f.write(text)
     write("cgroup.procs", str(pid))
     write("freezer.state", "FROZEN")
-    env.signal("^[^ ]*corosync", "STOP")
+    stopped = env.signal("corosync", signal.SIGSTOP)
     try:
         wait_for(lambda: env.events("watchdog.not-fed") == 1, 2 * LEASE_MS / 1000 + 10, "the event")
         wait_for(lambda: n_fired() == fired + 1, 2 * timeout_s(), "the reset that softdog does not make")
         check(start_time(pid) is not None, "it was killed all the same")
     finally:
         write("freezer.state", "THAWED")
-        env.signal("^[^ ]*corosync", "CONT")
+        resume(stopped)
     # Now it dies, and nothing is left to watch over.
     env.wait_disarmed()
     with open(os.path.join(env.node.directory, "log", "viaductd.log")) as log:
         check("the process of VM VM1 is still there " in log.read(), "what the event says")
 
 
-def command_line(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline") as f:
-            return f.read()
-    except OSError:
-        return ""
-
-
 def test_a_service_that_ends_disarms_it(env):
     env.start()
-    env.signal("^[^ ]*viaductd ", "TERM")
+    env.signal("/viaductd ", signal.SIGTERM)
     env.wait_disarmed()
     wait_for(lambda: env.node.count_processes("^[^ ]*viaductd ") == 0, 20, "its end")
     env.node.start_viaductd()
@@ -184,7 +179,7 @@ def test_a_service_that_ends_disarms_it(env):
 
 def test_a_service_that_is_killed_takes_it_over(env):
     env.start()
-    env.signal("^[^ ]*viaductd ", "KILL")
+    env.signal("/viaductd ", signal.SIGKILL)
     wait_for(lambda: env.node.count_processes("^[^ ]*viaductd ") == 0, 20, "its end")
     check(sysfs("state") == "active", "nothing watches over what it has left")
     env.node.start_viaductd()
