@@ -14,6 +14,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import NETWORKS, Lab  # noqa: E402
 from lablib.namespaces import SLOW, start_time, wait_for  # noqa: E402
 from tests.support.harness import bin_directory, check, main, need_namespaces, with_lab  # noqa: E402
+from tests.support.processes import pids_of, resume  # noqa: E402
 from tests.support.puppets import use_puppets  # noqa: E402
 
 N_NODES = int(os.environ.get("VIADUCT_FAILOVER_NODES", "3"))
@@ -116,20 +117,7 @@ class Env:
             self.lab.fabric.run("ip", "link", "set", f"{adapter}-{name}", "down" if cut else "up")
 
     def pids(self, name, pattern):
-        """As this program sees them."""
-        init = self.lab.nodes[name].machine.pid
-        space = os.readlink(f"/proc/{init}/ns/pid")
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                same = os.readlink(f"/proc/{pid}/ns/pid") == space
-                with open(f"/proc/{pid}/cmdline") as f:
-                    command = f.read().replace("\0", " ")
-            except OSError:
-                continue
-            if same and pattern in command and start_time(pid):
-                found.append(int(pid))
-        return found
+        return pids_of(self.lab.nodes[name].machine, pattern)
 
     def signal(self, name, pattern, number):
         pids = self.pids(name, pattern)
@@ -137,19 +125,6 @@ class Env:
         for pid in pids:
             os.kill(pid, number)
         return pids
-
-
-def resume(pids):
-    """SIGCONT; also to the nsenter that a process was started with, which stops when its child does."""
-    for pid in pids:
-        if not start_time(pid):
-            continue
-        with open(f"/proc/{pid}/stat") as f:
-            parent = int(f.read().rpartition(")")[2].split()[1])
-        with open(f"/proc/{parent}/comm") as f:
-            if f.read().strip() == "nsenter":
-                os.kill(parent, signal.SIGCONT)
-        os.kill(pid, signal.SIGCONT)
 
 
 def setup():
@@ -311,7 +286,9 @@ def test_failback(env):
     wait_for(lambda: env.vm(but=(owner,))["node"] != owner and env.vm(but=(owner,))["state"] == "Running", 20,
              "failover")
     env.lab.nodes[owner].restart()
-    wait_for(lambda: env.vm()["node"] == owner and env.vm()["state"] == "Running", 40, "failback")
+    wait_for(lambda: env.vm(but=(owner,))["node"] == owner and env.vm(but=(owner,))["state"] == "Running", 40,
+             "failback")
+    env.lab.wait_until_ready()
     other = env.node(owner)
     other.viaduct("live-migrate", VM, other.name)
     check(env.vm()["node"] == other.name, f"{env.vm()}")
@@ -369,6 +346,7 @@ def test_quorum_is_lost(env):
         self_started = time.monotonic()
         wait_for(lambda: len(vm_processes(VM)) == 1, 40, "the restart of the VM")
         print(f"      runs {time.monotonic() - self_started:.2f} s after the nodes were back", flush=True)
+        env.lab.wait_until_ready()
         wait_for(lambda: env.vm()["state"] == "Running", 20, "its state")
         env.all_up()
 
