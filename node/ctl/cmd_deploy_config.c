@@ -63,7 +63,8 @@ static void read_spec(const struct json *file, struct corosync_spec *ret_spec)
 
 /* ---- the two files ---- */
 
-/* Is what is there another state of what we would write: made by us for this cluster? */
+/* Is what is there another state of what we would write - made by us for this cluster -, or
+ * nobody's? */
 static bool is_known(const char *text, size_t len, const struct corosync_spec *spec)
 {
 	struct corosync_conf *conf;
@@ -72,8 +73,9 @@ static bool is_known(const char *text, size_t len, const struct corosync_spec *s
 
 	if (corosync_conf_parse(text, len, &conf, error, sizeof(error)) < 0)
 		return false;
-	known = strcmp(corosync_conf_name(conf), spec->name) == 0 &&
-		strncmp(text, "# Made by 'viaduct", 18) == 0;
+	known = (strcmp(corosync_conf_name(conf), spec->name) == 0 &&
+			strncmp(text, "# Made by 'viaduct", 18) == 0) ||
+		corosync_conf_is_example(conf);
 	corosync_conf_free(conf);
 	return known;
 }

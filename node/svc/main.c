@@ -8,6 +8,7 @@
 #include "node/svc/failover.h"
 #include "node/svc/network.h"
 #include "node/svc/node.h"
+#include "node/svc/notify.h"
 #include "node/svc/remote.h"
 #include "node/svc/state_events.h"
 
@@ -21,6 +22,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -210,6 +212,7 @@ static void on_cluster_changed(void *data)
 	struct vmproc *vp, *after;
 
 	state_events_cluster(svc);
+	notify_status(svc);
 	start_peer(svc);
 	if (!svc->peer)
 		return;
@@ -302,6 +305,7 @@ static void on_housekeeping(void *data)
 	struct svc *svc = data;
 
 	state_events_cluster(svc);
+	notify_status(svc);
 	start_peer(svc);
 	start_remote(svc);
 	publish_node(svc);
@@ -325,7 +329,8 @@ static const char usage[] =
 	"  --state-dir DIR    the replicated store and this node's keys (/var/lib/viaduct)\n"
 	"  --log-dir DIR      logs of the VMs and the switch (/var/log/viaduct)\n"
 	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's "
-	"folder)\n"
+	"folder,\n"
+	"                     or ../libexec/viaduct from there)\n"
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
 	"  --migration-stall SECONDS\n"
 	"                     a migration in which nothing moves for so long is given up (10)\n"
@@ -352,13 +357,20 @@ static int find_user(const char *name, struct svc_options *options)
 	return 0;
 }
 
-static char *own_folder(void)
+/* In a tree that was built all programs are side by side; installed, the others are in libexec. */
+static char *find_programs(void)
 {
-	char *path = realpath("/proc/self/exe", NULL);
+	_cleanup_free_ char *folder = realpath("/proc/self/exe", NULL);
+	char path[PATH_MAX + 32];
 
-	if (path)
-		*strrchr(path, '/') = '\0';
-	return path;
+	if (!folder)
+		return NULL;
+	*strrchr(folder, '/') = '\0';
+	snprintf(path, sizeof(path), "%s/viaduct-vmhost", folder);
+	if (access(path, F_OK) == 0)
+		return take_ptr(folder);
+	snprintf(path, sizeof(path), "%s/../libexec/viaduct", folder);
+	return access(path, F_OK) == 0 ? realpath(path, NULL) : take_ptr(folder);
 }
 
 static bool lease_is_possible(uint64_t lease_ns)
@@ -516,6 +528,7 @@ static int set_up(struct svc *svc)
 	if (r < 0)
 		log_warning("the host's network adapters cannot be managed: %s%s", strerror(-r),
 			r == -EBADMSG ? " (nic-bindings.json in the state folder is damaged)" : "");
+	child_hold_programs(svc);
 	r = switchd_new(svc, &svc->switchd);
 	if (r < 0) {
 		log_error("viaduct-vswitchd cannot be started from %s: %s",
@@ -545,6 +558,7 @@ static void on_signal(int signal_number _unused_, void *data)
 	struct svc *svc = data;
 
 	log_info("asked to end; VMs of this node end with me");
+	notify_stopping();
 	loop_stop(svc->loop);
 }
 
@@ -562,7 +576,7 @@ int main(int argc, char **argv)
 			},
 		.kvm_fd = -1,
 	};
-	_cleanup_free_ char *folder = own_folder();
+	_cleanup_free_ char *folder = find_programs();
 	bool debug = false;
 
 	svc.options.libexec_dir = folder;
@@ -586,6 +600,7 @@ int main(int argc, char **argv)
 	loop_signal_add(svc.loop, SIGINT, on_signal, &svc);
 	conf_load_evicted(&svc);
 	on_housekeeping(&svc);
+	notify_ready();
 	loop_run(svc.loop);
 
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by

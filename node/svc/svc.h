@@ -52,6 +52,7 @@
 #define SVC_MAX_VMS      256
 #define SVC_MAX_NICS     4
 #define SVC_MAX_DISKS    64
+#define SVC_N_PROGRAMS   2
 
 struct svc_options {
 	const char *state_dir;   /* store, keys */
@@ -83,11 +84,12 @@ struct svc {
 	struct place_watch *place_watch;
 	struct vlan_watch *vlan_watch;
 	struct network_watch *network_watch;
-	struct host *host; /* NULL: the host's adapters cannot be managed */
-	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
-	struct list vms;   /* struct vmproc.link: VM processes on this node */
-	struct list jobs;  /* struct job.link */
-	struct list moves; /* those of them that wait for their turn (moves.c) */
+	struct host *host;               /* NULL: the host's adapters cannot be managed */
+	int kvm_fd;                      /* -1: no /dev/kvm, VMs cannot run here */
+	int program_fds[SVC_N_PROGRAMS]; /* child.c */
+	struct list vms;                 /* struct vmproc.link: VM processes on this node */
+	struct list jobs;                /* struct job.link */
+	struct list moves;               /* those of them that wait for their turn (moves.c) */
 	bool moves_soon;
 	uint64_t move_bytes_per_s; /* of the last live migration */
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
@@ -315,6 +317,10 @@ void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
 
 /* ---- child.c: the programs this service runs ---- */
+
+/* Keep the programs as they are now: when packages are upgraded, this service goes on with those
+ * that it understands until it is restarted. */
+void child_hold_programs(struct svc *svc);
 
 /* Start `program` of the libexec folder as the unprivileged user, with its control channel as
  * descriptor 3 and its output in LOG_DIR/`log_name`. `title`: its argument (NULL: none). */
