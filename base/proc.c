@@ -79,7 +79,7 @@ static int child_signals(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
-/* Whatever importance the parent has, it is not the child's. Where it cannot be changed it stays. */
+/* Whatever importance the parent has, it is not the child's. */
 static void child_importance(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "node/svc/child.h"
 #include "node/svc/svc.h"
 
 #include "base/log.h"
@@ -8,13 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const names[SVC_N_PROGRAMS] = {"viaduct-vmhost", "viaduct-vswitchd"};
+static const char *const names[CHILD_N_PROGRAMS] = {"viaduct-vmhost", "viaduct-vswitchd"};
 
 void child_hold_programs(struct svc *svc)
 {
 	char path[256];
 
-	for (size_t i = 0; i < SVC_N_PROGRAMS; i++) {
+	for (size_t i = 0; i < CHILD_N_PROGRAMS; i++) {
 		snprintf(path, sizeof(path), "%s/%s", svc->options.libexec_dir, names[i]);
 		svc->program_fds[i] = open(path, O_PATH | O_CLOEXEC);
 		if (svc->program_fds[i] < 0)
@@ -25,7 +26,7 @@ void child_hold_programs(struct svc *svc)
 
 static void program_path(const struct svc *svc, const char *program, char *text, size_t size_bytes)
 {
-	for (size_t i = 0; i < SVC_N_PROGRAMS; i++) {
+	for (size_t i = 0; i < CHILD_N_PROGRAMS; i++) {
 		if (strcmp(names[i], program) != 0 || svc->program_fds[i] < 0)
 			continue;
 		snprintf(text, size_bytes, "/proc/self/fd/%d", svc->program_fds[i]);

@@ -47,12 +47,12 @@
 #include "node/svc/console.h"
 #include "node/svc/identity.h"
 #include "node/svc/peer.h"
+#include "node/svc/child.h"
 
 #define SVC_NAME_MAX_LEN 63
 #define SVC_MAX_VMS      256
 #define SVC_MAX_NICS     4
 #define SVC_MAX_DISKS    64
-#define SVC_N_PROGRAMS   2
 
 struct svc_options {
 	const char *state_dir;   /* store, keys */
@@ -84,16 +84,16 @@ struct svc {
 	struct place_watch *place_watch;
 	struct vlan_watch *vlan_watch;
 	struct network_watch *network_watch;
-	struct host *host;               /* NULL: the host's adapters cannot be managed */
-	int kvm_fd;                      /* -1: no /dev/kvm, VMs cannot run here */
-	int program_fds[SVC_N_PROGRAMS]; /* child.c */
-	struct list vms;                 /* struct vmproc.link: VM processes on this node */
-	struct list jobs;                /* struct job.link */
-	struct list moves;               /* those of them that wait for their turn (moves.c) */
+	struct host *host; /* NULL: the host's adapters cannot be managed */
+	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
+	struct list vms;   /* struct vmproc.link: VM processes on this node */
+	struct list jobs;  /* struct job.link */
+	struct list moves; /* those of them that wait for their turn (moves.c) */
 	bool moves_soon;
 	uint64_t move_bytes_per_s; /* of the last live migration */
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
 	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
+	int program_fds[CHILD_N_PROGRAMS];
 	uint64_t next_job;
 	struct store_views *views;       /* api_store.c */
 	bool recovered;                  /* stale states of a former life were cleaned up */
@@ -315,24 +315,6 @@ void api_cluster_set(struct api_call *call);
 void api_job_show(struct api_call *call);
 void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
-
-/* ---- child.c: the programs this service runs ---- */
-
-/* Keep the programs as they are now: when packages are upgraded, this service goes on with those
- * that it understands until it is restarted. */
-void child_hold_programs(struct svc *svc);
-
-/* Start `program` of the libexec folder as the unprivileged user, with its control channel as
- * descriptor 3 and its output in LOG_DIR/`log_name`. `title`: its argument (NULL: none). */
-struct child_spec {
-	const char *program, *title, *log_name;
-	proc_exit_fn on_exit;
-	chan_message_fn on_message;
-	chan_close_fn on_close;
-	void *data;
-};
-int child_start(struct svc *svc, const struct child_spec *spec, struct proc **ret_proc,
-	struct chan **ret_chan);
 
 /* ---- switchd.c: the node's switch process ---- */
 

@@ -196,6 +196,8 @@ def unmount():
 def setup():
     if not shutil.which("cpack") or not os.path.exists(os.path.join(BUILD, "CPackConfig.cmake")):
         skip("there is no build with packages")
+    if os.environ.get("VIADUCT_MACHINE", "0") != "0" and os.environ.get("VIADUCT_MACHINE_INSIDE", "0") == "0":
+        go_to_machine("VIADUCT_MACHINE is set")
     env = Env.__new__(Env)
     try:
         env.__init__()
