@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/peer.h"
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "node/svc/peer_answers.h"
 #include "node/svc/zsock.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define PEER_NAME_MAX_LEN 63
 #define MAX_PENDING_CALLS 1024
 #define MAX_ADDRESSES     64
 #define ENDPOINT_BYTES    96
+/* A question is asked again when no answer came: it may be on the way, or lost with a connection.
+ */
+#define ASK_AGAIN_NS (2 * NS_PER_SEC)
 
 struct node {
 	struct list link;
@@ -25,8 +31,9 @@ struct node {
 struct call {
 	struct list link;
 	struct peer *peer;
-	uint64_t id, timer;
+	uint64_t id, timer, again_timer;
 	char node[PEER_NAME_MAX_LEN + 1];
+	char *text;
 	peer_reply_fn fn;
 	void *data;
 };
@@ -41,12 +48,18 @@ struct peer {
 	struct list nodes, calls;
 	size_t n_calls;
 	uint64_t next_id;
+	uint64_t life;        /* random: numbers of calls start anew with each process */
+	struct list requests; /* under way */
+	struct peer_answers *answers;
 	peer_handler_fn handler;
 	void *data;
 };
 
 struct peer_request {
+	struct list link;
 	struct peer *peer;
+	char from[PEER_NAME_MAX_LEN + 1];
+	uint64_t life;
 	uint8_t identity[ZIDENTITY_BYTES];
 	size_t identity_bytes;
 	uint64_t id;
@@ -76,28 +89,56 @@ static const char *node_of_key(const char *text, void *data)
 	return NULL;
 }
 
-/* ---- messages: JSON {"rid": N, "body": {...}} ---- */
+/* ---- messages: JSON {"rid": N, "life": N, "body": {...}}; answers have no "life" ---- */
 
-static int send_json(struct zsock *zs, const void *identity, size_t identity_bytes, uint64_t id,
-	struct json *body)
+/* Takes over `body`. */
+static int make_text(uint64_t id, uint64_t life, struct json *body, char **ret_text)
 {
 	_cleanup_json_ struct json *envelope = json_object_new();
 	_cleanup_free_ char *text = NULL;
 
 	json_set_int(envelope, "rid", (int64_t)id);
+	if (life)
+		json_set_int(envelope, "life", (int64_t)life);
 	json_set(envelope, "body", body);
 	text = json_dump(envelope, 0);
 	if (!text)
 		return -ENOMEM;
 	if (strlen(text) > PEER_MAX_BYTES)
 		return -EMSGSIZE;
-	return zsock_send(zs, identity, identity_bytes, text, strlen(text));
+	*ret_text = take_ptr(text);
+	return 0;
+}
+
+/* It was asked before: it is under way, and its answer goes to the connection of now, or it has
+ * been answered. */
+static bool is_known(
+	struct peer *peer, const struct zmessage *message, const struct peer_question *question)
+{
+	struct peer_request *request;
+	const char *answer;
+	size_t size_bytes;
+
+	list_for_each(request, &peer->requests, link) {
+		if (request->id != question->id || request->life != question->life ||
+			strcmp(request->from, question->from) != 0)
+			continue;
+		request->identity_bytes = message->identity_bytes;
+		memcpy(request->identity, message->identity, request->identity_bytes);
+		return true;
+	}
+	answer = peer_answers_find(peer->answers, question, &size_bytes);
+	if (answer)
+		zsock_send(peer->router, message->identity, message->identity_bytes, answer,
+			size_bytes);
+	return answer;
 }
 
 static void on_request(const struct zmessage *message, void *data)
 {
 	_cleanup_json_ struct json *envelope = NULL;
 	struct peer *peer = data;
+	struct peer_question question = {.from = message->user};
 	struct peer_request *request;
 	const struct json *body;
 
@@ -105,37 +146,77 @@ static void on_request(const struct zmessage *message, void *data)
 		json_parse(message->data, message->size_bytes, &envelope) < 0)
 		return;
 	body = json_get(envelope, "body");
-	if (!json_is_object(body) || json_get_int(envelope, "rid", 0) <= 0)
+	if (!json_is_object(body) || json_get_int(envelope, "rid", 0) <= 0 ||
+		json_get_int(envelope, "life", 0) <= 0)
+		return;
+	question.id = (uint64_t)json_get_int(envelope, "rid", 0);
+	question.life = (uint64_t)json_get_int(envelope, "life", 0);
+	if (is_known(peer, message, &question))
 		return;
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return;
 	request->peer = peer;
-	request->id = (uint64_t)json_get_int(envelope, "rid", 0);
+	request->id = question.id;
+	request->life = question.life;
+	snprintf(request->from, sizeof(request->from), "%s", question.from);
 	request->identity_bytes = message->identity_bytes;
 	memcpy(request->identity, message->identity, request->identity_bytes);
+	list_append(&peer->requests, &request->link);
 	peer->handler(request, message->user, body, peer->data);
 }
 
 void peer_reply(struct peer_request *request, struct json *reply)
 {
-	int r = send_json(request->peer->router, request->identity, request->identity_bytes,
-		request->id, reply ? reply : json_object_new());
+	struct peer *peer = request->peer;
+	const struct peer_question question = {request->from, request->life, request->id};
+	_cleanup_free_ char *text = NULL;
+	int r = make_text(request->id, 0, reply ? reply : json_object_new(), &text);
 
+	if (r == 0 && peer) {
+		peer_answers_keep(peer->answers, &question, text, strlen(text));
+		r = zsock_send(peer->router, request->identity, request->identity_bytes, text,
+			strlen(text));
+	}
 	if (r < 0)
 		log_debug("a peer's reply was lost: %s", strerror(-r));
+	if (peer)
+		list_remove(&request->link);
 	free(request);
 }
 
 /* ---- calls ---- */
 
+static void call_stop(struct call *call)
+{
+	loop_timer_remove(call->peer->loop, call->timer);
+	loop_timer_remove(call->peer->loop, call->again_timer);
+}
+
+static void call_free(struct call *call)
+{
+	free(call->text);
+	free(call);
+}
+
 static void call_end(struct call *call, int error, const struct json *reply)
 {
 	list_remove(&call->link);
 	call->peer->n_calls--;
-	loop_timer_remove(call->peer->loop, call->timer);
+	call_stop(call);
 	call->fn(error, reply, call->data);
-	free(call);
+	call_free(call);
+}
+
+static void on_ask_again(void *data)
+{
+	struct call *call = data;
+	const struct node *node = find_node(call->peer, call->node);
+
+	call->again_timer = 0;
+	if (node && node->dealer)
+		zsock_send(node->dealer, NULL, 0, call->text, strlen(call->text));
+	loop_timer_add(call->peer->loop, ASK_AGAIN_NS, on_ask_again, call, &call->again_timer);
 }
 
 static void on_call_timeout(void *data)
@@ -185,15 +266,17 @@ int peer_call(struct peer *peer, const char *name, struct json *message, uint64_
 	call->fn = fn;
 	call->data = data;
 	strcpy(call->node, node->name);
-	r = loop_timer_add(peer->loop, timeout_ns, on_call_timeout, call, &call->timer);
-	if (r == 0) {
-		r = send_json(node->dealer, NULL, 0, call->id, take_ptr(message));
-		if (r < 0)
-			loop_timer_remove(peer->loop, call->timer);
-	}
-	json_unref(message);
+	r = make_text(call->id, peer->life, message, &call->text);
+	if (r == 0)
+		r = loop_timer_add(peer->loop, timeout_ns, on_call_timeout, call, &call->timer);
+	if (r == 0)
+		r = loop_timer_add(
+			peer->loop, ASK_AGAIN_NS, on_ask_again, call, &call->again_timer);
+	if (r == 0)
+		r = zsock_send(node->dealer, NULL, 0, call->text, strlen(call->text));
 	if (r < 0) {
-		free(call);
+		call_stop(call);
+		call_free(call);
 		return r;
 	}
 	list_append(&peer->calls, &call->link);
@@ -356,8 +439,13 @@ static struct peer *make(struct loop *loop)
 	peer->loop = loop;
 	list_init(&peer->nodes);
 	list_init(&peer->calls);
-	if (zcontext_new(loop, &peer->context) == 0)
+	list_init(&peer->requests);
+	if (getrandom(&peer->life, sizeof(peer->life), 0) == sizeof(peer->life) &&
+		peer_answers_new(&peer->answers) == 0 && zcontext_new(loop, &peer->context) == 0) {
+		peer->life = peer->life >> 1 | 1; /* fits JSON's integers, and is not 0 */
 		return peer;
+	}
+	peer_answers_free(peer->answers);
 	free(peer);
 	return NULL;
 }
@@ -405,18 +493,23 @@ void peer_free(struct peer *peer)
 {
 	struct node *node, *next_node;
 	struct call *call, *next_call;
+	struct peer_request *request;
 
 	if (!peer)
 		return;
 	list_for_each_safe(call, next_call, &peer->calls, link) {
-		loop_timer_remove(peer->loop, call->timer);
 		list_remove(&call->link);
-		free(call);
+		call_stop(call);
+		call_free(call);
 	}
+	/* Their handlers answer later, to nobody. */
+	while ((request = list_pop(&peer->requests, struct peer_request, link)))
+		request->peer = NULL;
 	list_for_each_safe(node, next_node, &peer->nodes, link)
 		forget_node(node);
 	zsock_close(peer->router);
 	zcontext_free(peer->context);
+	peer_answers_free(peer->answers);
 	explicit_bzero(&peer->keys, sizeof(peer->keys));
 	free(peer);
 }

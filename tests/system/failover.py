@@ -311,7 +311,9 @@ def test_failback(env):
     wait_for(lambda: env.vm(but=(owner,))["node"] != owner and env.vm(but=(owner,))["state"] == "Running", 20,
              "failover")
     env.lab.nodes[owner].restart()
-    wait_for(lambda: env.vm()["node"] == owner and env.vm()["state"] == "Running", 40, "failback")
+    wait_for(lambda: env.vm(but=(owner,))["node"] == owner and env.vm(but=(owner,))["state"] == "Running", 40,
+             "failback")
+    env.lab.wait_until_ready()
     other = env.node(owner)
     other.viaduct("live-migrate", VM, other.name)
     check(env.vm()["node"] == other.name, f"{env.vm()}")
@@ -369,6 +371,7 @@ def test_quorum_is_lost(env):
         self_started = time.monotonic()
         wait_for(lambda: len(vm_processes(VM)) == 1, 40, "the restart of the VM")
         print(f"      runs {time.monotonic() - self_started:.2f} s after the nodes were back", flush=True)
+        env.lab.wait_until_ready()
         wait_for(lambda: env.vm()["state"] == "Running", 20, "its state")
         env.all_up()
 

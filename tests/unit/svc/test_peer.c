@@ -21,6 +21,7 @@ struct env {
 	int error; /* of the last reply */
 	int64_t echoed;
 	bool answer; /* b answers at once */
+	bool stop_when_heard;
 	struct peer_request *unanswered;
 };
 
@@ -39,6 +40,8 @@ static void on_request(
 		env->unanswered = request;
 	if (!env->answer)
 		json_unref(reply);
+	if (env->stop_when_heard)
+		loop_stop(env->loop);
 }
 
 static void on_reply(int error, const struct json *reply, void *data)
@@ -188,6 +191,71 @@ static void silence_is_a_timeout(void **state)
 	assert_int_equal(env->echoed, 2);
 }
 
+/* a asks, b hears it, and the connection is another one from then on. */
+static void ask_and_reconnect(struct env *env)
+{
+	introduce(env);
+	assert_int_equal(peer_listen(env->b, "127.0.0.3"), 0);
+	env->answer = false;
+	env->stop_when_heard = true;
+	assert_int_equal(
+		peer_call(env->a, "b", json_object_new(), 20 * NS_PER_SEC, on_reply, env), 0);
+	loop_run_watched(env->loop);
+	assert_int_equal(env->n_heard, 1);
+	assert_int_equal(peer_set_node(env->a, "b", "127.0.0.3", peer_public_key(env->b)), 0);
+	loop_settle(env->loop);
+}
+
+static struct json *answer_of_7(void)
+{
+	struct json *reply = json_object_new();
+
+	json_set_int(reply, "echo", 7);
+	return reply;
+}
+
+static void an_answer_that_is_lost_with_its_connection_is_given_again(void **state)
+{
+	struct env *env = *state;
+
+	ask_and_reconnect(env);
+	peer_reply(env->unanswered, answer_of_7());
+	loop_run_watched(env->loop);
+	assert_int_equal(env->error, 0);
+	assert_int_equal(env->echoed, 7);
+	assert_int_equal(env->n_heard, 1);
+}
+
+static void on_late(void *data)
+{
+	struct env *env = data;
+
+	peer_reply(env->unanswered, answer_of_7());
+}
+
+/* Longer than until the question is asked again: the answer goes where that came from. */
+static void what_takes_long_is_done_once(void **state)
+{
+	struct env *env = *state;
+	uint64_t timer;
+
+	ask_and_reconnect(env);
+	assert_int_equal(loop_timer_add(env->loop, 5 * NS_PER_SEC, on_late, env, &timer), 0);
+	loop_run_watched(env->loop);
+	assert_int_equal(env->error, 0);
+	assert_int_equal(env->echoed, 7);
+	assert_int_equal(env->n_heard, 1);
+}
+
+static void an_answer_after_the_end_harms_nobody(void **state)
+{
+	struct env *env = *state;
+
+	ask_and_reconnect(env);
+	peer_free(take_ptr(env->b));
+	peer_reply(env->unanswered, answer_of_7());
+}
+
 static void unknown_nodes_and_bad_keys_are_refused(void **state)
 {
 	struct env *env = *state;
@@ -271,6 +339,9 @@ int main(void)
 		T(a_stranger_is_heard_once_it_is_known),
 		T(a_name_goes_with_its_key),
 		T(silence_is_a_timeout),
+		T(an_answer_that_is_lost_with_its_connection_is_given_again),
+		T(what_takes_long_is_done_once),
+		T(an_answer_after_the_end_harms_nobody),
 		T(unknown_nodes_and_bad_keys_are_refused),
 		T(oversized_messages_are_not_sent),
 		T(garbage_on_the_port_harms_nobody),
