@@ -89,8 +89,9 @@ class SystemdMachine(Machine):
             os.mkdir(group)
         except OSError as e:
             raise CannotBoot(f"a control group cannot be made: {e}") from e
-        enter = 'echo $$ >"$0/cgroup.procs"; exec unshare --pid --mount --net --uts --ipc --cgroup --fork ' \
-                '--kill-child --propagation private bash -c "$1" boot "$2" "$3" "$4"'
+        # A test that is killed takes its machines with it.
+        enter = 'echo $$ >"$0/cgroup.procs"; exec setpriv --pdeathsig KILL unshare --pid --mount --net --uts ' \
+                '--ipc --cgroup --fork --kill-child --propagation private bash -c "$1" boot "$2" "$3" "$4"'
         process = subprocess.Popen(["sh", "-c", enter, group, BOOT, folder, name, uuid.uuid4().hex],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    start_new_session=True, text=True)
