@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/conf.h"
 #include "node/svc/conf_file.h"
+#include "node/svc/corosync_service.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -251,10 +252,14 @@ void conf_on_hello_reply(struct svc *svc, const struct json *reply)
 		corosync_conf_version(new) > corosync_conf_version(file) &&
 		strcmp(corosync_conf_name(new), corosync_conf_name(file)) == 0 &&
 		names_this_node(svc, new) && write_conf(svc, text, error, sizeof(error)) == 0) {
-		log_info("corosync.conf was changed while this node was away; corosync reads "
-			 "version %llu",
+		log_info("corosync.conf was changed while this node was away; it has version %llu "
+			 "now",
 			(unsigned long long)corosync_conf_version(new));
-		cluster_reload_config(svc->cluster);
+		/* It would read it while it runs, and not meet the others all the same: they do not
+		 * answer it with its old nodes. Without quorum nothing is lost by a restart. */
+		if (corosync_service_restart(svc) < 0)
+			log_warning("restart corosync on this node, so that it meets the others "
+				    "(systemctl restart corosync)");
 	}
 	corosync_conf_free(new);
 	corosync_conf_free(file);

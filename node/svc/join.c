@@ -5,6 +5,7 @@
  */
 #include "node/svc/conf.h"
 #include "node/svc/conf_file.h"
+#include "node/svc/corosync_service.h"
 #include "node/svc/enroll.h"
 
 #include "base/base64.h"
@@ -68,10 +69,13 @@ static void install(struct join *join, const struct json *reply)
 	result = json_object_new();
 	json_set_string(result, "node", join->name);
 	json_set_string(result, "cluster", cluster);
-	json_set_stringf(result, "note",
-		"This machine is node %s of cluster %s. Start corosync now: systemctl restart "
-		"corosync",
-		join->name, cluster);
+	json_set_stringf(result, "note", "This machine is node %s of cluster %s. %s", join->name,
+		cluster,
+		corosync_service_restart(call->svc) == 0
+			? "corosync is being started; 'viaduct cluster status' shows when the "
+			  "others "
+			  "are met"
+			: "Start corosync now: systemctl restart corosync");
 	api_reply(call, result);
 }
 

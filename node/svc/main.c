@@ -18,23 +18,18 @@
 #include "node/svc/place_view.h"
 #include "node/svc/vlan_watch.h"
 #include "node/svc/conf.h"
+#include "node/svc/corosync_service.h"
 #include "node/svc/enroll.h"
 
 #include <fcntl.h>
-#include <getopt.h>
-#include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 
-#define NICE               (-15)
-#define HOUSEKEEPING_NS    (2 * NS_PER_SEC)
-#define RESERVED_BYTES     (1ULL << 30) /* of the host's memory, not for VMs */
-#define MIGRATION_STALL_NS (10 * NS_PER_SEC)
+#define NICE            (-15)
+#define HOUSEKEEPING_NS (2 * NS_PER_SEC)
 
 /* ---- requests of other nodes ---- */
 
@@ -321,136 +316,6 @@ static void on_housekeeping(void *data)
 
 /* ---- set-up ---- */
 
-static const char usage[] =
-	"usage: viaductd [options]\n"
-	"\n"
-	"Runs this node's part of a Viaduct cluster; corosync must run already, or come soon.\n"
-	"\n"
-	"  --state-dir DIR    the replicated store and this node's keys (/var/lib/viaduct)\n"
-	"  --log-dir DIR      logs of the VMs and the switch (/var/log/viaduct)\n"
-	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's "
-	"folder,\n"
-	"                     or ../libexec/viaduct from there)\n"
-	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
-	"  --migration-stall SECONDS\n"
-	"                     a migration in which nothing moves for so long is given up (10)\n"
-	"  --remote-listen ADDRESS:PORT\n"
-	"                     where administrators with enrolled keys are heard, or off (*:5711)\n"
-	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
-	"and\n"
-	"                     are started elsewhere a little later (3000)\n"
-	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
-	"  --corosync-dir DIR where corosync.conf and authkey are (/etc/corosync)\n"
-	"  --ipc-name NAME    the control socket (viaduct)\n"
-	"  --debug            log more\n";
-
-static int find_user(const char *name, struct svc_options *options)
-{
-	const struct passwd *user = getpwnam(name);
-
-	if (!user) {
-		fprintf(stderr, "viaductd: there is no user '%s'\n", name);
-		return -ENOENT;
-	}
-	options->child_uid = user->pw_uid;
-	options->child_gid = user->pw_gid;
-	return 0;
-}
-
-/* In a tree that was built all programs are side by side; installed, the others are in libexec. */
-static char *find_programs(void)
-{
-	_cleanup_free_ char *folder = realpath("/proc/self/exe", NULL);
-	char path[PATH_MAX + 32];
-
-	if (!folder)
-		return NULL;
-	*strrchr(folder, '/') = '\0';
-	snprintf(path, sizeof(path), "%s/viaduct-vmhost", folder);
-	if (access(path, F_OK) == 0)
-		return take_ptr(folder);
-	snprintf(path, sizeof(path), "%s/../libexec/viaduct", folder);
-	return access(path, F_OK) == 0 ? realpath(path, NULL) : take_ptr(folder);
-}
-
-static bool lease_is_possible(uint64_t lease_ns)
-{
-	if (lease_ns >= CLUSTER_LEASE_MIN_NS && lease_ns <= CLUSTER_LEASE_MAX_NS)
-		return true;
-	fprintf(stderr, "viaductd: --lease is %llu to %llu milliseconds\n",
-		CLUSTER_LEASE_MIN_NS / NS_PER_MS, CLUSTER_LEASE_MAX_NS / NS_PER_MS);
-	return false;
-}
-
-static int parse_options(int argc, char **argv, struct svc_options *options, bool *ret_debug)
-{
-	static const struct option long_options[] = {
-		{"state-dir", required_argument, NULL, 's'},
-		{"log-dir", required_argument, NULL, 'l'},
-		{"libexec-dir", required_argument, NULL, 'x'},
-		{"vm-memory", required_argument, NULL, 'm'},
-		{"migration-stall", required_argument, NULL, 'S'},
-		{"remote-listen", required_argument, NULL, 'r'},
-		{"lease", required_argument, NULL, 'L'},
-		{"user", required_argument, NULL, 'u'},
-		{"ipc-name", required_argument, NULL, 'i'},
-		{"corosync-dir", required_argument, NULL, 'c'},
-		{"debug", no_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	const char *user = "nobody";
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			options->state_dir = optarg;
-			break;
-		case 'l':
-			options->log_dir = optarg;
-			break;
-		case 'x':
-			options->libexec_dir = optarg;
-			break;
-		case 'm':
-			options->vm_memory_bytes = strtoull(optarg, NULL, 10) << 20;
-			break;
-		case 'S':
-			options->migration_stall_ns = strtoull(optarg, NULL, 10) * NS_PER_SEC;
-			break;
-		case 'r':
-			options->remote_listen = optarg;
-			break;
-		case 'L':
-			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
-			if (!lease_is_possible(options->lease_ns))
-				exit(2);
-			break;
-		case 'u':
-			user = optarg;
-			break;
-		case 'i':
-			options->ipc_name = optarg;
-			break;
-		case 'c':
-			options->corosync_dir = optarg;
-			break;
-		case 'd':
-			*ret_debug = true;
-			break;
-		default:
-			fputs(usage, c == 'h' ? stdout : stderr);
-			exit(c == 'h' ? 0 : 2);
-		}
-	}
-	if (optind < argc || !options->vm_memory_bytes || !options->migration_stall_ns) {
-		fputs(usage, stderr);
-		exit(2);
-	}
-	return find_user(user, options);
-}
-
 static int make_dir(const char *path)
 {
 	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
@@ -564,28 +429,10 @@ static void on_signal(int signal_number _unused_, void *data)
 
 int main(int argc, char **argv)
 {
-	struct sysinfo host;
-	struct svc svc = {
-		.options =
-			{
-				.state_dir = "/var/lib/viaduct",
-				.log_dir = "/var/log/viaduct",
-				.ipc_name = "viaduct",
-				.corosync_dir = "/etc/corosync",
-				.remote_listen = "*:5711",
-			},
-		.kvm_fd = -1,
-	};
-	_cleanup_free_ char *folder = find_programs();
+	struct svc svc = {.kvm_fd = -1};
 	bool debug = false;
 
-	svc.options.libexec_dir = folder;
-	sysinfo(&host);
-	svc.options.migration_stall_ns = MIGRATION_STALL_NS;
-	svc.options.vm_memory_bytes = host.totalram * host.mem_unit;
-	if (svc.options.vm_memory_bytes > 2 * RESERVED_BYTES)
-		svc.options.vm_memory_bytes -= RESERVED_BYTES;
-	if (!folder || parse_options(argc, argv, &svc.options, &debug) < 0)
+	if (svc_options_read(argc, argv, &svc.options, &debug) < 0)
 		return 2;
 	log_init("viaductd", debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, STDERR_FILENO);
 	list_init(&svc.vms);
@@ -607,6 +454,7 @@ int main(int argc, char **argv)
 	 * itself. */
 	state_events_end(&svc);
 	events_stop(&svc);
+	corosync_service_end(&svc);
 	remote_free(svc.remote);
 	ipc_server_free(svc.ipc);
 	failover_free(take_ptr(svc.failover));

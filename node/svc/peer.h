@@ -5,10 +5,10 @@
  * that is not there is refused before a byte of a message is looked at, and a message is taken to
  * come from the node whose key signed it, whatever it says.
  *
- * Requests and answers may be lost with a connection: a call is repeated until it is answered or its
- * time limit is over, and a request that came before is not handed to the handler again, but answered
- * with the same answer. An answer that is no longer kept is the exception: handlers are idempotent.
- * Nothing here blocks. Threads: the loop's.
+ * Requests and answers may be lost with a connection: a call is repeated until it is answered or
+ * its time limit is over, and a request that came before is not handed to the handler again, but
+ * answered with the same answer. An answer that is no longer kept is the exception: handlers are
+ * idempotent. Nothing here blocks. Threads: the loop's.
  */
 #ifndef VIADUCT_NODE_SVC_PEER_H
 #define VIADUCT_NODE_SVC_PEER_H

@@ -46,6 +46,7 @@
 #include "node/svc/audit.h"
 #include "node/svc/console.h"
 #include "node/svc/identity.h"
+#include "node/svc/options.h"
 #include "node/svc/peer.h"
 #include "node/svc/child.h"
 
@@ -53,20 +54,6 @@
 #define SVC_MAX_VMS      256
 #define SVC_MAX_NICS     4
 #define SVC_MAX_DISKS    64
-
-struct svc_options {
-	const char *state_dir;   /* store, keys */
-	const char *log_dir;     /* logs of the children */
-	const char *libexec_dir; /* viaduct-vmhost, viaduct-vswitchd */
-	const char *ipc_name;
-	const char *corosync_dir;    /* corosync.conf and authkey */
-	const char *remote_listen;   /* for administrators; "off" */
-	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
-	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
-	uint64_t lease_ns;           /* cluster_config.lease_ns */
-	uid_t child_uid;             /* nobody */
-	gid_t child_gid;
-};
 
 struct svc {
 	struct svc_options options;
@@ -80,6 +67,7 @@ struct svc {
 	struct watch_state *watched; /* what node_events.c has reported so far */
 	struct switchd *switchd;
 	struct failover *failover;
+	struct proc *corosync_restart; /* NULL: none is under way */
 	struct node_facts *facts;
 	struct place_watch *place_watch;
 	struct vlan_watch *vlan_watch;

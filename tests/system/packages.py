@@ -318,8 +318,7 @@ def test_second_node_joins(env):
     said = env.alpha.viaduct("node", "invite", "beta", "--address", "10.77.0.2")
     token = re.search(r"viaduct-join-\S+", said)[0]
     said = env.beta.viaduct("node", "join", "--token", token)
-    check("systemctl restart corosync" in said, f"{said}")
-    env.beta.run("systemctl", "restart", "corosync")
+    check("corosync is being started" in said, f"{said}")
     env.beta.wait_member("the cluster it has joined")
     wait_for(lambda: [n["state"] for n in env.alpha.ask("node", "list")["nodes"]] == ["up", "up"], 30, "both are up")
 
