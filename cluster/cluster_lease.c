@@ -16,6 +16,7 @@
 #define GROUP  "viaduct-lease"
 #define PREFIX "lease/"
 
+_Static_assert(CLUSTER_LEASE_NS == LEASE_DURATION_NS, "leases are the same");
 _Static_assert(CLUSTER_LEASE_MIN_NS == LEASE_DURATION_MIN_NS, "leases are the same");
 _Static_assert(CLUSTER_LEASE_MAX_NS == LEASE_DURATION_MAX_NS, "leases are the same");
 

@@ -131,10 +131,10 @@ static enum net_talk say(const struct net_input *in, const struct draft *draft, 
 
 	if (link >= 0 && !node->reports[b])
 		return NET_TALK_UNKNOWN;
-	if (link >= 0)
-		return node->reaches[b] & 1U << link ? NET_TALK_YES : NET_TALK_NO;
 	if (probed && (probed->lost & 1ULL << b))
 		return NET_TALK_NO;
+	if (link >= 0)
+		return node->reaches[b] & 1U << link ? NET_TALK_YES : NET_TALK_NO;
 	return probed && (probed->reached & 1ULL << b) ? NET_TALK_YES : NET_TALK_UNKNOWN;
 }
 

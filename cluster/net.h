@@ -5,8 +5,8 @@
  *
  * A network is an IP subnet in which nodes have interfaces. Its state comes from the matrix of who
  * reaches whom: where a corosync link of both nodes runs over it, each node reports whether that
- * link works; elsewhere, whether its probes are answered (netprobe.h). Two nodes can talk over a
- * network if nobody who reports about this pair says that they cannot. States, roles and their
+ * link works, and everywhere, whether its probes are answered (netprobe.h). Two nodes can talk over
+ * a network if nobody who reports about this pair says that they cannot. States, roles and their
  * rules are Windows' (failover clustering, CLUSTER_NETWORK_STATE and CLUSTER_NETINTERFACE_STATE):
  *
  *   network    Unavailable: every node with an interface there is down. Down: no two nodes there

@@ -93,7 +93,8 @@ static bool decode(const void *data, size_t size_bytes, struct message *ret_mess
 
 static bool paths_equal(const struct netprobe_path *a, const struct netprobe_path *b)
 {
-	return a->peer == b->peer && net_subnet_compare(&a->subnet, &b->subnet) == 0 &&
+	return a->peer == b->peer && a->has_link == b->has_link &&
+	       net_subnet_compare(&a->subnet, &b->subnet) == 0 &&
 	       net_addr_compare(&a->local, &b->local) == 0 &&
 	       net_addr_compare(&a->remote, &b->remote) == 0 && strcmp(a->ifname, b->ifname) == 0;
 }
@@ -155,11 +156,27 @@ static void ask(struct netprobe *probe, struct watched *watched)
 	send_message(probe, watched, KIND_REQUEST, watched->requests[0].nonce);
 }
 
-static bool is_overdue(const struct watched *watched, uint64_t now_ns)
+/* Over any path: all are asked at the same time. */
+static bool peer_answers(const struct netprobe *probe, uint32_t peer, uint64_t now_ns)
+{
+	for (size_t i = 0; i < probe->n_watched; i++) {
+		const struct watched *watched = &probe->watched[i];
+
+		if (watched->path.peer == peer && watched->state == STATE_REACHED &&
+			now_ns <= watched->heard_ns + NETPROBE_LOST_NS / 2)
+			return true;
+	}
+	return false;
+}
+
+static bool is_overdue(const struct netprobe *probe, const struct watched *watched, uint64_t now_ns)
 {
 	uint64_t patience_ns = watched->state == STATE_NEW ? NETPROBE_GRACE_NS : NETPROBE_LOST_NS;
 
-	return watched->state != STATE_LOST && now_ns > watched->heard_ns + patience_ns;
+	if (watched->state == STATE_LOST || now_ns <= watched->heard_ns + patience_ns)
+		return false;
+	return !watched->path.has_link ||
+	       (watched->state == STATE_REACHED && peer_answers(probe, watched->path.peer, now_ns));
 }
 
 void netprobe_tick(struct netprobe *probe, uint64_t now_ns)
@@ -173,7 +190,7 @@ void netprobe_tick(struct netprobe *probe, uint64_t now_ns)
 
 		if (since_ns > STALL_NS)
 			watched->heard_ns = MIN(watched->heard_ns + since_ns, now_ns);
-		if (is_overdue(watched, now_ns)) {
+		if (is_overdue(probe, watched, now_ns)) {
 			watched->state = STATE_LOST;
 			watched->n_in_a_row = 0;
 			is_news = true;
@@ -270,14 +287,14 @@ static size_t add_peers(const struct net_input *in, size_t self,
 		struct netprobe_path *path = &ret_paths[n];
 
 		if (peer == self || !other || !in->nodes[peer].is_member ||
-			!in->nodes[peer].is_reporting ||
-			net_pair_link(in, &subnet, self, peer) >= 0)
+			!in->nodes[peer].is_reporting)
 			continue;
 		*path = (struct netprobe_path){
 			.subnet = subnet,
 			.local = interface->address,
 			.remote = other->address,
 			.peer = in->nodes[peer].id,
+			.has_link = net_pair_link(in, &subnet, self, peer) >= 0,
 		};
 		snprintf(path->ifname, sizeof(path->ifname), "%s", interface->ifname);
 		n++;

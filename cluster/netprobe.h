@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * netprobe.h - who is reached over networks that no corosync link runs over. Each node sends a
- * small datagram to each peer in each such subnet four times a second, from its own address there,
- * and the peer sends it back.
+ * netprobe.h - who is reached over which network. Each node sends a small datagram to each peer in
+ * each subnet that both have addresses in four times a second, from its own address there, and the
+ * peer sends it back.
  *
  *   0  u32  "VNP1"           little endian
  *   4  u8   1 request, 2 answer
@@ -21,6 +21,11 @@
  * NETPROBE_LOST_NS after the last answer; a path that never was reached gets longer. Time in which
  * this node itself stood still does not count.
  *
+ * Where a corosync link runs, the link tells as well, but late when it was lost shortly before.
+ * There a probe only takes away: a path is lost that was reached before, while the same peer
+ * answers over another one (else it is the peer's service that does not). Where port and link are
+ * told apart by a firewall, the link counts.
+ *
  * Pure: no descriptor, clock or randomness of its own; netprobe_udp.h has those. Datagrams are
  * hostile. Threads: one.
  */
@@ -31,7 +36,7 @@
 
 #define NETPROBE_BYTES     32
 #define NETPROBE_TICK_NS   125000000ULL /* requests go out with every second one */
-#define NETPROBE_LOST_NS   700000000ULL
+#define NETPROBE_LOST_NS   600000000ULL
 #define NETPROBE_GRACE_NS  2000000000ULL
 #define NETPROBE_MAX_PATHS NET_MAX_PROBED
 
@@ -42,6 +47,7 @@ struct netprobe_path {
 	struct net_subnet subnet;
 	struct net_addr local, remote;
 	uint32_t peer; /* node id */
+	bool has_link; /* of corosync */
 	char ifname[32];
 };
 
@@ -70,7 +76,7 @@ void netprobe_receive(struct netprobe *probe, const struct net_addr *local,
 void netprobe_fill_row(const struct netprobe *probe, struct net_row *row);
 
 /* Where this node (by index) should probe: every peer with a service and an interface in a subnet
- * of ours, unless a corosync link of both runs there. Returns how many. */
+ * of ours. Returns how many. */
 size_t netprobe_find_paths(
 	const struct net_input *in, size_t self, struct netprobe_path *ret_paths, size_t max);
 

@@ -90,7 +90,8 @@ static void check_room(struct findings *f)
 	if (is_there(f))
 		return;
 	if (host->max_vms && host->n_running >= host->max_vms)
-		found(f, "it runs %u VMs, and may run %u", host->n_running, host->max_vms);
+		found(f, "it runs %u VM%s already, and %u is its limit", host->n_running,
+			host->n_running == 1 ? "" : "s", host->max_vms);
 	if (f->guest->memory_bytes > free_bytes)
 		found(f, "it has %" PRIu64 " MiB free of %" PRIu64 " MiB, %s needs %" PRIu64 " MiB",
 			free_bytes >> MIB, host->memory_bytes >> MIB, vm_name(f),

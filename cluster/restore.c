@@ -20,6 +20,7 @@ static const struct backup_rule_row rules[] = {
 	{"maclease/", BACKUP_ADD, "MAC leases"},
 	{"vm/", BACKUP_SET, "VMs: one that runs is not changed"},
 	{"policy/", BACKUP_SET, "priorities, owners and restarts of VMs"},
+	{"nodepolicy/", BACKUP_SET, "limits of nodes"},
 	{"vmstate/", BACKUP_LEAVE, "states of VMs"},
 	{"switchstate/", BACKUP_LEAVE, "states of switches"},
 	{"node/", BACKUP_LEAVE, "what nodes offer"},

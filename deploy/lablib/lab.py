@@ -66,6 +66,8 @@ class Node:
                             "--log-dir", os.path.join(self.directory, "log"),
                             "--vm-memory", str(self.lab.vm_memory_mib),
                             "--migration-stall", str(round(10 * SLOW)),
+                            # This machine's own device is no matter of a lab.
+                            "--watchdog", "none",
                             "--lease", str(min(60000, round(self.lab.lease_ms * SLOW))),
                             *self.lab.viaductd_options, *options)
 

@@ -34,6 +34,10 @@ const struct ctl_option node_resume_options[] = {
 	{"wait", NULL, "until they are back", 0},
 	{NULL, NULL, NULL, 0},
 };
+const struct ctl_option node_set_options[] = {
+	{"max-vms", "N", "so many VMs may run there at once, 1 to 256; none: no limit", 0},
+	{NULL, NULL, NULL, 0},
+};
 const struct ctl_option cluster_set_options[] = {
 	{"parallel-migrations", "N", "so many leave a node at once, 1 to 8 (1)", 0},
 	{NULL, NULL, NULL, 0},
@@ -45,6 +49,17 @@ static const char *text_of(const struct json *j, const char *key)
 }
 
 /* ---- list and show ---- */
+
+static void vms_cell(struct table *table, const struct json *node)
+{
+	long long n = (long long)json_get_int(node, "running", 0);
+	long long max = (long long)json_get_int(node, "max_vms", 0);
+
+	if (max)
+		table_cell(table, "%lld / %lld", n, max);
+	else
+		table_cell(table, "%lld", n);
+}
 
 static void memory_cell(struct table *table, const struct json *node)
 {
@@ -75,7 +90,7 @@ int cmd_node_list(const struct ctl_args *args)
 
 		table_cell(table, "%s%s", text_of(node, "name"), is_self ? " *" : "");
 		table_cell(table, "%s", text_of(node, "state"));
-		table_cell(table, "%lld", (long long)json_get_int(node, "running", 0));
+		vms_cell(table, node);
 		memory_cell(table, node);
 		table_cell(table, "%s", text_of(node, "drain"));
 		table_cell(table, "%s", text_of(node, "version"));
@@ -125,6 +140,27 @@ static void print_vms(const struct json *node)
 	table_print(table);
 }
 
+static void print_watchdog(const struct json *watchdog)
+{
+	const char *device = text_of(watchdog, "device"), *why = text_of(watchdog, "why");
+	bool armed = json_get_bool(watchdog, "armed", false);
+
+	if (!watchdog)
+		return;
+	printf("Watchdog  %s", strcmp(device, "none") == 0 ? "none" : device);
+	if (text_of(watchdog, "identity")[0])
+		printf(" (%s, %lld s%s)", text_of(watchdog, "identity"),
+			(long long)json_get_int(watchdog, "timeout_s", 0),
+			json_get_bool(watchdog, "in_time", true)
+				? ""
+				: ", longer than the lease allows");
+	if (armed)
+		printf(json_get_bool(watchdog, "fed", true) ? ", armed" : ", armed, NOT FED");
+	else if (strcmp(device, "none") != 0 && !why[0])
+		printf(", not armed: no VM runs here");
+	printf("%s%s\n", why[0] ? ": " : "", why);
+}
+
 static void print_node(const struct json *node, const struct json *job)
 {
 	time_t since = (time_t)json_get_int(node, "since", 0);
@@ -138,9 +174,14 @@ static void print_node(const struct json *node, const struct json *job)
 		(long long)json_get_int(node, "id", 0), text_of(node, "address"));
 	printf("State     %s%s\n", text_of(node, "state"), text);
 	printf("Version   %s\n", text_of(node, "version")[0] ? text_of(node, "version") : "-");
+	printf("VMs       %lld run here", (long long)json_get_int(node, "running", 0));
+	if (json_get_int(node, "max_vms", 0))
+		printf(", %lld may", (long long)json_get_int(node, "max_vms", 0));
+	putchar('\n');
 	printf("Memory    %s of %s in use\n",
 		format_bytes((uint64_t)json_get_int(node, "used_bytes", 0)),
 		format_bytes((uint64_t)json_get_int(node, "vm_memory_bytes", 0)));
+	print_watchdog(json_get(node, "watchdog"));
 	printf("Drain     %s%s%s\n", text_of(node, "drain"), text_of(node, "reason")[0] ? ": " : "",
 		text_of(node, "reason"));
 	if (text_of(node, "target")[0])
@@ -379,6 +420,23 @@ int cmd_node_resume(const struct ctl_args *args)
 	json_set_string(request, "failback", text);
 	r = ctl_call(args, request, TIMEOUT_MS, &reply);
 	return r ? r : print_begun(args, reply, "They are back.");
+}
+
+int cmd_node_set(const struct ctl_args *args)
+{
+	const char *max = ctl_option(args, "max-vms");
+	struct json *request = ctl_request("node.set");
+	int r = EXIT_OK;
+	int64_t n;
+
+	json_set_string(request, "node", args->positional[0]);
+	if (max && strcmp(max, "none") == 0)
+		json_set_string(request, "max_vms", NULL);
+	else if (max && ctl_parse_int(max, &n) < 0)
+		r = ctl_fail(EXIT_USAGE, "--max-vms %s is no number; say 1 to 256, or none", max);
+	else if (max)
+		json_set_int(request, "max_vms", n);
+	return ctl_ask(args, request, r, TIMEOUT_MS);
 }
 
 int cmd_cluster_set(const struct ctl_args *args)

@@ -237,10 +237,13 @@ static const struct ctl_option config_options[] = {
 static const struct ctl_option invite_options[] = {
 	{"address", "IP[,IP]", "its addresses, in the order of corosync's links"},
 	{"id", "N", "its id (the next free one)"},
+	{"out", "FILE", "put the invitation there, for 'node join FILE', and do not print it"},
 	OPTION_END,
 };
 static const struct ctl_option join_options[] = {
-	{"token", "TOKEN", "what 'node invite' printed; '-' reads it from standard input"},
+	{"token", "TOKEN",
+		"instead of FILE: what 'node invite' printed; '-' reads it from "
+		"standard input"},
 	{"force", NULL, "replace a corosync.conf that is there; a copy is kept"},
 	OPTION_END,
 };
@@ -353,6 +356,7 @@ const struct ctl_command ctl_commands[] = {
 		node_drain_options},
 	{"node resume", "NODE", 1, "let it take VMs again; bring back those that a drain moved",
 		cmd_node_resume, node_resume_options},
+	{"node set", "NODE", 1, "how many VMs may run there", cmd_node_set, node_set_options},
 	{"cluster upgrade", "", 0, "finish an upgrade: keep older versions out from now on",
 		cmd_cluster_upgrade, no_options},
 	{"cluster backup", "FILE", 1, "the cluster's settings into a file", cmd_cluster_backup,
@@ -367,7 +371,8 @@ const struct ctl_command ctl_commands[] = {
 		cmd_cluster_config, config_options},
 	{"node invite", "NAME", 1, "let a machine become a node: prints a token for it",
 		cmd_node_invite, invite_options},
-	{"node join", "", 0, "on a new machine: become a node", cmd_node_join, join_options},
+	{"node join", "[FILE]", 1, "on a new machine: become a node, by the invitation in FILE",
+		cmd_node_join, join_options, 1},
 	{"node evict", "NODE", 1, "take a node out that is down or paused and owns no VM",
 		cmd_node_evict, no_options},
 	{"cluster network list", "", 0, "the cluster's networks", cmd_network_list,

@@ -4,6 +4,7 @@
 #include "node/svc/events.h"
 #include "node/svc/mac.h"
 #include "node/svc/network.h"
+#include "node/svc/node_limit.h"
 #include "node/svc/remote.h"
 
 #include "base/clock.h"
@@ -148,6 +149,7 @@ static const struct api_op {
 	{"node.list", api_node_list, READS},
 	{"node.pause", api_node_pause, OPERATES},
 	{"node.resume", api_node_resume, OPERATES},
+	{"node.set", api_node_set, ADMINISTERS},
 	{"cluster.upgrade", api_cluster_upgrade, ADMINISTERS},
 	{"store.view", api_store_view, ADMINISTERS},
 	{"store.read", api_store_read, ADMINISTERS},

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "node/svc/events.h"
+#include "node/svc/node_limit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -81,8 +82,11 @@ static struct json *node_json(struct svc *svc, const struct cluster_node *node)
 	json_set_string(entry, "address", node->ring_addr[0]);
 	json_set_string(entry, "version", json_get_string(facts, "version", ""));
 	json_set_int(entry, "running", c.n_running);
+	node_limit_show(svc, node->name, entry);
 	json_set_int(entry, "used_bytes", (int64_t)c.used_bytes);
 	json_set_int(entry, "vm_memory_bytes", json_get_int(facts, "vm_memory_bytes", 0));
+	if (json_get(facts, "watchdog"))
+		json_set(entry, "watchdog", json_copy(json_get(facts, "watchdog")));
 	json_set_bool(entry, "paused", node_is_paused(svc, node->name));
 	json_set_string(entry, "drain", json_get_string(state, "drain", "none"));
 	json_set_string(entry, "reason", json_get_string(state, "reason", ""));

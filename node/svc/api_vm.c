@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/mac.h"
 #include "node/svc/node.h"
+#include "node/svc/node_limit.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -233,7 +234,15 @@ void api_vm_show(struct api_call *call)
 static bool has_room(struct api_call *call, const char *name, const struct vm_view *v)
 {
 	uint64_t need = vm_config_room(v->config), free_bytes = svc_memory_free(call->svc);
+	char text[NODE_LIMIT_WHY_BYTES];
 
+	if (!node_limit_has_room(call->svc, text, sizeof(text))) {
+		api_fail(call, API_FULL,
+			"%s was not started: %s; start it elsewhere with --node, or raise the "
+			"limit with 'viaduct node set'",
+			name, text);
+		return false;
+	}
 	if (need <= free_bytes)
 		return true;
 	api_fail(call, API_FULL, "%s is full: %llu MiB free for VMs of %llu MiB, %s needs %llu MiB",

@@ -153,8 +153,8 @@ static int gather(const char *key, const struct json *record, uint64_t version _
 
 static struct json *records_of(struct svc *svc, const char *node)
 {
-	static const char *const prefixes[] = {"node/", "peer/", "netif/", "links/", "nodestate/",
-		"offload/", "switch/", "switchstate/"};
+	static const char *const prefixes[] = {"node/", "peer/", "netif/", "links/", "nodepolicy/",
+		"nodestate/", "offload/", "switch/", "switchstate/"};
 	struct gathering g = {.node = node, .svc = svc, .keys = json_array_new()};
 
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)

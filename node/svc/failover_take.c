@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "node/svc/events.h"
 #include "node/svc/mac.h"
+#include "node/svc/node_limit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +79,8 @@ static const char *check(struct svc *svc, const char *name, uint64_t epoch, cons
 		return "it is still coming or going here";
 	if (!svc_has_lease(svc))
 		return "this node has no lease itself";
+	if (!node_limit_has_room(svc, text, size_bytes))
+		return text;
 	if (vm_config_room(v->config) > svc_memory_free(svc))
 		return "there is no room for it here";
 	return mac_may_start(svc, name, v->config, text, size_bytes) ? NULL : text;

@@ -4,6 +4,7 @@
  * them ends by itself when it hears of no newer one in time.
  */
 #include "node/svc/svc.h"
+#include "node/svc/watchdog.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,9 +27,11 @@ int vmproc_send_lease(struct vmproc *vp, uint64_t until_ns)
 	message = json_object_new();
 	json_set_int(message, "until_ns", (int64_t)until_ns);
 	r = chan_event(vp->chan, "vm.lease", message, NULL, 0);
-	if (r == 0)
-		vp->lease_until_ns = until_ns;
-	return r;
+	if (r < 0)
+		return r;
+	vp->lease_until_ns = until_ns;
+	watchdog_touch(vp->svc->watchdog);
+	return 0;
 }
 
 bool vmproc_lease_is_over(const struct vmproc *vp)

@@ -17,6 +17,7 @@
 #include "node/svc/node_facts.h"
 #include "node/svc/place_view.h"
 #include "node/svc/vlan_watch.h"
+#include "node/svc/watchdog.h"
 #include "node/svc/conf.h"
 #include "node/svc/corosync_service.h"
 #include "node/svc/enroll.h"
@@ -119,6 +120,7 @@ static void publish_node(struct svc *svc)
 	value = node_facts_record(svc->facts);
 	if (value) {
 		json_set_string(value, "version", VIADUCT_VERSION);
+		json_set(value, "watchdog", watchdog_json(svc->watchdog));
 		publish(svc, "node", value);
 	}
 	value = json_object_new();
@@ -307,6 +309,8 @@ static void on_housekeeping(void *data)
 	conf_housekeeping(svc);
 	enroll_ask_peers(svc);
 	svc_end_overdue(svc);
+	if (svc->peer) /* its name is known: events have one */
+		watchdog_touch(svc->watchdog);
 	failback_look(svc);
 	svc_recover(svc);
 	node_state_keep(svc);
@@ -382,7 +386,9 @@ static int set_up(struct svc *svc)
 	if (svc->kvm_fd < 0)
 		log_warning("/dev/kvm cannot be used (%s): VMs cannot run on this node",
 			strerror(errno));
-	r = node_facts_new(svc, &svc->facts);
+	r = watchdog_start(svc);
+	if (r == 0)
+		r = node_facts_new(svc, &svc->facts);
 	if (r == 0)
 		r = place_watch_new(svc, &svc->place_watch);
 	if (r == 0)
@@ -452,6 +458,7 @@ int main(int argc, char **argv)
 
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by
 	 * itself. */
+	watchdog_stop(&svc);
 	state_events_end(&svc);
 	events_stop(&svc);
 	corosync_service_end(&svc);

@@ -8,6 +8,7 @@
 #include "node/svc/svc.h"
 #include "node/svc/nic.h"
 #include "node/svc/node.h"
+#include "node/svc/node_limit.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -331,6 +332,10 @@ static const char *check_room(struct svc *svc, const char *name, const struct js
 	}
 	if (svc->kvm_fd < 0) {
 		snprintf(text, size_bytes, "%s has no usable /dev/kvm", node);
+		return text;
+	}
+	if (!node_limit_has_room(svc, text, size_bytes)) {
+		*ret_code = API_FULL;
 		return text;
 	}
 	if (need > free_bytes) {

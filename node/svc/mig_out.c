@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/svc/events.h"
+#include "node/svc/netbytes.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/svc/svc.h"
+#include "node/svc/netbytes.h"
 
 #include <stdio.h>
 #include <string.h>

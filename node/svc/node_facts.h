@@ -9,6 +9,7 @@
  *   numa             [{cpus, memory_bytes}] of its NUMA nodes; empty: not known
  *   cpu_digest       node/hv/host_cpu.h; "": not known. VMs move between equal ones
  *   volumes          {NAME: "" or why it is not reachable}
+ *   watchdog         watchdog.h
  *
  * Processors and memory are looked at once, when the service starts. Volumes are looked at again
  * and again, each in a thread of its own: a file server that hangs stops whoever asks it, and then
@@ -20,6 +21,7 @@
 #define VIADUCT_NODE_SVC_NODE_FACTS_H
 
 #include "base/json.h"
+#include "cluster/place.h"
 
 struct svc;
 struct node_facts;
@@ -31,5 +33,9 @@ void node_facts_free(struct node_facts *facts);
 /* The record as it is now; volumes that were not looked at for a while are on the way. A new
  * reference. NULL: -ENOMEM. */
 struct json *node_facts_record(struct node_facts *facts);
+
+/* node_record.c: such a record of any node, whatever is in it, into the members of `node` that
+ * speak of its hardware; lent. NULL: it has none. */
+void node_record_read(const struct json *facts, struct place_node *node);
 
 #endif

@@ -78,19 +78,24 @@ static uint64_t find_total(const char *text)
 	return (uint64_t)kib << 10;
 }
 
+struct numa_node numa_parse(const char *cpulist, const char *meminfo)
+{
+	return (struct numa_node){count_cpus(cpulist), find_total(meminfo)};
+}
+
 size_t numa_read(const char *dir, struct numa_node ret_nodes[NUMA_MAX_NODES])
 {
-	char text[MAX_FILE_BYTES];
+	char cpulist[MAX_FILE_BYTES], meminfo[MAX_FILE_BYTES];
 	size_t n = 0;
 
 	for (unsigned id = 0; id <= MAX_NODE_ID && n < NUMA_MAX_NODES; id++) {
-		struct numa_node node = {0};
+		struct numa_node node;
 
-		if (read_text(dir, id, "cpulist", text) < 0)
+		if (read_text(dir, id, "cpulist", cpulist) < 0)
 			continue;
-		node.cpus = count_cpus(text);
-		if (read_text(dir, id, "meminfo", text) == 0)
-			node.memory_bytes = find_total(text);
+		if (read_text(dir, id, "meminfo", meminfo) < 0)
+			meminfo[0] = '\0';
+		node = numa_parse(cpulist, meminfo);
 		if (node.cpus || node.memory_bytes)
 			ret_nodes[n++] = node;
 	}

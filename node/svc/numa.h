@@ -17,6 +17,9 @@ struct numa_node {
 	uint64_t memory_bytes;
 };
 
+/* Of the beginnings of the files cpulist and meminfo of a node, as text. What makes no sense is 0.
+ */
+struct numa_node numa_parse(const char *cpulist, const char *meminfo);
 /* Those with processors or memory, in their order; `dir` is the folder. How many; 0 also when it
  * cannot be read. */
 size_t numa_read(const char *dir, struct numa_node ret_nodes[NUMA_MAX_NODES]);

@@ -34,6 +34,9 @@ static const char usage[] =
 	"  --lease MS         VMs end when this node was cut off from the cluster for so long, "
 	"and\n"
 	"                     are started elsewhere a little later (3000)\n"
+	"  --watchdog DEVICE  resets this machine when it, or a VM's process, cannot be stopped\n"
+	"                     otherwise; armed while VMs run here. Or auto (/dev/watchdog if it\n"
+	"                     is there), or none (auto)\n"
 	"  --user NAME        the user that VMs and the switch run as (nobody)\n"
 	"  --corosync-dir DIR where corosync.conf and authkey are (/etc/corosync)\n"
 	"  --corosync-restart COMMAND\n"
@@ -96,6 +99,7 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 		{"migration-stall", required_argument, NULL, 'S'},
 		{"remote-listen", required_argument, NULL, 'r'},
 		{"lease", required_argument, NULL, 'L'},
+		{"watchdog", required_argument, NULL, 'W'},
 		{"user", required_argument, NULL, 'u'},
 		{"ipc-name", required_argument, NULL, 'i'},
 		{"corosync-dir", required_argument, NULL, 'c'},
@@ -131,6 +135,9 @@ static int parse_options(int argc, char **argv, struct svc_options *options, boo
 			options->lease_ns = strtoull(optarg, NULL, 10) * NS_PER_MS;
 			if (!lease_is_possible(options->lease_ns))
 				exit(2);
+			break;
+		case 'W':
+			options->watchdog = optarg;
 			break;
 		case 'u':
 			user = optarg;
@@ -177,6 +184,7 @@ int svc_options_read(int argc, char **argv, struct svc_options *ret_options, boo
 		.ipc_name = "viaduct",
 		.corosync_dir = "/etc/corosync",
 		.remote_listen = "*:5711",
+		.watchdog = "auto",
 		.migration_stall_ns = MIGRATION_STALL_NS,
 		.vm_memory_bytes = default_vm_memory_bytes(),
 	};

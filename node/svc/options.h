@@ -17,6 +17,7 @@ struct svc_options {
 	const char *ipc_name;
 	const char *corosync_dir;    /* corosync.conf and authkey */
 	const char *remote_listen;   /* for administrators; "off" */
+	const char *watchdog;        /* a device, "auto", "none" */
 	uint64_t vm_memory_bytes;    /* what VMs may use on this node */
 	uint64_t migration_stall_ns; /* nothing moves for so long: given up */
 	uint64_t lease_ns;           /* cluster_config.lease_ns */

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "fabric/vlan.h"
+#include "node/svc/node_facts.h"
+#include "node/svc/node_limit.h"
 #include "node/svc/policy.h"
 #include "node/svc/svc.h"
 #include "node/svc/vlan_watch.h"
@@ -94,47 +96,24 @@ static size_t find_reach(struct view *view, const struct json *volumes)
 	return n;
 }
 
-static unsigned small(const struct json *record, const char *key)
-{
-	int64_t value = json_get_int(record, key, 0);
-
-	return value > 0 && value <= PLACE_MAX_CPUS ? (unsigned)value : 0;
-}
-
-static uint64_t bytes(const struct json *record, const char *key)
-{
-	int64_t value = json_get_int(record, key, 0);
-
-	return value > 0 ? MIN((uint64_t)value, PLACE_MAX_MEMORY) : 0;
-}
-
 static int add_node(struct view *view, size_t at)
 {
 	const struct cluster_node *member = &view->nodes[at];
 	const struct json *facts = get(view, "node", member->name);
 	const struct json *state = get(view, "nodestate", member->name);
-	const struct json *numa = json_get(facts, "numa");
 	struct place_node node = {
 		.id = member->id,
 		.name = member->name,
 		.is_up = cluster_node_takes_part(member),
 		.is_paused = strcmp(json_get_string(state, "state", ""), "paused") == 0,
-		.why_not = facts ? "" : "its service has not said yet what it can do",
-		.has_kvm = !facts || json_get_bool(facts, "kvm", false),
-		.vm_memory_bytes = bytes(facts, "vm_memory_bytes"),
-		.cpus = small(facts, "cpus"),
-		.cpu_digest = json_get_string(facts, "cpu_digest", ""),
+		.max_vms = node_limit_read(get(view, "nodepolicy", member->name)),
 		.switches = view->switches,
 		.volumes = view->reach,
 	};
 	char prefix[KEY_BYTES];
 	int r;
 
-	for (size_t i = 0; i < json_length(numa); i++) {
-		node.numa_memory_bytes =
-			MAX(node.numa_memory_bytes, bytes(json_at(numa, i), "memory_bytes"));
-		node.numa_cpus = MAX(node.numa_cpus, small(json_at(numa, i), "cpus"));
-	}
+	node_record_read(facts, &node);
 	view->digests[at] = node.cpu_digest;
 	snprintf(prefix, sizeof(prefix), "switch/%s/", member->name);
 	cluster_for_each(view->svc->cluster, prefix, add_switch, view);
@@ -297,6 +276,13 @@ static void find_policy(struct view *view, const char *name, struct place_vm *vm
 	vm->anti_affinity = policy->anti_affinity;
 }
 
+static unsigned vps_of(const struct json *config)
+{
+	int64_t vps = json_get_int(config, "vps", 0);
+
+	return vps > 0 && vps <= PLACE_MAX_CPUS ? (unsigned)vps : 0;
+}
+
 static int add_vm(const char *key, const struct json *config, uint64_t version _unused_, void *data)
 {
 	struct view *view = data;
@@ -306,7 +292,7 @@ static int add_vm(const char *key, const struct json *config, uint64_t version _
 	struct place_vm vm = {
 		.name = name,
 		.memory_bytes = MIN(vm_config_room(config), PLACE_MAX_MEMORY),
-		.vps = small(config, "vps"),
+		.vps = vps_of(config),
 		.nics = needs.nics,
 		.volumes = needs.volumes,
 	};

@@ -7,6 +7,7 @@
  *
  *   a node is up      when it is a member and its service has our store
  *   it is paused      when nodestate/NODE says so
+ *   its limit of VMs  nodepolicy/NODE (node_limit.h)
  *   its facts         node/NODE (node_facts.h); a node without them takes nothing
  *   its switches      switch/NODE/NAME and switchstate/NODE/NAME; the VLANs that an external one
  *                     reaches are those of which vlan/NODE/NAME does not say otherwise

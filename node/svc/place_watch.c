@@ -137,8 +137,8 @@ void place_watch_touch(struct place_watch *watch)
 
 void place_watch_key(struct place_watch *watch, const char *key)
 {
-	static const char *const kinds[] = {"node/", "nodestate/", "owner/vm/", "policy/",
-		"switch/", "switchstate/", "vlan/", "vm/", "vmstate/", "volume/"};
+	static const char *const kinds[] = {"node/", "nodepolicy/", "nodestate/", "owner/vm/",
+		"policy/", "switch/", "switchstate/", "vlan/", "vm/", "vmstate/", "volume/"};
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (strncmp(key, kinds[i], strlen(kinds[i])) == 0)

@@ -19,6 +19,7 @@
  *   vlan/NODE/NAME     VLANs that do not get through from a switch: vlan_watch.h
  *   node/NAME          what a node can do for VMs: node_facts.h
  *   nodestate/NAME     whether it takes VMs, and how its drain went: node_state.c
+ *   nodepolicy/NAME    how many VMs people let a node run: node_limit.h
  *   setting/moves      {parallel}: migrations that leave a node at once
  *   policy/NAME        what people want to become of a VM in trouble: policy.h
  *   corosync/conf      {version, text} of corosync.conf, since a node joined or left: conf.h
@@ -72,11 +73,12 @@ struct svc {
 	struct place_watch *place_watch;
 	struct vlan_watch *vlan_watch;
 	struct network_watch *network_watch;
-	struct host *host; /* NULL: the host's adapters cannot be managed */
-	int kvm_fd;        /* -1: no /dev/kvm, VMs cannot run here */
-	struct list vms;   /* struct vmproc.link: VM processes on this node */
-	struct list jobs;  /* struct job.link */
-	struct list moves; /* those of them that wait for their turn (moves.c) */
+	struct watchdog *watchdog; /* NULL: none */
+	struct host *host;         /* NULL: the host's adapters cannot be managed */
+	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
+	struct list vms;           /* struct vmproc.link: VM processes on this node */
+	struct list jobs;          /* struct job.link */
+	struct list moves;         /* those of them that wait for their turn (moves.c) */
 	bool moves_soon;
 	uint64_t move_bytes_per_s; /* of the last live migration */
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
@@ -633,19 +635,6 @@ typedef void (*verdict_fn)(struct vmproc *vp, enum verdict verdict, uint64_t com
 int verdict_ask(struct vmproc *vp, uint32_t to, verdict_fn fn);
 void verdict_cluster_changed(struct vmproc *vp);
 void verdict_forget(struct vmproc *vp);
-
-/* netbytes.c: bytes sent on each cluster network since a snapshot, to prove which path was taken.
- */
-struct netbytes {
-	size_t n;
-	struct {
-		char name[CLUSTER_NAME_MAX_LEN + 1], ifname[32];
-		uint64_t tx_bytes;
-	} nets[CLUSTER_MAX_NETS];
-};
-void netbytes_snapshot(struct svc *svc, struct netbytes *ret_bytes);
-/* [{name, interface, tx_bytes}] since `before`. */
-struct json *netbytes_json(struct svc *svc, const struct netbytes *before);
 
 /* volume.c: the thin shared volume of quick migration. */
 /* The volume's directory (to close()); checks that it is the volume that the record means. */

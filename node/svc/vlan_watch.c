@@ -51,42 +51,6 @@ void vlan_watch_free(struct vlan_watch *watch)
 
 /* ---- the record ---- */
 
-static bool was_tried(const struct json *record, const char *node)
-{
-	const struct json *tried = json_get(record, "tried");
-
-	for (size_t i = 0; i < json_length(tried); i++) {
-		if (strcmp(json_string(json_at(tried, i), ""), node) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Is one of those that were tried still there? */
-static bool counts(const struct json *record, const struct cluster_node *nodes, size_t n_nodes)
-{
-	for (size_t i = 0; i < n_nodes; i++) {
-		if (nodes[i].is_member && nodes[i].has_service && was_tried(record, nodes[i].name))
-			return true;
-	}
-	return false;
-}
-
-char *vlan_watch_reached(
-	const struct json *record, const struct cluster_node *nodes, size_t n_nodes)
-{
-	uint64_t cut[BITMAP_WORDS(VLAN_N_VIDS)], reached[BITMAP_WORDS(VLAN_N_VIDS)] = {0};
-
-	if (vlan_list_parse(json_get_string(record, "cut", ""), cut) < 0 ||
-		!counts(record, nodes, n_nodes))
-		return NULL;
-	for (unsigned vid = VLAN_VID_MIN; vid <= VLAN_VID_MAX; vid++) {
-		if (!bitmap_test(cut, vid))
-			bitmap_set(reached, vid);
-	}
-	return vlan_list_format(reached);
-}
-
 static void on_written(int error, uint64_t version _unused_, void *data _unused_)
 {
 	if (error < 0 && error != -ESTALE)
@@ -108,7 +72,8 @@ static void write_record(struct vlan_watch *watch)
 	snprintf(key, sizeof(key), "vlan/%s/%s", cluster_local_name(cluster), watch->name);
 	(void)cluster_get(cluster, key, &old, &version);
 	if (cut && cut[0] && json_length(watch->tried) > 0) {
-		if (strcmp(json_get_string(old, "cut", ""), cut) == 0 && counts(old, nodes, n))
+		if (strcmp(json_get_string(old, "cut", ""), cut) == 0 &&
+			vlan_record_counts(old, nodes, n))
 			return;
 		record = json_object_new();
 		json_set_string(record, "cut", cut);

@@ -26,8 +26,13 @@ void vlan_watch_free(struct vlan_watch *watch); /* NULL is fine; no probe is und
 /* Begin a round, if it is time for one. */
 void vlan_watch_tick(struct vlan_watch *watch);
 
-/* The VLANs that a switch reaches others in, by its record (may be NULL), as a list; to free().
- * NULL: nothing speaks against any. */
+/* ---- vlan_record.c ---- */
+
+/* Is one of those that were tried still there? */
+bool vlan_record_counts(
+	const struct json *record, const struct cluster_node *nodes, size_t n_nodes);
+/* The VLANs that a switch reaches others in, by its record (may be NULL), as a list;
+ * to free(). NULL: nothing speaks against any. */
 char *vlan_watch_reached(
 	const struct json *record, const struct cluster_node *nodes, size_t n_nodes);
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/svc/node_limit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -126,6 +127,7 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 {
 	struct start *start = data;
 	struct svc *svc = start->svc;
+	char full[NODE_LIMIT_WHY_BYTES];
 	struct vmproc *vp;
 	struct vm_view v;
 	int r;
@@ -144,6 +146,11 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 	/* The word that it is done may come late: what counts is the record as it is now. */
 	if (v.owner.node_id != cluster_local_id(svc->cluster) || v.owner.epoch != start->epoch) {
 		finish(start, -ESTALE, API_CONFLICT, "somebody else has taken it meanwhile");
+		return;
+	}
+	/* Another one may have come while this one's record was written. */
+	if (!node_limit_has_room(svc, full, sizeof(full))) {
+		failed(start, v.owner.epoch, full);
 		return;
 	}
 	r = vmproc_new(svc, start->name, (struct json *)v.config, start->saved.offloads,

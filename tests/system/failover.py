@@ -14,6 +14,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "deploy")]
 from lablib.lab import NETWORKS, Lab  # noqa: E402
 from lablib.namespaces import SLOW, start_time, wait_for  # noqa: E402
 from tests.support.harness import bin_directory, check, main, need_namespaces, with_lab  # noqa: E402
+from tests.support.processes import pids_of, resume  # noqa: E402
 from tests.support.puppets import use_puppets  # noqa: E402
 
 N_NODES = int(os.environ.get("VIADUCT_FAILOVER_NODES", "3"))
@@ -116,20 +117,7 @@ class Env:
             self.lab.fabric.run("ip", "link", "set", f"{adapter}-{name}", "down" if cut else "up")
 
     def pids(self, name, pattern):
-        """As this program sees them."""
-        init = self.lab.nodes[name].machine.pid
-        space = os.readlink(f"/proc/{init}/ns/pid")
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                same = os.readlink(f"/proc/{pid}/ns/pid") == space
-                with open(f"/proc/{pid}/cmdline") as f:
-                    command = f.read().replace("\0", " ")
-            except OSError:
-                continue
-            if same and pattern in command and start_time(pid):
-                found.append(int(pid))
-        return found
+        return pids_of(self.lab.nodes[name].machine, pattern)
 
     def signal(self, name, pattern, number):
         pids = self.pids(name, pattern)
@@ -137,19 +125,6 @@ class Env:
         for pid in pids:
             os.kill(pid, number)
         return pids
-
-
-def resume(pids):
-    """SIGCONT; also to the nsenter that a process was started with, which stops when its child does."""
-    for pid in pids:
-        if not start_time(pid):
-            continue
-        with open(f"/proc/{pid}/stat") as f:
-            parent = int(f.read().rpartition(")")[2].split()[1])
-        with open(f"/proc/{parent}/comm") as f:
-            if f.read().strip() == "nsenter":
-                os.kill(parent, signal.SIGCONT)
-        os.kill(pid, signal.SIGCONT)
 
 
 def setup():

@@ -105,6 +105,10 @@ def test_nonsense_is_refused(env):
     env.fail(CONFLICT, "node", "invite", "host3", "--address", "10.10.2.2,10.10.1.3,10.10.3.3")
     env.fail(CONFLICT, "node", "invite", "host3", "--id", "1", "--address", ADDRESSES)
     env.fail(USAGE, "node", "join", "--token", "nonsense", node=env.host3)
+    env.fail(USAGE, "node", "join", node=env.host3)
+    env.fail(USAGE, "node", "join", "/dev/null", node=env.host3)
+    env.fail(USAGE, "node", "join", "/dev/null", "--token", "nonsense", node=env.host3)
+    env.fail(NOT_FOUND, "node", "join", "/there/is/none", node=env.host3)
     env.fail(NO_QUORUM, "node", "invite", "host3", "--address", ADDRESSES, node=env.host3)
     check("is node host2 of a cluster already" in
           env.fail(CONFLICT, "node", "join", "--token", env.token(), node=env.host2), "no reason")
@@ -175,7 +179,11 @@ def test_it_comes_back_and_is_refused(env):
 
 
 def test_it_joins_again(env):
-    env.host3.viaduct("node", "join", "--token", env.token())
+    invitation = os.path.join(env.lab.directory, "invitation")
+    said = env.host1.viaduct("node", "invite", "host3", "--address", ADDRESSES, "--out", invitation).stdout
+    check("viaduct-join-" not in said and f"{invitation} has the invitation of host3" in said, said)
+    check(os.stat(invitation).st_mode & 0o777 == 0o600, "others may read it")
+    env.host3.viaduct("node", "join", invitation)
     env.wait_for_states({"host1": "Up", "host2": "Up", "host3": "Up"})
     wait_for(env.same_store, 20, "equal stores")
     ids = {n["name"]: n["id"] for n in env.status(env.host1)["nodes"]}

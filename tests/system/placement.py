@@ -146,6 +146,39 @@ def test_volumes(env):
     env.expect("Disk", {})
 
 
+def test_limit(env):
+    for name in ("A", "B"):
+        env.create(name, "--node", "host3")
+    env.viaduct("vm", "start", "A")
+    said = env.viaduct("node", "set", "host3", "--max-vms", "1").stdout
+    check(said == "host3 runs at most 1 VM; what runs there already goes on\n", said)
+    full = "it runs 1 VM already, and 1 is its limit"
+    env.expect("B", {"host3": [full]})
+    env.expect("A", {})
+    refused = env.viaduct("vm", "start", "B", check=False)
+    check(refused.returncode == 6 and "host3 runs 1 VM already, and 1 is its limit" in refused.stderr, f"{refused}")
+    # Neither what moves, nor what is drained: its target is another one.
+    env.viaduct("vm", "start", "B", "--node", "host1")
+    moved = env.viaduct("live-migrate", "B", "host3", check=False)
+    check(moved.returncode == 6 and full[3:] in moved.stderr, f"{moved}")
+    plan = env.node.ask("node", "drain", "host1", "--dry-run")["plan"]
+    check([step["to"] for step in plan["steps"] if step["vm"] == "B"] == ["host2"], f"{plan}")
+    node = env.node.ask("node", "show", "host3")
+    check(node["max_vms"] == 1 and node["running"] == 1, f"{node}")
+    check("\nVMs       1 run here, 1 may\n" in env.viaduct("node", "show", "host3").stdout, "node show")
+    check(" 1 / 1 " in env.viaduct("node", "list").stdout, "node list")
+    # The limit of a node that restarts is what it was; what runs is no matter of it.
+    for words, code in ((("host3", "--max-vms", "0"), 2), (("host3", "--max-vms", "few"), 2), (("host9", "--max-vms", "1"), 3),
+                        (("host3",), 2)):
+        done = env.viaduct("node", "set", *words, check=False)
+        check(done.returncode == code and done.stderr.count("\n") == 1, f"{words}: {done.returncode}, {done.stderr}")
+    env.viaduct("node", "set", "host3", "--max-vms", "none")
+    env.expect("B", {})
+    for name in ("A", "B"):
+        env.viaduct("vm", "stop", name)
+        env.viaduct("vm", "delete", name)
+
+
 def test_policy(env):
     env.viaduct("vm", "policy", "Disk", "--possible", "host2,host3", "--preferred", "host3", "--priority", "high",
                 "--apart", "dc", "--failback", "22-6", "--max-restarts", "5", "--restart-window", "600",

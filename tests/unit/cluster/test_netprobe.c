@@ -23,7 +23,8 @@ struct side {
 struct world {
 	struct side sides[2];
 	uint64_t now_ns;
-	bool is_cut[2]; /* what side sends is lost */
+	bool is_cut[2];      /* what side sends is lost */
+	bool is_other_whole; /* but not over the other network */
 	uint8_t next_nonce;
 	uint8_t last[NETPROBE_BYTES];
 };
@@ -38,7 +39,7 @@ static void on_send(
 	assert_int_equal(size_bytes, NETPROBE_BYTES);
 	side->n_sent++;
 	memcpy(world->last, bytes, sizeof(world->last));
-	if (!world->is_cut[from])
+	if (!world->is_cut[from] || (world->is_other_whole && path->local.bytes[3] == 5))
 		netprobe_receive(world->sides[1 - from].probe, &path->remote, &path->local, bytes,
 			size_bytes, world->now_ns);
 }
@@ -119,10 +120,10 @@ static void a_path_is_reached_lost_and_reached_again(void **state)
 	assert_int_equal(world.sides[0].n_changed, 1);
 
 	world.is_cut[0] = true;
-	run(&world, 500 * MS);
+	run(&world, 250 * MS);
 	assert_int_equal(state_of(&world, 0), '+'); /* one datagram may be lost */
-	run(&world, 375 * MS);
-	assert_int_equal(state_of(&world, 0), '-'); /* within 900 ms */
+	run(&world, 500 * MS);
+	assert_int_equal(state_of(&world, 0), '-'); /* within 750 ms */
 	assert_int_equal(state_of(&world, 1), '-'); /* an answer needs both ways */
 	assert_int_equal(world.sides[0].n_changed, 2);
 
@@ -293,6 +294,85 @@ static struct net_interface interface_of(size_t node, const char *address, unsig
 	return interface;
 }
 
+/* Two networks, fd00:4:: and fd00:5::, each with a link of corosync. */
+static void add_links(struct world *world)
+{
+	static const char *const addresses[] = {"fd00:5::1", "fd00:5::2"};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct netprobe_path paths[2] = {world->sides[i].path, world->sides[i].path};
+
+		assert_true(net_addr_parse(addresses[i], &paths[1].local));
+		assert_true(net_addr_parse(addresses[1 - i], &paths[1].remote));
+		assert_true(net_subnet_parse("fd00:5::/64", &paths[1].subnet));
+		paths[0].has_link = paths[1].has_link = true;
+		assert_int_equal(
+			netprobe_set_paths(world->sides[i].probe, paths, 2, world->now_ns), 0);
+	}
+}
+
+static unsigned count_lost(const struct world *world, size_t side, size_t *ret_n)
+{
+	static struct net_row row;
+	unsigned n_lost = 0;
+
+	netprobe_fill_row(world->sides[side].probe, &row);
+	for (size_t i = 0; i < row.n_probed; i++)
+		n_lost += row.probed[i].is_lost;
+	*ret_n = row.n_probed;
+	return n_lost;
+}
+
+static void where_a_link_runs_one_network_can_be_lost(void **state)
+{
+	struct world world;
+	size_t n;
+
+	(void)state;
+	set_up(&world);
+	add_links(&world);
+	run(&world, 500 * MS);
+	assert_true(count_lost(&world, 0, &n) == 0 && n == 2);
+	world.is_cut[0] = world.is_cut[1] = world.is_other_whole = true;
+	run(&world, 1000 * MS);
+	assert_true(count_lost(&world, 0, &n) == 1 && n == 2);
+	world.is_cut[0] = world.is_cut[1] = false;
+	run(&world, 750 * MS);
+	assert_true(count_lost(&world, 0, &n) == 0 && n == 2);
+	tear_down(&world);
+}
+
+/* It is the peer's service that stands still: links know better. */
+static void where_a_link_runs_all_networks_are_not_lost(void **state)
+{
+	struct world world;
+	size_t n;
+
+	(void)state;
+	set_up(&world);
+	add_links(&world);
+	run(&world, 500 * MS);
+	world.is_cut[1] = true;
+	run(&world, 20000 * MS);
+	assert_true(count_lost(&world, 0, &n) == 0 && n == 2);
+	tear_down(&world);
+}
+
+/* A firewall that lets corosync through and not this. */
+static void where_a_link_runs_what_was_never_reached_is_not_lost(void **state)
+{
+	struct world world;
+	size_t n;
+
+	(void)state;
+	set_up(&world);
+	add_links(&world);
+	world.is_cut[0] = world.is_cut[1] = world.is_other_whole = true;
+	run(&world, 20000 * MS);
+	assert_true(count_lost(&world, 0, &n) == 0 && n == 1);
+	tear_down(&world);
+}
+
 static void paths_are_found(void **state)
 {
 	static struct net_input in;
@@ -318,12 +398,13 @@ static void paths_are_found(void **state)
 	in.interfaces[in.n_interfaces++] = interface_of(2, "fd00::3", 64);
 	in.interfaces[in.n_interfaces - 1].is_down = true;
 	in.interfaces[in.n_interfaces++] = interface_of(3, "fd00::4", 64); /* a node that is down */
-	assert_int_equal(netprobe_find_paths(&in, 0, paths, ARRAY_LEN(paths)), 2);
-	assert_int_equal(paths[0].peer, 3);
-	assert_int_equal(paths[0].remote.bytes[3], 3);
-	assert_int_equal(paths[0].local.bytes[3], 1);
-	assert_int_equal(paths[1].peer, 2);
-	assert_int_equal(paths[1].remote.family, NET_FAMILY_IPV6);
+	assert_int_equal(netprobe_find_paths(&in, 0, paths, ARRAY_LEN(paths)), 3);
+	assert_true(paths[0].peer == 2 && paths[0].has_link);
+	assert_true(paths[1].peer == 3 && !paths[1].has_link);
+	assert_int_equal(paths[1].remote.bytes[3], 3);
+	assert_int_equal(paths[1].local.bytes[3], 1);
+	assert_true(paths[2].peer == 2 && !paths[2].has_link);
+	assert_int_equal(paths[2].remote.family, NET_FAMILY_IPV6);
 	assert_int_equal(netprobe_find_paths(&in, 0, paths, 1), 1);
 	assert_int_equal(netprobe_find_paths(&in, 3, paths, ARRAY_LEN(paths)), 2);
 }
@@ -338,6 +419,9 @@ int main(void)
 		cmocka_unit_test(an_answer_counts_once),
 		cmocka_unit_test(answers_are_bounded),
 		cmocka_unit_test(paths_that_stay_keep_what_is_known),
+		cmocka_unit_test(where_a_link_runs_one_network_can_be_lost),
+		cmocka_unit_test(where_a_link_runs_all_networks_are_not_lost),
+		cmocka_unit_test(where_a_link_runs_what_was_never_reached_is_not_lost),
 		cmocka_unit_test(paths_are_found),
 	};
 

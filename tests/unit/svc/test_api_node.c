@@ -116,6 +116,11 @@ static void nonsense_is_refused(void **state _unused_)
 		{"{\"op\":\"node.resume\",\"node\":\"nobody\"}", "not-found"},
 		{"{\"op\":\"node.resume\",\"node\":\"host1\",\"failback\":\"maybe\"}", "usage"},
 		{"{\"op\":\"node.list\",\"node\":\"nobody\"}", "not-found"},
+		{"{\"op\":\"node.set\",\"max_vms\":1}", "not-found"},
+		{"{\"op\":\"node.set\",\"node\":\"host1\"}", "usage"},
+		{"{\"op\":\"node.set\",\"node\":\"host1\",\"max_vms\":0}", "usage"},
+		{"{\"op\":\"node.set\",\"node\":\"host1\",\"max_vms\":257}", "usage"},
+		{"{\"op\":\"node.set\",\"node\":\"host1\",\"max_vms\":\"1\"}", "usage"},
 		{"{\"op\":\"cluster.set\"}", "usage"},
 		{"{\"op\":\"vm.take\",\"vm\":\"nobody\"}", "not-found"},
 	};
@@ -168,6 +173,36 @@ static void a_paused_node_takes_nothing(void **state _unused_)
 	assert_string_equal(state_of("state"), "up");
 	assert_int_equal(fake.n_started, 0);
 	fake_ask("{\"op\":\"vm.start\",\"vm\":\"VM1\"}");
+	assert_int_equal(fake.n_started, 1);
+}
+
+static void a_full_node_starts_no_more(void **state _unused_)
+{
+	const struct json *node;
+
+	fake_run("VM1"); /* which the fake keeps for itself */
+	fake_run("VM2");
+	assert_string_equal(
+		fake_ask("{\"op\":\"node.set\",\"node\":\"host1\",\"max_vms\":1}"), "ok");
+	assert_string_equal(fake_ask("{\"op\":\"node.list\",\"node\":\"host1\"}"), "ok");
+	node = json_at(json_get(fake.answer, "nodes"), 0);
+	assert_int_equal(json_get_int(node, "max_vms", 0), 1);
+	assert_string_equal(fake_ask("{\"op\":\"vm.start\",\"vm\":\"VM3\"}"), "full");
+	assert_non_null(strstr(json_get_string(fake.answer, "error", ""),
+		"host1 runs 1 VM already, and 1 is its limit"));
+	assert_int_equal(fake.n_started, 0);
+	fake.quorate = false;
+	assert_string_equal(
+		fake_ask("{\"op\":\"node.set\",\"node\":\"host1\",\"max_vms\":null}"), "no-quorum");
+	fake.quorate = true;
+	for (unsigned i = 0; i < 2; i++) /* the second time it is so already */
+		assert_string_equal(
+			fake_ask("{\"op\":\"node.set\",\"node\":\"host1\",\"max_vms\":null}"),
+			"ok");
+	assert_null(fake_stored("nodepolicy/host1"));
+	assert_string_equal(fake_ask("{\"op\":\"node.list\",\"node\":\"host1\"}"), "ok");
+	assert_true(json_is_null(json_get(json_at(json_get(fake.answer, "nodes"), 0), "max_vms")));
+	fake_ask("{\"op\":\"vm.start\",\"vm\":\"VM3\"}");
 	assert_int_equal(fake.n_started, 1);
 }
 
@@ -472,6 +507,7 @@ int main(void)
 		TEST(nothing_changes_without_quorum),
 		TEST(the_list_says_what_nodes_have),
 		TEST(a_paused_node_takes_nothing),
+		TEST(a_full_node_starts_no_more),
 		TEST(other_nodes_are_asked_themselves),
 		TEST(a_dry_run_does_nothing),
 		TEST(a_drain_goes_step_by_step),

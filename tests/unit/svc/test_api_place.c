@@ -135,6 +135,30 @@ static void a_paused_node_takes_nothing_new(void **state _unused_)
 	assert_string_equal(against("host1"), "");
 }
 
+static void a_node_has_as_many_as_it_may(void **state _unused_)
+{
+	static const char *const nonsense[] = {"7", "[]", "{}", "{\"max_vms\":0}",
+		"{\"max_vms\":-1}", "{\"max_vms\":\"1\"}", "{\"max_vms\":4294967297}"};
+
+	store("vm/Other", "{\"memory_bytes\":1}");
+	store("owner/vm/Other", "{\"node\":2,\"epoch\":1}");
+	store("vmstate/Other", "{\"node\":\"host2\",\"epoch\":1,\"state\":\"Running\"}");
+	assert_string_equal(against("host2"), "");
+	store("nodepolicy/host2", "{\"max_vms\":1}");
+	assert_string_equal(against("host2"), "it runs 1 VM already, and 1 is its limit");
+	assert_string_equal(chosen(), "host1");
+	store("nodepolicy/host2", "{\"max_vms\":2}");
+	assert_string_equal(against("host2"), "");
+	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+		store("nodepolicy/host2", nonsense[i]);
+		assert_string_equal(against("host2"), "");
+	}
+	/* Where it runs it has its place. */
+	run_on_host1();
+	store("nodepolicy/host1", "{\"max_vms\":1}");
+	assert_string_equal(against("host1"), "");
+}
+
 static void switches_must_work(void **state _unused_)
 {
 	store("switchstate/host2/lan", "{\"state\":\"not bound\",\"reason\":\"eth9 is gone\"}");
@@ -279,6 +303,7 @@ int main(void)
 		TEST(a_node_without_facts_takes_nothing),
 		TEST(processors_count_for_what_goes_on),
 		TEST(a_paused_node_takes_nothing_new),
+		TEST(a_node_has_as_many_as_it_may),
 		TEST(switches_must_work),
 		TEST(vlans_must_get_through),
 		TEST(what_is_reached_is_what_is_not_cut),
