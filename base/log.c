@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@ static struct {
 	enum log_level level;
 	int fd;
 	int32_t qb_target; /* 0: libqb is silent */
+	bool is_journal;   /* who reads it knows time, program and pid */
 	char program[32];
 } log_state = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
 
@@ -28,20 +30,47 @@ static const char *const level_text[] = {
 	[LOG_LEVEL_DEBUG] = "debug: ",
 };
 
-static void line_write(enum log_level level, const char *message)
-{
-	char line[LOG_LINE_MAX_BYTES], when[32];
-	struct timespec now;
-	struct tm utc;
-	size_t size_bytes;
-	int len;
+static const int level_syslog[] = {
+	[LOG_LEVEL_ERROR] = LOG_ERR,
+	[LOG_LEVEL_WARNING] = LOG_WARNING,
+	[LOG_LEVEL_INFO] = LOG_INFO,
+	[LOG_LEVEL_DEBUG] = LOG_DEBUG,
+};
 
+/* systemd.exec(5): $JOURNAL_STREAM is what the journal reads, as "device:inode". A child that
+ * inherits the variable writes somewhere else. */
+static bool is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
+	       st.st_dev == device && st.st_ino == inode;
+}
+
+static int format_line(char *line, size_t size_bytes, enum log_level level, const char *message)
+{
+	struct timespec now;
+	char when[32];
+	struct tm utc;
+
+	if (log_state.is_journal)
+		return snprintf(line, size_bytes, "<%d>%s", level_syslog[level], message);
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
-	len = snprintf(line, sizeof(line), "%s.%03ldZ %s[%d] %s%s", when, now.tv_nsec / 1000000,
+	return snprintf(line, size_bytes, "%s.%03ldZ %s[%d] %s%s", when, now.tv_nsec / 1000000,
 		log_state.program[0] ? log_state.program : program_invocation_short_name,
 		(int)getpid(), level_text[level], message);
+}
+
+static void line_write(enum log_level level, const char *message)
+{
+	char line[LOG_LINE_MAX_BYTES];
+	size_t size_bytes;
+	int len = format_line(line, sizeof(line), level, message);
+
 	if (len < 0)
 		return;
 	size_bytes = MIN((size_t)len, sizeof(line) - 1);
@@ -89,6 +118,7 @@ int log_init(const char *program, enum log_level level, int fd)
 	snprintf(log_state.program, sizeof(log_state.program), "%s", program);
 	log_state.level = level;
 	log_state.fd = fd < 0 ? STDERR_FILENO : fd;
+	log_state.is_journal = is_journal(log_state.fd);
 	return level == LOG_LEVEL_DEBUG ? qb_messages_start() : 0;
 }
 
@@ -101,6 +131,7 @@ void log_fini(void)
 	log_state.qb_target = 0;
 	log_state.level = LOG_LEVEL_INFO;
 	log_state.fd = STDERR_FILENO;
+	log_state.is_journal = false;
 	log_state.program[0] = 0;
 }
 

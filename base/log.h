@@ -20,7 +20,9 @@ enum log_level {
 };
 
 /* Start logging as `program` to `fd` (stderr if negative; the descriptor stays the caller's) at
- * `level` and above, as "<time, UTC> <program>[<pid>] <level>: <message>". Returns 0 or -errno. */
+ * `level` and above, as "<time, UTC> <program>[<pid>] <level>: <message>". Where `fd` is systemd's
+ * journal, which knows all that, as "<N><message>" with the level of syslog. Returns 0 or -errno.
+ */
 int log_init(const char *program, enum log_level level, int fd);
 void log_fini(void);
 

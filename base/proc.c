@@ -79,6 +79,17 @@ static int child_signals(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
+/* Whatever importance the parent has, it is not the child's. */
+static void child_importance(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, "0", 1);
+
+	(void)n;
+	close_fd(fd);
+	setpriority(PRIO_PROCESS, 0, 0);
+}
+
 static int child_credentials(const struct proc_spec *spec)
 {
 	if (spec->uid == 0)
@@ -111,8 +122,7 @@ _Noreturn static void child_main(const struct proc_spec *spec, pid_t parent, int
 		r = child_signals();
 	if (r == 0)
 		r = setsid() < 0 ? -errno : 0;
-	/* Whatever priority the parent has, it is not the child's. */
-	setpriority(PRIO_PROCESS, 0, 0);
+	child_importance();
 	if (r == 0)
 		r = child_credentials(spec);
 	if (r == 0)

@@ -16,7 +16,8 @@
 
 struct proc;
 
-/* The child has a priority of 0, its own session, and dies with its parent. */
+/* The child has a priority of 0, for processors and for the OOM killer, its own session, and dies
+ * with its parent. */
 struct proc_spec {
 	const char *path;        /* absolute path of the program */
 	const char *const *argv; /* NULL-terminated, argv[0] included */

@@ -2,6 +2,7 @@
 #include "cluster/cluster.h"
 #include "base/clock.h"
 #include "cluster/cluster_impl.h"
+#include "cluster/corosync_conf.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -331,6 +332,8 @@ static int take_nodes(struct cluster *cluster)
 	int r;
 
 	r = cmap_link_nodes(cluster->cmap, nodes, ARRAY_LEN(nodes), &n_nodes);
+	if (r == 0 && n_nodes == 1 && corosync_is_alone(nodes[0].ring_addr[0]))
+		r = -EADDRNOTAVAIL;
 	if (r < 0)
 		return r;
 	member_configure(&cluster->members, nodes, n_nodes);
@@ -343,9 +346,12 @@ static int take_nodes(struct cluster *cluster)
 static void on_cmap_changed(void *data)
 {
 	struct cluster *cluster = data;
+	int r = take_nodes(cluster);
 
-	if (take_nodes(cluster) < 0)
+	if (r < 0) {
+		cluster->connect_error = r;
 		cluster_disconnect(cluster);
+	}
 	cluster_turn_end(cluster);
 }
 
@@ -426,9 +432,14 @@ static void on_connect(void *data)
 {
 	struct cluster *cluster = data;
 
+	int r;
+
 	cluster->connect_timer = 0;
-	if (connect_links(cluster) < 0)
+	r = connect_links(cluster);
+	if (r < 0) {
+		cluster->connect_error = r;
 		cluster_disconnect(cluster);
+	}
 	cluster_turn_end(cluster);
 }
 

@@ -114,7 +114,9 @@ struct cluster_status {
 	 * and waiting - what others had the processor for is only in the first. */
 	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	int connect_error; /* why the connection to corosync did not last; -EADDRINUSE: another
-			      process of this node has joined the cluster before */
+			      process of this node has joined the cluster before;
+			      -EADDRNOTAVAIL: corosync runs with an example, for a single
+			      node on a loopback address, which is no cluster */
 	int store_error;   /* why this node's database cannot be written, and it takes no part */
 	/* Versions of the store's protocol: what is spoken now (0: this node is in no epoch), the
 	 * newest this node speaks, the oldest the cluster allows, and what it speaks that this node

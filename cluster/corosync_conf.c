@@ -366,6 +366,17 @@ size_t corosync_conf_n_links(const struct corosync_conf *conf)
 	return n;
 }
 
+bool corosync_is_alone(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+	       strcmp(address, "localhost") == 0;
+}
+
+bool corosync_conf_is_example(const struct corosync_conf *conf)
+{
+	return conf->n_nodes == 1 && corosync_is_alone(conf->nodes[0].address[0]);
+}
+
 /* ---- changes ---- */
 
 /* The section's first and last line at that depth, from `from` on; -ENOENT. */

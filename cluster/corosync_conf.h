@@ -50,6 +50,10 @@ size_t corosync_conf_n_nodes(const struct corosync_conf *conf);
 const struct corosync_node *corosync_conf_node(const struct corosync_conf *conf, size_t at);
 const struct corosync_node *corosync_conf_find(const struct corosync_conf *conf, const char *name);
 size_t corosync_conf_n_links(const struct corosync_conf *conf); /* that all nodes have */
+/* Is it the example that Debian's package installs: one node, on a loopback address? Nobody can
+ * ever join that one. */
+bool corosync_conf_is_example(const struct corosync_conf *conf);
+bool corosync_is_alone(const char *address); /* that of a cluster's only node */
 
 /* Add or remove a node: the version grows by one, expected votes follow if they are named. 0;
  * -EEXIST: its name, id or an address is there; -ENOENT; -ENOSPC; -EINVAL; -ENOMEM. */

@@ -61,6 +61,10 @@ int cmd_cluster_status(const struct ctl_args *args)
 	else if (json_get_bool(reply, "is_second", false))
 		printf("another viaductd of this node is in the cluster already: a node has one; "
 		       "end the one that is too much\n");
+	else if (json_get_bool(reply, "is_example", false))
+		printf("this machine is no node of a cluster yet: corosync.conf is the example of "
+		       "its package; 'viaduct cluster config' makes one, or 'viaduct node join' "
+		       "brings one\n");
 	else if (!json_get_bool(reply, "connected", false))
 		printf("corosync does not answer on this node; what follows is what was known "
 		       "last\n");

@@ -63,7 +63,8 @@ static void read_spec(const struct json *file, struct corosync_spec *ret_spec)
 
 /* ---- the two files ---- */
 
-/* Is what is there another state of what we would write: made by us for this cluster? */
+/* Is what is there another state of what we would write - made by us for this cluster -, or
+ * nobody's? */
 static bool is_known(const char *text, size_t len, const struct corosync_spec *spec)
 {
 	struct corosync_conf *conf;
@@ -72,8 +73,9 @@ static bool is_known(const char *text, size_t len, const struct corosync_spec *s
 
 	if (corosync_conf_parse(text, len, &conf, error, sizeof(error)) < 0)
 		return false;
-	known = strcmp(corosync_conf_name(conf), spec->name) == 0 &&
-		strncmp(text, "# Made by 'viaduct", 18) == 0;
+	known = (strcmp(corosync_conf_name(conf), spec->name) == 0 &&
+			strncmp(text, "# Made by 'viaduct", 18) == 0) ||
+		corosync_conf_is_example(conf);
 	corosync_conf_free(conf);
 	return known;
 }
@@ -99,7 +101,8 @@ static void print_written(const char *path, const char *backup)
 	puts("");
 }
 
-static int write_conf(const struct corosync_spec *spec, const char *path, bool force)
+static int write_conf(
+	const struct corosync_spec *spec, const char *path, bool force, bool *ret_written)
 {
 	_cleanup_free_ char *old = NULL, *new = NULL, *backup = NULL;
 	size_t len = 0;
@@ -134,6 +137,7 @@ static int write_conf(const struct corosync_spec *spec, const char *path, bool f
 	if (r < 0)
 		return ctl_fail(EXIT_FAILED, "%s cannot be written: %s", path, strerror(-r));
 	print_written(path, backup);
+	*ret_written = true;
 	return EXIT_OK;
 }
 
@@ -179,7 +183,7 @@ int cmd_cluster_config(const struct ctl_args *args)
 	_cleanup_free_ struct corosync_spec *spec = calloc(1, sizeof(*spec));
 	const char *node = ctl_option(args, "node");
 	const char *dir = ctl_option(args, "out") ? ctl_option(args, "out") : DEPLOY_COROSYNC_DIR;
-	bool force = ctl_option(args, "force") != NULL, found = false;
+	bool force = ctl_option(args, "force") != NULL, found = false, written = false;
 	_cleanup_json_ struct json *file = NULL;
 	char path[512];
 	int code;
@@ -197,9 +201,13 @@ int cmd_cluster_config(const struct ctl_args *args)
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return ctl_fail(EXIT_FAILED, "%s cannot be made: %s", dir, strerror(errno));
 	snprintf(path, sizeof(path), "%s/corosync.conf", dir);
-	code = write_conf(spec, path, force);
+	code = write_conf(spec, path, force, &written);
 	if (code != EXIT_OK)
 		return code;
 	snprintf(path, sizeof(path), "%s/authkey", dir);
-	return write_key(path, ctl_option(args, "new-key") != NULL, force);
+	code = write_key(path, ctl_option(args, "new-key") != NULL, force);
+	if (code == EXIT_OK && written && !ctl_option(args, "out"))
+		puts("corosync takes part with it when it is started again: systemctl restart "
+		     "corosync");
+	return code;
 }

@@ -67,8 +67,7 @@ int cmd_node_invite(const struct ctl_args *args)
 		return ctl_print_json(reply);
 	if (out)
 		return write_invitation(reply, out);
-	printf("On the machine that is to be %s, with viaductd running and corosync not yet, "
-	       "within "
+	printf("On the machine that is to be %s, where viaductd runs and no cluster is yet, within "
 	       "%lld minutes:\n\n    viaduct node join --token %s\n\n"
 	       "The token is a secret: who has it can take that place in the cluster.\n",
 		json_get_string(reply, "name", ""),

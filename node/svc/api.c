@@ -290,6 +290,11 @@ bool api_needs_quorum(struct api_call *call)
 			"another viaductd of this node is in the cluster already: a node has one; "
 			"end "
 			"the one that is too much");
+	else if (status.connect_error == -EADDRNOTAVAIL)
+		api_fail(call, API_NO_QUORUM,
+			"this machine is no node of a cluster yet: corosync.conf is the example of "
+			"its package; 'viaduct cluster config' makes one, or 'viaduct node join' "
+			"brings one");
 	else if (!cluster_is_connected(cluster))
 		api_fail(call, API_NO_QUORUM,
 			"corosync does not answer on this node; is it running?");

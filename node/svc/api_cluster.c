@@ -72,6 +72,7 @@ void api_cluster_status(struct api_call *call)
 	json_set_int(result, "store_keys", (int64_t)status.n_keys);
 	json_set_string(result, "digest", status.digest);
 	json_set_bool(result, "is_second", status.connect_error == -EADDRINUSE);
+	json_set_bool(result, "is_example", status.connect_error == -EADDRNOTAVAIL);
 	json_set_int(result, "longest_turn_us", (int64_t)(status.longest_turn_ns / 1000));
 	json_set_string(
 		result, "store_error", status.store_error ? strerror(-status.store_error) : "");

@@ -208,6 +208,9 @@ void api_switch_create(struct api_call *call)
 		api_fail(call, API_USAGE, "%s", error.text);
 		return;
 	}
+	/* A machine that is in no cluster yet is nobody's node. */
+	if (!node[0] && !api_needs_quorum(call))
+		return;
 	if (cluster_find_node(cluster, node, &found) < 0) {
 		api_fail(call, API_NOT_FOUND, "there is no node '%.63s'", node);
 		return;

@@ -1,9 +1,39 @@
 /* SPDX-License-Identifier: MIT */
+#include "node/svc/child.h"
 #include "node/svc/svc.h"
+
+#include "base/log.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+
+static const char *const names[CHILD_N_PROGRAMS] = {"viaduct-vmhost", "viaduct-vswitchd"};
+
+void child_hold_programs(struct svc *svc)
+{
+	char path[256];
+
+	for (size_t i = 0; i < CHILD_N_PROGRAMS; i++) {
+		snprintf(path, sizeof(path), "%s/%s", svc->options.libexec_dir, names[i]);
+		svc->program_fds[i] = open(path, O_PATH | O_CLOEXEC);
+		if (svc->program_fds[i] < 0)
+			log_warning("%s: %s; it is looked for again when it is needed", path,
+				strerror(errno));
+	}
+}
+
+static void program_path(const struct svc *svc, const char *program, char *text, size_t size_bytes)
+{
+	for (size_t i = 0; i < CHILD_N_PROGRAMS; i++) {
+		if (strcmp(names[i], program) != 0 || svc->program_fds[i] < 0)
+			continue;
+		snprintf(text, size_bytes, "/proc/self/fd/%d", svc->program_fds[i]);
+		return;
+	}
+	snprintf(text, size_bytes, "%s/%s", svc->options.libexec_dir, program);
+}
 
 int child_start(struct svc *svc, const struct child_spec *spec, struct proc **ret_proc,
 	struct chan **ret_chan)
@@ -21,7 +51,7 @@ int child_start(struct svc *svc, const struct child_spec *spec, struct proc **re
 		.gid = svc->options.child_gid,
 	};
 
-	snprintf(path, sizeof(path), "%s/%s", svc->options.libexec_dir, spec->program);
+	program_path(svc, spec->program, path, sizeof(path));
 	snprintf(log_path, sizeof(log_path), "%s/%s", svc->options.log_dir, spec->log_name);
 	log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 	if (log_fd < 0)

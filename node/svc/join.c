@@ -75,7 +75,7 @@ static void install(struct join *join, const struct json *reply)
 			? "corosync is being started; 'viaduct cluster status' shows when the "
 			  "others "
 			  "are met"
-			: "Start corosync now: systemctl start corosync");
+			: "Start corosync now: systemctl restart corosync");
 	api_reply(call, result);
 }
 
@@ -117,11 +117,26 @@ static void on_hello(int error, const struct json *reply, void *data)
 	on_answer(r, reply, join);
 }
 
+static bool conf_is_example(const struct buf *text)
+{
+	struct corosync_conf *conf = NULL;
+	char why[200];
+	bool is_example;
+
+	if (corosync_conf_parse(
+		    (const char *)text->data, text->size_bytes, &conf, why, sizeof(why)) < 0)
+		return false;
+	is_example = corosync_conf_is_example(conf);
+	corosync_conf_free(conf);
+	return is_example;
+}
+
 /* Is there a cluster that this machine would leave? False: the call has been failed. */
 static bool is_no_node(struct api_call *call, bool force)
 {
 	struct svc *svc = call->svc;
 	struct buf text = {0};
+	bool is_example;
 	char path[300];
 	int r;
 
@@ -135,8 +150,9 @@ static bool is_no_node(struct api_call *call, bool force)
 	}
 	snprintf(path, sizeof(path), "%s/corosync.conf", svc->options.corosync_dir);
 	r = conf_file_read(path, COROSYNC_CONF_MAX_BYTES, &text);
+	is_example = r == 0 && conf_is_example(&text);
 	buf_fini(&text);
-	if (r == -ENOENT || force || svc->evicted)
+	if (r == -ENOENT || is_example || force || svc->evicted)
 		return true;
 	api_fail(call, API_REFUSED,
 		"%s is there already, of another cluster or a former life; look at it, and say "

@@ -8,6 +8,7 @@
 #include "node/svc/failover.h"
 #include "node/svc/network.h"
 #include "node/svc/node.h"
+#include "node/svc/notify.h"
 #include "node/svc/remote.h"
 #include "node/svc/state_events.h"
 
@@ -208,6 +209,7 @@ static void on_cluster_changed(void *data)
 	struct vmproc *vp, *after;
 
 	state_events_cluster(svc);
+	notify_status(svc);
 	start_peer(svc);
 	if (!svc->peer)
 		return;
@@ -300,6 +302,7 @@ static void on_housekeeping(void *data)
 	struct svc *svc = data;
 
 	state_events_cluster(svc);
+	notify_status(svc);
 	start_peer(svc);
 	start_remote(svc);
 	publish_node(svc);
@@ -410,6 +413,7 @@ static int set_up(struct svc *svc)
 	if (r < 0)
 		log_warning("the host's network adapters cannot be managed: %s%s", strerror(-r),
 			r == -EBADMSG ? " (nic-bindings.json in the state folder is damaged)" : "");
+	child_hold_programs(svc);
 	r = switchd_new(svc, &svc->switchd);
 	if (r < 0) {
 		log_error("viaduct-vswitchd cannot be started from %s: %s",
@@ -439,6 +443,7 @@ static void on_signal(int signal_number _unused_, void *data)
 	struct svc *svc = data;
 
 	log_info("asked to end; VMs of this node end with me");
+	notify_stopping();
 	loop_stop(svc->loop);
 }
 
@@ -462,6 +467,7 @@ int main(int argc, char **argv)
 	loop_signal_add(svc.loop, SIGINT, on_signal, &svc);
 	conf_load_evicted(&svc);
 	on_housekeeping(&svc);
+	notify_ready();
 	loop_run(svc.loop);
 
 	/* Children are killed as their owner goes (PR_SET_PDEATHSIG), and the cluster notices by

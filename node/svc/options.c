@@ -24,7 +24,8 @@ static const char usage[] =
 	"  --state-dir DIR    the replicated store and this node's keys (/var/lib/viaduct)\n"
 	"  --log-dir DIR      logs of the VMs and the switch (/var/log/viaduct)\n"
 	"  --libexec-dir DIR  where viaduct-vmhost and viaduct-vswitchd are (this program's "
-	"folder)\n"
+	"folder,\n"
+	"                     or ../libexec/viaduct from there)\n"
 	"  --vm-memory MIB    memory that VMs may use on this node (all but 1 GiB)\n"
 	"  --migration-stall SECONDS\n"
 	"                     a migration in which nothing moves for so long is given up (10)\n"
@@ -57,15 +58,25 @@ static int find_user(const char *name, struct svc_options *options)
 	return 0;
 }
 
-static int own_folder(struct svc_options *options)
+/* In a tree that was built all programs are side by side; installed, the others are in libexec. */
+static int find_programs(struct svc_options *options)
 {
-	ssize_t n = readlink("/proc/self/exe", options->folder, sizeof(options->folder) - 1);
+	static const char beside[] = "viaduct-vmhost", away[] = "../libexec/viaduct";
+	char path[sizeof(options->folder) + sizeof(beside) + sizeof(away)];
+	ssize_t n = readlink(
+		"/proc/self/exe", options->folder, sizeof(options->folder) - sizeof(away) - 1);
 
-	if (n <= 0 || (size_t)n == sizeof(options->folder) - 1)
+	if (n <= 0 || (size_t)n == sizeof(options->folder) - sizeof(away) - 1)
 		return -ENAMETOOLONG;
 	options->folder[n] = '\0';
 	*strrchr(options->folder, '/') = '\0';
 	options->libexec_dir = options->folder;
+	snprintf(path, sizeof(path), "%s/%s", options->folder, beside);
+	if (access(path, F_OK) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", options->folder, away);
+	if (access(path, F_OK) == 0)
+		strcpy(options->folder, path);
 	return 0;
 }
 
@@ -178,7 +189,7 @@ int svc_options_read(int argc, char **argv, struct svc_options *ret_options, boo
 		.vm_memory_bytes = default_vm_memory_bytes(),
 	};
 	*ret_debug = false;
-	if (own_folder(ret_options) < 0)
+	if (find_programs(ret_options) < 0)
 		return -ENAMETOOLONG;
 	return parse_options(argc, argv, ret_options, ret_debug);
 }

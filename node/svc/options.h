@@ -24,7 +24,7 @@ struct svc_options {
 	uid_t child_uid;             /* nobody */
 	gid_t child_gid;
 	const char *corosync_restart; /* a shell's command; NULL: systemd, where that runs */
-	char folder[256];             /* of this program */
+	char folder[256];             /* of its programs */
 };
 
 /* -errno: a sentence is on the standard error. --help, and what makes no sense, end the process. */

@@ -49,6 +49,7 @@
 #include "node/svc/identity.h"
 #include "node/svc/options.h"
 #include "node/svc/peer.h"
+#include "node/svc/child.h"
 
 #define SVC_NAME_MAX_LEN 63
 #define SVC_MAX_VMS      256
@@ -82,6 +83,7 @@ struct svc {
 	uint64_t move_bytes_per_s; /* of the last live migration */
 	struct drain *drain;       /* under way (drain_run.c), or NULL */
 	struct json *nodestate;    /* what nodestate/NAME does not say yet (node_state.c) */
+	int program_fds[CHILD_N_PROGRAMS];
 	uint64_t next_job;
 	struct store_views *views;       /* api_store.c */
 	bool recovered;                  /* stale states of a former life were cleaned up */
@@ -303,20 +305,6 @@ void api_cluster_set(struct api_call *call);
 void api_job_show(struct api_call *call);
 void api_job_list(struct api_call *call);
 void api_job_cancel(struct api_call *call);
-
-/* ---- child.c: the programs this service runs ---- */
-
-/* Start `program` of the libexec folder as the unprivileged user, with its control channel as
- * descriptor 3 and its output in LOG_DIR/`log_name`. `title`: its argument (NULL: none). */
-struct child_spec {
-	const char *program, *title, *log_name;
-	proc_exit_fn on_exit;
-	chan_message_fn on_message;
-	chan_close_fn on_close;
-	void *data;
-};
-int child_start(struct svc *svc, const struct child_spec *spec, struct proc **ret_proc,
-	struct chan **ret_chan);
 
 /* ---- switchd.c: the node's switch process ---- */
 

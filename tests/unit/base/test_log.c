@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/unit/base/cmocka_all.h"
 
@@ -39,6 +40,28 @@ static const char *logged(struct fixture *f)
 
 	f->text[n > 0 ? n : 0] = 0;
 	return f->text;
+}
+
+/* Time, program and pid are the journal's; it wants the level as syslog has it. */
+static void test_journal(void **state)
+{
+	struct fixture *f = *state;
+	char stream[64];
+	struct stat st;
+
+	assert_int_equal(fstat(f->fds[1], &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	assert_int_equal(log_init("prog", LOG_LEVEL_INFO, f->fds[1]), 0);
+	log_warning("disk %d is %s", 3, "slow\n<1>");
+	assert_string_equal(logged(f), "<4>disk 3 is slow?<1>\n");
+	/* Somebody else's journal, as a child has it whose output goes into a file. */
+	setenv("JOURNAL_STREAM", "1:2", 1);
+	assert_int_equal(log_init("prog", LOG_LEVEL_INFO, f->fds[1]), 0);
+	log_warning("disk");
+	assert_non_null(strstr(logged(f), " warning: disk\n"));
+	unsetenv("JOURNAL_STREAM");
 }
 
 static void test_line(void **state)
@@ -107,6 +130,7 @@ static void test_hostile_text_stays_one_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_debug_takes_in_libqb, setup, teardown),

@@ -206,6 +206,20 @@ static void test_own_session(void **state)
 	assert_int_equal(pid, session);
 }
 
+/* A service that systemd guards from the OOM killer has children that are not. */
+static void test_own_importance(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "200", 3), 3);
+	close_fd(fd);
+	assert_int_equal(start(f, "cat /proc/self/oom_score_adj", NULL, 0), 0);
+	loop_run_watched(f->loop);
+	assert_string_equal(output(f), "0\n");
+}
+
 static void test_less_privilege(void **state)
 {
 	struct fixture *f = *state;
@@ -257,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signals_are_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_importance, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_less_privilege, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_dies_with_its_parent, setup, teardown),
 	};

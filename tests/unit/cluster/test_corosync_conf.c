@@ -156,6 +156,25 @@ static void changes_that_make_no_sense(void **state _unused_)
 	corosync_conf_free(conf);
 }
 
+/* As Debian's package installs it; one node that others could reach is a cluster. */
+static void an_example_is_no_cluster(void **state _unused_)
+{
+	static const char *const texts[] = {
+		"totem {\n\tversion: 2\n\n\tcluster_name: debian\n}\nnodelist {\n\n\tnode {\n"
+		"\t\tname: node1\n\t\tnodeid: 1\n\t\tring0_addr: 127.0.0.1\n\t}\n}\n",
+		"nodelist {\n node {\n  nodeid: 1\n  name: a\n  ring0_addr: 10.1.0.1\n }\n}\n",
+		"nodelist {\n node {\n  nodeid: 1\n  name: a\n  ring0_addr: 127.0.0.1\n }\n"
+		" node {\n  nodeid: 2\n  name: b\n  ring0_addr: 127.0.0.2\n }\n}\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct corosync_conf *conf = parse(texts[i]);
+
+		assert_int_equal(corosync_conf_is_example(conf), i == 0);
+		corosync_conf_free(conf);
+	}
+}
+
 static void nonsense_is_refused(void **state _unused_)
 {
 	static const struct {
@@ -203,6 +222,7 @@ int main(void)
 		cmocka_unit_test(the_link_is_lost_before_the_token),
 		cmocka_unit_test(nodes_come_and_go),
 		cmocka_unit_test(changes_that_make_no_sense),
+		cmocka_unit_test(an_example_is_no_cluster),
 		cmocka_unit_test(nonsense_is_refused),
 	};
 
