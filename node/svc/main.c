@@ -239,6 +239,7 @@ static void check_ownership(struct svc *svc, const char *name)
 {
 	struct vmproc *vp = vmproc_find(svc, name);
 	struct cluster_owner owner;
+	struct start *start;
 	char object[SVC_NAME_MAX_LEN + 8];
 
 	if (!vp)
@@ -256,7 +257,10 @@ static void check_ownership(struct svc *svc, const char *name)
 	events_add(svc, EVENT_ERROR, "vm.ownership-lost", object,
 		"it belongs to node %u with epoch %llu now; it is stopped here", owner.node_id,
 		(unsigned long long)owner.epoch);
+	start = take_ptr(vp->starting);
 	vmproc_destroy(vp);
+	if (start)
+		vm_start_taken(start);
 }
 
 /* Its record is gone. */
@@ -458,6 +462,7 @@ int main(int argc, char **argv)
 	list_init(&svc.vms);
 	list_init(&svc.jobs);
 	list_init(&svc.moves);
+	list_init(&svc.starts);
 	list_init(&svc.invitations);
 	signal(SIGPIPE, SIG_IGN);
 	be_preferred();

@@ -26,7 +26,7 @@ static int recover_one(
 
 	snprintf(state_key, sizeof(state_key), "vmstate/%s", name);
 	if ((uint32_t)json_get_int(owner, "node", 0) != cluster_local_id(svc->cluster) ||
-		vmproc_find(svc, name) ||
+		vmproc_find(svc, name) || vm_start_is_under_way(svc, name) ||
 		cluster_get(svc->cluster, state_key, &value, &state_version) < 0)
 		return 0;
 	state = json_get_string(value, "state", "Off");

@@ -77,6 +77,7 @@ struct svc {
 	struct host *host;         /* NULL: the host's adapters cannot be managed */
 	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;           /* struct vmproc.link: VM processes on this node */
+	struct list starts;        /* of VMs, under way (vm_start.c) */
 	struct list jobs;          /* struct job.link */
 	struct list moves;         /* those of them that wait for their turn (moves.c) */
 	bool moves_soon;
@@ -447,6 +448,10 @@ void vm_start(struct svc *svc, const char *name, const struct vm_view *v, bool i
 	start_fn fn, void *data);
 /* The VM ended before it had started: whoever waits is told why, and the store. */
 void vm_start_over(struct start *start, uint64_t epoch, const char *why);
+/* It is another node's by now: whoever waits is told, and nobody else. */
+void vm_start_taken(struct start *start);
+/* Its record may be this node's already, and its process not there yet. */
+bool vm_start_is_under_way(const struct svc *svc, const char *name);
 
 /* ---- leases.c: how long this node's VMs may go on ---- */
 

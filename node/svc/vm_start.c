@@ -14,6 +14,7 @@
 #include <string.h>
 
 struct start {
+	struct list link;
 	struct svc *svc;
 	char name[SVC_NAME_MAX_LEN + 1];
 	uint64_t epoch; /* that it is to run with */
@@ -32,6 +33,7 @@ static void finish(struct start *start, int error, enum api_code code, const cha
 
 	snprintf(text, sizeof(text), "%s did not start: %s", start->name, why);
 	saved_fini(&start->saved);
+	list_remove(&start->link);
 	free(start);
 	fn(error, code, text, data);
 }
@@ -50,6 +52,22 @@ static void failed(struct start *start, uint64_t epoch, const char *why)
 void vm_start_over(struct start *start, uint64_t epoch, const char *why)
 {
 	failed(start, epoch, why);
+}
+
+void vm_start_taken(struct start *start)
+{
+	finish(start, -ESTALE, API_CONFLICT, "somebody else has taken it meanwhile");
+}
+
+bool vm_start_is_under_way(const struct svc *svc, const char *name)
+{
+	const struct start *start;
+
+	list_for_each(start, &svc->starts, link) {
+		if (strcmp(start->name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The process ended while it was asked: vmproc.c fails the start. */
@@ -133,6 +151,8 @@ static void on_owned(int error, uint64_t version _unused_, void *data)
 	int r;
 
 	if (error < 0) {
+		/* It may be ours all the same. */
+		svc->recovered = false;
 		finish(start, error, error == -EHOSTDOWN ? API_NO_QUORUM : API_CONFLICT,
 			error == -EHOSTDOWN ? "this node has no quorum, so nothing may be changed"
 			: error == -ESTALE  ? "somebody else changed it meanwhile; try again"
@@ -185,6 +205,7 @@ void vm_start(struct svc *svc, const char *name, const struct vm_view *v, bool i
 		.fn = fn,
 		.data = data};
 	snprintf(start->name, sizeof(start->name), "%s", name);
+	list_append(&svc->starts, &start->link);
 	start->is_saved = strcmp(api_vm_state(v, &reason), "Saved") == 0;
 	saved_note(v, &start->saved);
 	snprintf(object, sizeof(object), "vm/%s", name);

@@ -525,6 +525,7 @@ void fake_set_up(void)
 	list_init(&fake.svc.vms);
 	list_init(&fake.svc.jobs);
 	list_init(&fake.svc.moves);
+	list_init(&fake.svc.starts);
 	list_init(&fake.svc.invitations);
 	fake.svc.options.corosync_dir = "/nonexistent";
 	fake.svc.options.state_dir = "/nonexistent";
