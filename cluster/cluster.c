@@ -205,6 +205,22 @@ static void tick_update(struct cluster *cluster)
 		cluster->tick_at_ns = at_ns;
 }
 
+/* A store that nobody has written to: whoever takes part speaks the same, and there is no version
+ * that anybody would go back to. The first one's word stands. */
+static void found(struct cluster *cluster)
+{
+	struct json *record;
+
+	if (cluster->is_founded || !cluster_is_synced(cluster))
+		return;
+	cluster->is_founded = true;
+	if (store_n_keys(rs_store(cluster->rs)) > 0 || rs_protocol(cluster->rs) < 2)
+		return;
+	record = json_object_new();
+	json_set_int(record, "floor", rs_protocol(cluster->rs));
+	cluster_cas(cluster, RS_PROTOCOL_KEY, 0, record, NULL, NULL);
+}
+
 void cluster_turn_end(struct cluster *cluster)
 {
 	if (cluster->db_error == 0)
@@ -214,6 +230,7 @@ void cluster_turn_end(struct cluster *cluster)
 	measure_turn(cluster);
 	if (cluster->is_news) {
 		cluster->is_news = false;
+		found(cluster);
 		cluster_lease_look(cluster);
 		if (cluster->callbacks.changed)
 			cluster->callbacks.changed(cluster->data);

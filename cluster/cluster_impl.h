@@ -46,7 +46,8 @@ struct cluster {
 	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	uint64_t work_timer;
 	uint64_t check_timer, check_ns;
-	bool is_news; /* `changed` is due at the end of the turn */
+	bool is_news;    /* `changed` is due at the end of the turn */
+	bool is_founded; /* the store has been looked at once */
 
 	uint64_t tick_timer;
 	uint64_t tick_at_ns;

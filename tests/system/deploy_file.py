@@ -80,6 +80,8 @@ def test_corosync_runs_with_what_was_made(env):
     status = env.host1.ask("cluster", "status")
     check(status["quorate"] and [n["name"] for n in status["nodes"]] == ["host1", "host2", "witness"], f"{status}")
     check(status["expected_votes"] == 3, f"{status}")
+    text = env.host1.viaduct("cluster", "status").stdout
+    check("upgrade" not in text, f"a new cluster has nothing to finish: {text}")
 
 
 def test_config_is_made_once(env):
