@@ -12,7 +12,7 @@
 #include "base/err.h"
 
 #define COROSYNC_CONF_MAX_BYTES 49152 /* fits a value of the store */
-#define COROSYNC_CONF_MAX_NODES 32
+#define COROSYNC_CONF_MAX_NODES 64
 #define COROSYNC_CONF_MAX_LINKS 8
 #define COROSYNC_KEY_MIN_BYTES  128 /* of an authkey, as corosync has it */
 #define COROSYNC_KEY_MAX_BYTES  4096

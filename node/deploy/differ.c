@@ -126,6 +126,22 @@ static void append_addresses(
 	}
 }
 
+/* What the file does not name stays as people have set it. */
+static void diff_node_limit(const struct json *node, const struct json *present, struct json *steps)
+{
+	const char *name = json_get_string(node, "name", "");
+	const struct json *wanted = json_get(node, "max_vms"), *has = json_get(present, "max_vms");
+	struct json *step, *request;
+
+	if (!wanted || !value_differs(NULL, "max-vms", has, wanted))
+		return;
+	step = step_add(steps, "change", "node %s", name);
+	value_differs(step, "max-vms", has, wanted);
+	request = step_request(step, "node.set");
+	json_set_string(request, "node", name);
+	json_set(request, "max_vms", json_copy(wanted));
+}
+
 static void diff_node(const struct json *file, const struct json *node, const struct json *present,
 	struct json *steps)
 {
@@ -145,6 +161,7 @@ static void diff_node(const struct json *file, const struct json *node, const st
 	for (size_t i = 0; i < json_length(json_get(present, "addresses")); i++)
 		snprintf(has + strlen(has), sizeof(has) - strlen(has), "%s%s", i ? "," : "",
 			json_string(json_at(json_get(present, "addresses"), i), ""));
+	diff_node_limit(node, present, steps);
 	if (json_get_int(node, "id", 0) == json_get_int(present, "id", 0) &&
 		strcmp(has, wanted) == 0)
 		return;

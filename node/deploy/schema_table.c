@@ -9,18 +9,19 @@
 	{                                                                                          \
 		.what = text, .fields = table, .n = ARRAY_LEN(table), __VA_ARGS__                  \
 	}
-#define MIB         (1LL << 20)
-#define MAX_MEMORY  (256LL << 30)
-#define MAX_METRIC  0x0fffffff
-#define MAX_NODES   32
-#define MAX_NETS    16
-#define MAX_LINK    7
-#define MAX_VMS     10000
-#define MAX_NICS    4
-#define MAX_DISKS   64
-#define MAX_WEIGHT  65535
-#define MAX_IDLE_S  86400
-#define MAX_NODE_ID 2147483647LL
+#define MIB          (1LL << 20)
+#define MAX_MEMORY   (256LL << 30)
+#define MAX_METRIC   0x0fffffff
+#define MAX_NODES    64
+#define MAX_NETS     16
+#define MAX_LINK     7
+#define MAX_VMS      10000
+#define MAX_NODE_VMS 256
+#define MAX_NICS     4
+#define MAX_DISKS    64
+#define MAX_WEIGHT   65535
+#define MAX_IDLE_S   86400
+#define MAX_NODE_ID  2147483647LL
 #define RATE(name, k)                                                                              \
 	{                                                                                          \
 		name, FIELD_RATE, .min = NIC_MIN_RATE_BPS, .max = NIC_MAX_RATE_BPS, .to = k        \
@@ -161,6 +162,7 @@ static const struct field node_fields[] = {
 	{"addresses", FIELD_MAP, true, .item = FIELD_IP,
 		.help = "its addresses by the names of networks"},
 	{"uplinks", FIELD_LIST, .item = FIELD_IFNAME, .max = 64},
+	{"max-vms", FIELD_INT, .min = 1, .max = MAX_NODE_VMS, .help = "how many VMs may run there"},
 };
 static const struct schema schema_node = SCHEMA("a node", node_fields);
 

@@ -5,6 +5,7 @@
  * also while nodes are down.
  */
 #include "node/svc/network.h"
+#include "node/svc/node_limit.h"
 #include "node/svc/svc.h"
 #include "node/svc/switch.h"
 
@@ -27,6 +28,7 @@ static struct json *describe_nodes(struct svc *svc)
 				json_append_string(addresses, nodes[i].ring_addr[k]);
 		}
 		json_set(node, "addresses", addresses);
+		node_limit_show(svc, nodes[i].name, node);
 		json_append(list, node);
 	}
 	return list;

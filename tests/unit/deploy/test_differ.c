@@ -14,9 +14,10 @@ static const char one_network[] =
 	"networks: [{name: N, subnet: 10.1.0.0/24, link: 0, role: Cluster, metric: "
 	"auto, migration-order: 1}]\n";
 static const char *networks = one_network;
-static const char head[] = "cluster: {name: c}\n"
-			   "nodes: [{name: h1, id: 1, addresses: {N: 10.1.0.1}}, {name: h2, id: 2, "
-			   "addresses: {N: 10.1.0.2}}]\n";
+static const char two_nodes[] =
+	"cluster: {name: c}\n"
+	"nodes: [{name: h1, id: 1, addresses: {N: 10.1.0.1}}, {name: h2, id: 2, "
+	"addresses: {N: 10.1.0.2}}]\n";
 
 /* As cluster.describe tells, when nothing has been made. */
 #define NODES                                                                                      \
@@ -26,6 +27,8 @@ static const char head[] = "cluster: {name: c}\n"
 	"\"networks\":[{\"name\":\"N\",\"subnet\":\"10.1.0.0/"                                     \
 	"24\",\"role\":\"Cluster\",\"metric\":"                                                    \
 	"19600,\"auto_metric\":true,\"migration_order\":1}]"
+
+static const char *head = two_nodes;
 
 static struct json *parse(const char *text)
 {
@@ -81,6 +84,41 @@ static const char *const nothing[] = {NULL};
 static void all_is_as_it_should_be(void **state _unused_)
 {
 	is_planned("", "{" NODES "," NETWORKS "}", true, nothing);
+}
+
+static void is_planned_with(const char *setting, const char *present, const char *const *wanted)
+{
+	char text[512], cluster[1024];
+
+	snprintf(text, sizeof(text),
+		"cluster: {name: c}\nnodes: [{name: h1, id: 1, addresses: {N: 10.1.0.1}, %s}]\n",
+		setting);
+	snprintf(cluster, sizeof(cluster),
+		"{\"nodes\":[{\"name\":\"h1\",\"id\":1,\"addresses\":[\"10.1.0.1\"],"
+		"\"max_vms\":%s}]," NETWORKS "}",
+		present);
+	head = text;
+	is_planned("", cluster, true, wanted);
+	head = two_nodes;
+}
+
+static void limits_of_nodes(void **state _unused_)
+{
+	static const char *const wanted[] = {
+		"change node h1 [\"max-vms: none -> 5\"] "
+		"{\"op\":\"node.set\",\"node\":\"h1\",\"max_vms\":5}",
+		NULL,
+	};
+	static const char *const other[] = {
+		"change node h1 [\"max-vms: 7 -> 5\"] "
+		"{\"op\":\"node.set\",\"node\":\"h1\",\"max_vms\":5}",
+		NULL,
+	};
+
+	is_planned_with("max-vms: 5", "null", wanted);
+	is_planned_with("max-vms: 5", "7", other);
+	is_planned_with("max-vms: 5", "5", nothing);
+	is_planned_with("uplinks: [p1]", "7", nothing);
 }
 
 static void nodes_and_networks(void **state _unused_)
@@ -370,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_as_it_should_be),
+		cmocka_unit_test(limits_of_nodes),
 		cmocka_unit_test(nodes_and_networks),
 		cmocka_unit_test(networks_for_migrations),
 		cmocka_unit_test(switches_are_made),
