@@ -80,7 +80,7 @@ class Machine:
 
     @classmethod
     def from_dict(cls, d):
-        return cls(d["name"], tuple(d["holder"]), tuple(d["init"]), d["full"], d["clock_ahead_s"])
+        return cls(d["name"], tuple(d["holder"]), tuple(d["init"]), d["full"], d.get("clock_ahead_s", 0))
 
     @property
     def pid(self):
