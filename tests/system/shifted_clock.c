@@ -9,13 +9,16 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#define EXPORTED __attribute__((visibility("default")))
+#define SMALLEST_WALL_S 1000000000 /* 2001; no machine has run for that long */
+#define EXPORTED        __attribute__((visibility("default")))
 
 static const volatile int64_t no_shift;
 static const volatile int64_t *shift_s = &no_shift;
@@ -65,4 +68,25 @@ EXPORTED time_t time(time_t *ret)
 	if (ret)
 		*ret = t.tv_sec;
 	return t.tv_sec;
+}
+
+/* The kernel waits by its own clock. libknet and libqb read the wall clock and wait for it; what is
+ * a smaller number is by CLOCK_MONOTONIC. */
+EXPORTED int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
+	const struct timespec *restrict until)
+{
+	struct timespec real = *until;
+
+	if (until->tv_sec < SMALLEST_WALL_S)
+		return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, until);
+	real.tv_sec -= *shift_s;
+	return pthread_cond_clockwait(cond, mutex, CLOCK_REALTIME, &real);
+}
+
+EXPORTED int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict until)
+{
+	struct timespec real = *until;
+
+	real.tv_sec -= *shift_s;
+	return sem_clockwait(semaphore, CLOCK_REALTIME, &real);
 }
