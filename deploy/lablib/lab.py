@@ -45,7 +45,8 @@ class Node:
         shutil.copy(os.path.join(self.lab.directory, "authkey"), key)
         os.chmod(key, 0o400)
         setup = NODE_SETUP.format(d=self.directory) + self.lab.node_setup
-        self.machine = Machine.start(self.name, full=True, setup=setup)
+        self.machine = Machine.start(self.name, full=True, setup=setup,
+                                     clock_ahead_s=self.lab.clocks_ahead_s.get(self.name, 0))
         for adapter, prefix, _, _ in NETWORKS:
             wire = f"{adapter}-{self.name}"
             cable(self.machine, adapter, self.lab.fabric, wire)
@@ -55,13 +56,18 @@ class Node:
             cable(self.machine, "pnic1", self.lab.fabric, f"pnic1-{self.name}")
             self.lab.switches.add_trunk(self.physical, f"pnic1-{self.name}", VLANS)
 
+    def environment(self):
+        """Words before a command that has to have it."""
+        pairs = self.lab.environments.get(self.name, {})
+        return ["env", *(f"{key}={value}" for key, value in pairs.items())] if pairs else []
+
     def start_services(self):
-        self.machine.run("corosync", timeout=30)
+        self.machine.run(*self.environment(), "corosync", timeout=30)
         self.start_viaductd()
 
     def start_viaductd(self, *options):
         self.machine.daemon(os.path.join(self.directory, "log", "viaductd.log"),
-                            os.path.join(self.lab.bin, "viaductd"),
+                            *self.environment(), os.path.join(self.lab.bin, "viaductd"),
                             "--state-dir", os.path.join(self.directory, "state"),
                             "--log-dir", os.path.join(self.directory, "log"),
                             "--vm-memory", str(self.lab.vm_memory_mib),
@@ -101,6 +107,8 @@ class Lab:
 
     def __init__(self, directory, bin_directory, nodes, servers=(), vm_memory_mib=2048, token_ms=1000,
                  lease_ms=3000):
+        # For tests: {node: {variable: value}} of its services, {node: seconds} of its machine's clock.
+        self.environments, self.clocks_ahead_s = {}, {}
         self.directory, self.bin = directory, bin_directory
         self.vm_memory_mib, self.lease_ms = vm_memory_mib, lease_ms
         self.spec = {"nodes": [list(n) for n in nodes], "servers": [list(s) for s in servers],

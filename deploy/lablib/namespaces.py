@@ -36,12 +36,14 @@ class Machine:
 
     FULL = ["--mount", "--uts", "--ipc"]
 
-    def __init__(self, name, holder, init, full):
+    def __init__(self, name, holder, init, full, clock_ahead_s=0):
         self.name, self.holder, self.init, self.full = name, holder, init, full
+        self.clock_ahead_s = clock_ahead_s
 
     @classmethod
-    def start(cls, name, full=False, setup=None):
-        """Make the namespaces. `setup`: shell commands that run inside, first."""
+    def start(cls, name, full=False, setup=None, clock_ahead_s=0):
+        """Make the namespaces. `setup`: shell commands that run inside, first. `clock_ahead_s`: of the clocks that
+        count from the start of the machine."""
         script = "ip link set lo up; "
         script += "for d in all default; do echo 1 >/proc/sys/net/ipv6/conf/$d/disable_ipv6; done; "
         if full:
@@ -49,6 +51,8 @@ class Machine:
         script += "echo ready; exec sleep infinity"
         command = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         command += (cls.FULL + ["--propagation", "private"]) if full else []
+        ahead = str(clock_ahead_s)
+        command += ["--time", "--monotonic", ahead, "--boottime", ahead] if clock_ahead_s else []
         process = subprocess.Popen(command + ["sh", "-ec", script], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    start_new_session=True, text=True)
@@ -60,7 +64,7 @@ class Machine:
         children = wait_for(lambda: cls._children(process.pid), 5, f"the first process of {name}")
         process.stdout.close()
         return cls(name, (process.pid, start_time(process.pid)),
-                   (children[0], start_time(children[0])), full)
+                   (children[0], start_time(children[0])), full, clock_ahead_s)
 
     @staticmethod
     def _children(pid):
@@ -71,11 +75,12 @@ class Machine:
             return []
 
     def to_dict(self):
-        return {"name": self.name, "holder": self.holder, "init": self.init, "full": self.full}
+        return {"name": self.name, "holder": self.holder, "init": self.init, "full": self.full,
+                "clock_ahead_s": self.clock_ahead_s}
 
     @classmethod
     def from_dict(cls, d):
-        return cls(d["name"], tuple(d["holder"]), tuple(d["init"]), d["full"])
+        return cls(d["name"], tuple(d["holder"]), tuple(d["init"]), d["full"], d.get("clock_ahead_s", 0))
 
     @property
     def pid(self):
@@ -96,7 +101,7 @@ class Machine:
             pass
 
     def command(self, *words):
-        flags = ["-n", "-p", "-m"] + (["-u", "-i"] if self.full else [])
+        flags = ["-n", "-p", "-m"] + (["-u", "-i"] if self.full else []) + (["-T"] if self.clock_ahead_s else [])
         return ["nsenter", "-t", str(self.pid), *flags, "--", *map(str, words)]
 
     def run(self, *words, check=True, timeout=60, **kwargs):

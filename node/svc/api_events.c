@@ -122,33 +122,44 @@ static void end(struct follow *f, struct json *result)
 	free(f);
 }
 
+struct placed {
+	struct json *event;
+	int64_t time_ms; /* never before that of the event before it on its node */
+	size_t i;
+};
+
 static int by_time(const void *a, const void *b)
 {
-	const struct json *const *left = a, *const *right = b;
-	int64_t l = json_get_int(*left, "time_ms", 0), r = json_get_int(*right, "time_ms", 0);
+	const struct placed *left = a, *right = b;
 
-	if (l != r)
-		return l < r ? -1 : 1;
-	/* Of one node: as they happened. */
-	l = json_get_int(*left, "sequence", 0);
-	r = json_get_int(*right, "sequence", 0);
-	return l < r ? -1 : l > r;
+	if (left->time_ms != right->time_ms)
+		return left->time_ms < right->time_ms ? -1 : 1;
+	return left->i < right->i ? -1 : left->i > right->i;
 }
 
-/* By time; with a limit the last ones. Takes over `events`. */
+/* By time, each node's as they happened, whatever its clock did; with a limit the last ones. Takes
+ * over `events`, in which each node's are together and in order. */
 static struct json *merged(struct json *events, size_t limit)
 {
 	size_t n = json_length(events), first;
-	struct json **sorted = calloc(n + 1, sizeof(struct json *));
+	struct placed *sorted = calloc(n + 1, sizeof(*sorted));
 	struct json *result = json_array_new();
+	const char *node = "";
 
-	for (size_t i = 0; sorted && i < n; i++)
-		sorted[i] = json_at(events, i);
+	for (size_t i = 0; sorted && i < n; i++) {
+		struct json *event = json_at(events, i);
+		const char *its = json_get_string(event, "node", "");
+
+		sorted[i] = (struct placed){event, json_get_int(event, "time_ms", 0), i};
+		if (i && strcmp(its, node) == 0)
+			sorted[i].time_ms = MAX(sorted[i].time_ms, sorted[i - 1].time_ms);
+		node = its;
+	}
 	if (sorted)
-		qsort(sorted, n, sizeof(struct json *), by_time);
+		qsort(sorted, n, sizeof(*sorted), by_time);
 	first = limit && n > limit ? n - limit : 0;
 	for (size_t i = first; sorted && i < n; i++)
-		json_append(result, json_ref(sorted[i]));
+		json_append(result, json_ref(sorted[i].event));
 	free(sorted);
 	json_unref(events);
 	return result;

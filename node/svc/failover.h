@@ -41,7 +41,7 @@ void guest_is_silent(struct vmproc *vp);
  * them. Now and then. */
 void failback_look(struct svc *svc);
 
-/* How often the VM was started again within `window_s`, by the wall clock. */
+/* How often the VM was started again within `window_s`, by the wall clock (restart_times.h). */
 unsigned restarts_count(struct svc *svc, const char *vm, unsigned window_s);
 /* Once more, or tried to. */
 void restarts_note(struct svc *svc, const char *vm);

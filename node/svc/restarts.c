@@ -4,14 +4,13 @@
  * that does it. The wall clock counts, and decides nothing but how often.
  */
 #include "node/svc/failover.h"
+#include "node/svc/restart_times.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define MAX_TIMES 64
 
 static const struct json *record_of(struct svc *svc, const char *vm)
 {
@@ -29,12 +28,7 @@ static int64_t now_s(void)
 
 unsigned restarts_count(struct svc *svc, const char *vm, unsigned window_s)
 {
-	const struct json *times = json_get(record_of(svc, vm), "times");
-	unsigned n = 0;
-
-	for (size_t i = 0; i < json_length(times); i++)
-		n += json_int(json_at(times, i), 0) > now_s() - (int64_t)window_s;
-	return n;
+	return restart_times_count(json_get(record_of(svc, vm), "times"), now_s(), window_s);
 }
 
 static void on_written(int error, uint64_t version _unused_, void *data _unused_)
@@ -65,13 +59,8 @@ static struct json *copy_or_null(const struct json *j)
 void restarts_note(struct svc *svc, const char *vm)
 {
 	const struct json *record = record_of(svc, vm);
-	const struct json *old = json_get(record, "times");
-	struct json *times = json_array_new();
-	size_t n = json_length(old);
+	struct json *times = restart_times_with(json_get(record, "times"), now_s());
 
-	for (size_t i = n >= MAX_TIMES ? n - MAX_TIMES + 1 : 0; i < n; i++)
-		json_append(times, json_copy(json_at(old, i)));
-	json_append(times, json_int_new(now_s()));
 	write_record(svc, vm, times, copy_or_null(json_get(record, "last")));
 }
 
