@@ -198,15 +198,6 @@ def _other_ways(suite, c):
         c.viaduct("vm", "start", VM, "--node", "host1" if c.vm()["node"] == "host2" else "host2")
         check(guest.out("cat /tmp/state; umount /mnt") == "waiting", "the guest does not remember")
         guest.out("/usr/sbin/e2fsck -fn /dev/sda", 60)
-    with suite("draining its node moves the running guest, and resuming the node brings it back"):
-        owner = c.vm()["node"]
-        guest.out("echo drained >/tmp/state")
-        c.viaduct("node", "drain", owner, "--wait")
-        check(c.vm()["node"] not in (owner, "witness") and c.vm()["state"] == "Running", f"{c.vm()}")
-        check(guest.out("cat /tmp/state") == "drained", "it is not the guest of before")
-        c.viaduct("node", "resume", owner, "--failback", "immediate", "--wait")
-        check(c.vm()["node"] == owner and c.vm()["state"] == "Running", f"{c.vm()}")
-        guest.out("true")
     with suite("pause and resume"):
         c.viaduct("vm", "pause", VM)
         check(c.vm()["state"] == "Paused", f"it is {c.vm()['state']}")
