@@ -51,12 +51,50 @@ uint64_t svc_memory_free(const struct svc *svc)
 	return used < svc->options.vm_memory_bytes ? svc->options.vm_memory_bytes - used : 0;
 }
 
+/* ---- what the store says of a VM's state ---- */
+
+struct publishing {
+	struct svc *svc;
+	char name[SVC_NAME_MAX_LEN + 1];
+	uint64_t epoch;
+	struct json *value;
+};
+
+static void publishing_free(struct publishing *p)
+{
+	json_unref(p->value);
+	free(p);
+}
+
+static void on_published(int error, uint64_t version, void *data);
+
+/* A word that comes late must not hide that of a later owner: it is written only while nobody with
+ * a later epoch has spoken. */
+static int publish_now(struct publishing *p)
+{
+	char key[SVC_NAME_MAX_LEN + 16];
+	const struct json *before;
+	uint64_t version = 0;
+
+	snprintf(key, sizeof(key), "vmstate/%s", p->name);
+	if (cluster_get(p->svc->cluster, key, &before, &version) < 0)
+		version = 0;
+	else if ((uint64_t)json_get_int(before, "epoch", 0) > p->epoch)
+		return -ESTALE;
+	return cluster_cas(p->svc->cluster, key, version, json_ref(p->value), on_published, p);
+}
+
 static void on_published(int error, uint64_t version _unused_, void *data)
 {
-	_cleanup_free_ char *name = data;
+	struct publishing *p = data;
 
-	if (error < 0)
-		log_warning("the state of %s could not be published: %s", name, strerror(-error));
+	/* Another word of ours was under way; in the order in which they were said. */
+	if (error == -ESTALE && publish_now(p) == 0)
+		return;
+	if (error < 0 && error != -ESTALE)
+		log_warning(
+			"the state of %s could not be published: %s", p->name, strerror(-error));
+	publishing_free(p);
 }
 
 /* Since when: a new reason or heartbeat is no new state. */
@@ -83,8 +121,8 @@ void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, cons
 {
 	struct json *value = extra ? extra : json_object_new();
 	struct vmproc *vp = vmproc_find(svc, name);
+	struct publishing *p = calloc(1, sizeof(*p));
 	char key[SVC_NAME_MAX_LEN + 16];
-	char *copy = strdup(name);
 
 	state_events_vm(svc, vp && vp->epoch == epoch ? vp : NULL, name, state, reason);
 
@@ -96,9 +134,14 @@ void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, cons
 	json_set_int(value, "since", state_since(svc, key, epoch, state));
 	if (vp && vp->epoch == epoch && strcmp(state, "Running") == 0)
 		json_set_string(value, "heartbeat", vp->heartbeat);
-	if (!copy ||
-		cluster_cas(svc->cluster, key, CLUSTER_ANY_VERSION, value, on_published, copy) < 0)
-		free(copy);
+	if (!p) {
+		json_unref(value);
+		return;
+	}
+	*p = (struct publishing){.svc = svc, .epoch = epoch, .value = value};
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	if (publish_now(p) < 0)
+		publishing_free(p);
 }
 
 void vmproc_publish_lost(struct svc *svc, const char *name, uint64_t epoch, const char *reason)
