@@ -448,7 +448,6 @@ static int connect_links(struct cluster *cluster)
 static void on_connect(void *data)
 {
 	struct cluster *cluster = data;
-
 	int r;
 
 	cluster->connect_timer = 0;

@@ -92,6 +92,9 @@ static inline bool cluster_node_takes_part(const struct cluster_node *node)
 {
 	return node->is_member && node->has_service && node->is_synced && !node->is_silent;
 }
+/* This node is the first of those: what one node does for all is its own to do. Others may think
+ * the same for a moment. */
+bool cluster_acts_for_all(const struct cluster *cluster);
 /* The configured nodes (nodelist), ordered by id. */
 size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nodes, size_t max);
 int cluster_find_node(

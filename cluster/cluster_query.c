@@ -55,6 +55,18 @@ size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nod
 	return n;
 }
 
+bool cluster_acts_for_all(const struct cluster *cluster)
+{
+	struct member_table table;
+
+	ask_all(cluster, &table);
+	for (size_t i = 0; i < table.n_nodes; i++) {
+		if (cluster_node_takes_part(&table.nodes[i]))
+			return table.nodes[i].id == cluster->local_id;
+	}
+	return false;
+}
+
 int cluster_find_node(
 	const struct cluster *cluster, const char *name, struct cluster_node *ret_node)
 {

@@ -48,17 +48,8 @@ static void look(struct failover *f);
 
 static bool decides(struct svc *svc)
 {
-	struct cluster_node nodes[CLUSTER_MAX_NODES];
-	size_t n = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
-
-	if (!cluster_is_quorate(svc->cluster) || !cluster_is_synced(svc->cluster) || !svc->peer ||
-		!svc_has_lease(svc))
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (cluster_node_takes_part(&nodes[i]))
-			return nodes[i].id == cluster_local_id(svc->cluster);
-	}
-	return false;
+	return cluster_is_synced(svc->cluster) && svc->peer && svc_has_lease(svc) &&
+	       cluster_acts_for_all(svc->cluster);
 }
 
 /* ---- what is lost ---- */

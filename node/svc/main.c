@@ -463,6 +463,7 @@ int main(int argc, char **argv)
 	list_init(&svc.jobs);
 	list_init(&svc.moves);
 	list_init(&svc.starts);
+	list_init(&svc.words);
 	list_init(&svc.invitations);
 	signal(SIGPIPE, SIG_IGN);
 	be_preferred();

@@ -52,18 +52,6 @@ static struct seen *find_seen(struct network_watch *watch, const char *subnet)
 	return empty;
 }
 
-static bool is_teller(struct svc *svc)
-{
-	struct cluster_node nodes[CLUSTER_MAX_NODES];
-	size_t n = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
-
-	for (size_t i = 0; i < n; i++) {
-		if (cluster_node_takes_part(&nodes[i]))
-			return nodes[i].id == cluster_local_id(svc->cluster);
-	}
-	return false;
-}
-
 static void tell_network(struct svc *svc, const struct cluster_net *net, int before)
 {
 	static const struct {
@@ -218,7 +206,7 @@ static void look(void *data)
 	/* Without quorum nothing of what the others say is current. */
 	if (!cluster_is_synced(svc->cluster) || !cluster_is_quorate(svc->cluster))
 		return;
-	tells = is_teller(svc);
+	tells = cluster_acts_for_all(svc->cluster);
 	n = cluster_nets(svc->cluster, nets, ARRAY_LEN(nets));
 	follow_networks(svc, nets, n);
 	for (size_t i = 0; i < ARRAY_LEN(watch->seen); i++)

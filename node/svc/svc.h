@@ -78,6 +78,7 @@ struct svc {
 	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;           /* struct vmproc.link: VM processes on this node */
 	struct list starts;        /* of VMs, under way (vm_start.c) */
+	struct list words;         /* about VMs' states, not written yet (vm_state.c) */
 	struct list jobs;          /* struct job.link */
 	struct list moves;         /* those of them that wait for their turn (moves.c) */
 	bool moves_soon;
@@ -516,7 +517,8 @@ void saved_keep(struct svc *svc, const char *vm, uint64_t epoch, const struct sa
 /* It was: the file goes. */
 void saved_remove(struct svc *svc, const struct saved *saved);
 
-/* Publish vmstate/NAME. */
+/* ---- vm_state.c: publish vmstate/NAME; the last word of the latest epoch stands ---- */
+
 void vmproc_publish(
 	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason);
 /* With the members of `extra` (taken over, may be NULL) beside them. */

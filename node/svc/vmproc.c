@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/svc/events.h"
-#include "node/svc/state_events.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -49,121 +48,6 @@ uint64_t svc_memory_free(const struct svc *svc)
 	list_for_each(vp, &svc->vms, link)
 		used += vm_config_room(vp->config);
 	return used < svc->options.vm_memory_bytes ? svc->options.vm_memory_bytes - used : 0;
-}
-
-/* ---- what the store says of a VM's state ---- */
-
-struct publishing {
-	struct svc *svc;
-	char name[SVC_NAME_MAX_LEN + 1];
-	uint64_t epoch;
-	struct json *value;
-};
-
-static void publishing_free(struct publishing *p)
-{
-	json_unref(p->value);
-	free(p);
-}
-
-static void on_published(int error, uint64_t version, void *data);
-
-/* A word that comes late must not hide that of a later owner: it is written only while nobody with
- * a later epoch has spoken. */
-static int publish_now(struct publishing *p)
-{
-	char key[SVC_NAME_MAX_LEN + 16];
-	const struct json *before;
-	uint64_t version = 0;
-
-	snprintf(key, sizeof(key), "vmstate/%s", p->name);
-	if (cluster_get(p->svc->cluster, key, &before, &version) < 0)
-		version = 0;
-	else if ((uint64_t)json_get_int(before, "epoch", 0) > p->epoch)
-		return -ESTALE;
-	return cluster_cas(p->svc->cluster, key, version, json_ref(p->value), on_published, p);
-}
-
-static void on_published(int error, uint64_t version _unused_, void *data)
-{
-	struct publishing *p = data;
-
-	/* Another word of ours was under way; in the order in which they were said. */
-	if (error == -ESTALE && publish_now(p) == 0)
-		return;
-	if (error < 0 && error != -ESTALE)
-		log_warning(
-			"the state of %s could not be published: %s", p->name, strerror(-error));
-	publishing_free(p);
-}
-
-/* Since when: a new reason or heartbeat is no new state. */
-static int64_t state_since(struct svc *svc, const char *key, uint64_t epoch, const char *state)
-{
-	const struct json *before;
-	uint64_t version;
-
-	if (cluster_get(svc->cluster, key, &before, &version) == 0 &&
-		(uint64_t)json_get_int(before, "epoch", 0) == epoch &&
-		strcmp(json_get_string(before, "state", ""), state) == 0)
-		return json_get_int(before, "since", 0);
-	return (int64_t)(clock_real_ns() / NS_PER_SEC);
-}
-
-void vmproc_publish(
-	struct svc *svc, const char *name, uint64_t epoch, const char *state, const char *reason)
-{
-	vmproc_publish_with(svc, name, epoch, state, reason, NULL);
-}
-
-void vmproc_publish_with(struct svc *svc, const char *name, uint64_t epoch, const char *state,
-	const char *reason, struct json *extra)
-{
-	struct json *value = extra ? extra : json_object_new();
-	struct vmproc *vp = vmproc_find(svc, name);
-	struct publishing *p = calloc(1, sizeof(*p));
-	char key[SVC_NAME_MAX_LEN + 16];
-
-	state_events_vm(svc, vp && vp->epoch == epoch ? vp : NULL, name, state, reason);
-
-	snprintf(key, sizeof(key), "vmstate/%s", name);
-	json_set_string(value, "node", cluster_local_name(svc->cluster));
-	json_set_int(value, "epoch", (int64_t)epoch);
-	json_set_string(value, "state", state);
-	json_set_string(value, "reason", reason ? reason : "");
-	json_set_int(value, "since", state_since(svc, key, epoch, state));
-	if (vp && vp->epoch == epoch && strcmp(state, "Running") == 0)
-		json_set_string(value, "heartbeat", vp->heartbeat);
-	if (!p) {
-		json_unref(value);
-		return;
-	}
-	*p = (struct publishing){.svc = svc, .epoch = epoch, .value = value};
-	snprintf(p->name, sizeof(p->name), "%s", name);
-	if (publish_now(p) < 0)
-		publishing_free(p);
-}
-
-void vmproc_publish_lost(struct svc *svc, const char *name, uint64_t epoch, const char *reason)
-{
-	struct json *extra = json_object_new();
-
-	json_set_bool(extra, "restart", true);
-	vmproc_publish_with(svc, name, epoch, "Off", reason, extra);
-}
-
-const struct json *vm_runs_elsewhere(struct svc *svc, const char *name, uint64_t epoch)
-{
-	char key[SVC_NAME_MAX_LEN + 16];
-	const struct json *state;
-	uint64_t version;
-
-	snprintf(key, sizeof(key), "vmstate/%s", name);
-	if (cluster_get(svc->cluster, key, &state, &version) < 0 ||
-		(uint64_t)json_get_int(state, "epoch", 0) != epoch ||
-		strcmp(json_get_string(state, "state", ""), "Running") != 0)
-		return NULL;
-	return state;
 }
 
 /* ---- end of life ---- */
