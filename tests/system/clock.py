@@ -37,11 +37,11 @@ class Env:
         self.lab = Lab(DIRECTORY, bin_directory(), [(f"host{i + 1}", None) for i in range(3)], lease_ms=LEASE_MS)
         use_puppets(self.lab)
         # A copy, where whoever the VMs' processes run as may read it.
-        self.library = shutil.copy(LIBRARY, DIRECTORY)
+        self.preload = shutil.copy(LIBRARY, DIRECTORY)
         self.shift_file = os.path.join(DIRECTORY, "shift")
         with open(self.shift_file, "wb") as f:
             f.write(struct.pack("=q", 0))
-        self.lab.environments = {SHIFTED: {"LD_PRELOAD": self.library, "SHIFTED_CLOCK": self.shift_file}}
+        self.lab.environments = {SHIFTED: {"LD_PRELOAD": self.preload, "SHIFTED_CLOCK": self.shift_file}}
         self.has_time_namespaces = os.path.exists("/proc/self/ns/time")
         if self.has_time_namespaces:
             self.lab.clocks_ahead_s = {AHEAD: AHEAD_S}
@@ -145,7 +145,7 @@ def test_all_processes_have_that_clock(env):
         for pid in pids:
             with open(f"/proc/{pid}/maps") as f:
                 maps = f.read()
-            check(env.library in maps and env.shift_file in maps, f"{pattern} has the machine's own clock")
+            check(env.preload in maps and env.shift_file in maps, f"{pattern} has the machine's own clock")
     check(abs(env.clock_ahead()) < 60, "the clock is wrong before anything has set it")
 
 

@@ -29,8 +29,7 @@ class Env:
         self.lab.viaductd_options = ["--corosync-restart", program]
         self.lab.up()
         with open(program, "w") as f:
-            f.write("#!/bin/sh\npkill -9 -x corosync\nfor i in $(seq 100); do\n"
-                    "    pgrep -x -r RSD corosync >/dev/null || exec corosync\n    sleep 0.1\ndone\nexit 1\n")
+            f.write("#!/bin/sh\npkill -9 -x corosync && timeout 10 pidwait -x corosync\nexec corosync\n")
         os.chmod(program, 0o755)
         self.host1, self.host2 = self.lab.nodes["host1"], self.lab.nodes["host2"]
         self.host1.viaduct("switch", "create", "P", "--node", "host2", "--type", "private")
