@@ -34,6 +34,10 @@ void failover_on_peer(struct svc *svc, struct peer_request *request, const struc
 /* The same from here; takes over `message`. 0, and `fn` follows exactly once, perhaps before this
  * returns; -ENOMEM. */
 int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void *data);
+/* The cluster has changed: a lease that was waited for may have run out. */
+void failover_takes_look(struct svc *svc);
+/* At the end of this program: what still waits hears nothing more. */
+void failover_takes_end(struct svc *svc);
 
 /* guest_watch.c: its guest has stopped answering; perhaps it is restarted. */
 void guest_is_silent(struct vmproc *vp);

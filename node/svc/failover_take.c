@@ -2,7 +2,8 @@
  *
  * failover_take.c - the side that starts a VM which was lost elsewhere. It believes nobody: the
  * owner record must be as it was said, and its owner gone by this node's own leases, or have said
- * itself that the VM is lost.
+ * itself that the VM is lost. A lease of which this node has seen the end coming is waited for: its
+ * own time may run a little after that of the node that asks.
  */
 #include "node/svc/failover.h"
 
@@ -15,8 +16,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PATIENCE_NS NS_PER_SEC /* with a lease that ends here later than there */
+
+static const char not_yet[] =
+	"its owner may still run it: the lease has not run out by this node's clock";
+
 struct take {
+	struct list link; /* of those that wait */
 	struct svc *svc;
+	uint64_t epoch, timer;
 	char vm[SVC_NAME_MAX_LEN + 1];
 	char from[SVC_NAME_MAX_LEN + 1];
 	uint64_t begun_ns;
@@ -24,6 +32,13 @@ struct take {
 	peer_reply_fn fn;
 	void *data;
 };
+
+static void take_free(struct take *take)
+{
+	list_remove(&take->link);
+	loop_timer_remove(take->svc->loop, take->timer);
+	free(take);
+}
 
 static void answer(struct take *take, const char *why)
 {
@@ -33,7 +48,7 @@ static void answer(struct take *take, const char *why)
 	if (why)
 		json_set_string(reply, "error", why);
 	take->fn(0, reply, take->data);
-	free(take);
+	take_free(take);
 }
 
 static void on_over(int error, enum api_code code _unused_, const char *why, void *data)
@@ -74,7 +89,7 @@ static const char *check(struct svc *svc, const char *name, uint64_t epoch, cons
 	if (v->owner.epoch != epoch || !v->owner.node_id)
 		return "its owner record has changed meanwhile";
 	if (!is_word && !cluster_node_is_gone(svc->cluster, v->owner.node_id))
-		return "its owner may still run it: the lease has not run out by this node's clock";
+		return not_yet;
 	if (vmproc_find(svc, name))
 		return "it is still coming or going here";
 	if (!svc_has_lease(svc))
@@ -86,37 +101,79 @@ static const char *check(struct svc *svc, const char *name, uint64_t epoch, cons
 	return mac_may_start(svc, name, v->config, text, size_bytes) ? NULL : text;
 }
 
-int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void *data)
+static void try_it(struct take *take)
 {
-	_cleanup_json_ struct json *request = message;
-	const char *name = json_get_string(request, "vm", "");
-	struct take *take = calloc(1, sizeof(*take));
+	struct svc *svc = take->svc;
 	const char *why = "there is no such VM";
 	struct vm_view v;
 	char text[400];
+
+	if (api_vm_view(svc, take->vm, &v) == 0)
+		why = check(svc, take->vm, take->epoch, &v, text, sizeof(text));
+	if (why == not_yet && take->timer && cluster_node_parted_ns(svc->cluster, v.owner.node_id))
+		return;
+	if (why) {
+		answer(take, why);
+		return;
+	}
+	loop_timer_remove(svc->loop, take->timer);
+	take->timer = 0;
+	list_remove(&take->link);
+	restarts_note(svc, take->vm);
+	vm_start(svc, take->vm, &v, true, on_over, take);
+}
+
+static void on_impatience(void *data)
+{
+	struct take *take = data;
+
+	take->timer = 0;
+	try_it(take);
+}
+
+int failover_take(struct svc *svc, struct json *message, peer_reply_fn fn, void *data)
+{
+	_cleanup_json_ struct json *request = message;
+	struct take *take = calloc(1, sizeof(*take));
+	int r;
 
 	if (!take)
 		return -ENOMEM;
 	*take = (struct take){
 		.svc = svc,
+		.epoch = (uint64_t)json_get_int(request, "epoch", 0),
 		.begun_ns = clock_boot_ns(),
 		.fencing_ns = json_get_int(request, "fencing_ns", 0),
 		.decision_ns = json_get_int(request, "decision_ns", 0),
 		.fn = fn,
 		.data = data,
 	};
-	snprintf(take->vm, sizeof(take->vm), "%s", name);
+	snprintf(take->vm, sizeof(take->vm), "%s", json_get_string(request, "vm", ""));
 	snprintf(take->from, sizeof(take->from), "%s", json_get_string(request, "from", "?"));
-	if (api_vm_view(svc, name, &v) == 0)
-		why = check(svc, name, (uint64_t)json_get_int(request, "epoch", 0), &v, text,
-			sizeof(text));
-	if (why) {
-		answer(take, why);
-		return 0;
+	r = loop_timer_add(svc->loop, PATIENCE_NS, on_impatience, take, &take->timer);
+	if (r < 0) {
+		free(take);
+		return r;
 	}
-	restarts_note(svc, name);
-	vm_start(svc, name, &v, true, on_over, take);
+	list_append(&svc->takes, &take->link);
+	try_it(take);
 	return 0;
+}
+
+void failover_takes_look(struct svc *svc)
+{
+	struct take *take, *after;
+
+	list_for_each_safe(take, after, &svc->takes, link)
+		try_it(take);
+}
+
+void failover_takes_end(struct svc *svc)
+{
+	struct take *take, *after;
+
+	list_for_each_safe(take, after, &svc->takes, link)
+		take_free(take);
 }
 
 static void on_taken(int error _unused_, const struct json *reply, void *data)

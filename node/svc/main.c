@@ -219,6 +219,7 @@ static void on_cluster_changed(void *data)
 	publish_node(svc);
 	place_watch_touch(svc->place_watch);
 	svc_recover(svc);
+	failover_takes_look(svc);
 	failover_touch(svc->failover);
 	network_watch_note(svc, NULL);
 	if (svc->switchd)
@@ -463,6 +464,7 @@ int main(int argc, char **argv)
 	list_init(&svc.jobs);
 	list_init(&svc.moves);
 	list_init(&svc.starts);
+	list_init(&svc.takes);
 	list_init(&svc.words);
 	list_init(&svc.invitations);
 	signal(SIGPIPE, SIG_IGN);
@@ -484,6 +486,7 @@ int main(int argc, char **argv)
 	corosync_service_end(&svc);
 	remote_free(svc.remote);
 	ipc_server_free(svc.ipc);
+	failover_takes_end(&svc);
 	failover_free(take_ptr(svc.failover));
 	api_store_free(&svc);
 	network_watch_free(&svc);

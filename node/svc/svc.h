@@ -78,6 +78,7 @@ struct svc {
 	int kvm_fd;                /* -1: no /dev/kvm, VMs cannot run here */
 	struct list vms;           /* struct vmproc.link: VM processes on this node */
 	struct list starts;        /* of VMs, under way (vm_start.c) */
+	struct list takes;         /* of lost VMs, which wait for a lease (failover_take.c) */
 	struct list words;         /* about VMs' states, not written yet (vm_state.c) */
 	struct list jobs;          /* struct job.link */
 	struct list moves;         /* those of them that wait for their turn (moves.c) */
