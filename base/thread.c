@@ -54,3 +54,11 @@ void thread_join(struct thread *t)
 	pthread_join(t->id, NULL);
 	t->running = false;
 }
+
+void thread_detach(struct thread *t)
+{
+	if (!t->running)
+		return;
+	pthread_detach(t->id);
+	t->running = false;
+}

@@ -20,5 +20,7 @@ struct thread {
 int thread_start(struct thread *t, const char *name, void (*fn)(void *data), void *data);
 /* Harmless when not running. */
 void thread_join(struct thread *t);
+/* In place of thread_join(), for one that ends by itself, perhaps much later. */
+void thread_detach(struct thread *t);
 
 #endif

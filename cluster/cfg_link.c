@@ -1,41 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster/cfg_link.h"
+#include "base/thread.h"
 #include "cluster/corosync_error.h"
 
 #include <netinet/in.h>
+#include <string.h>
+#include <sys/eventfd.h>
 
 #include <corosync/cfg.h>
 
 _Static_assert(CFG_MAX_LINKS == NET_MAX_LINKS, "corosync has as many links as we think");
 
 struct cfg_link {
-	corosync_cfg_handle_t handle;
+	struct loop *loop;
+	const struct cfg_link_ops *ops;
+	void *data;
+	int done_fd; /* an eventfd: there is an answer */
+	bool is_asking;
+
+	struct thread thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wakeup;
+	/* Under `lock`. */
+	bool is_asked;
+	bool is_ending; /* nobody listens any more: the thread frees all this */
+	uint32_t peers[CLUSTER_MAX_NODES];
+	size_t n_peers;
+	struct net_row row;
+	int error;
+
+	corosync_cfg_handle_t handle; /* the thread's */
 };
 
-int cfg_link_new(struct cfg_link **ret_link)
-{
-	const corosync_cfg_callbacks_t callbacks = {};
-	struct cfg_link *link = calloc(1, sizeof(*link));
-	cs_error_t error;
-
-	if (!link)
-		return -ENOMEM;
-	error = corosync_cfg_initialize(&link->handle, &callbacks);
-	if (error != CS_OK) {
-		free(link);
-		return corosync_errno(error);
-	}
-	*ret_link = link;
-	return 0;
-}
-
-void cfg_link_free(struct cfg_link *link)
-{
-	if (!link)
-		return;
-	corosync_cfg_finalize(link->handle);
-	free(link);
-}
+/* ---- the thread ---- */
 
 static void add_peer(
 	const struct corosync_cfg_node_status_v1 *status, uint32_t id, struct net_row *row)
@@ -56,16 +53,15 @@ static void add_peer(
 	row->peers[row->n_peers++].links = links;
 }
 
-int cfg_link_row(
-	struct cfg_link *link, const uint32_t *peers, size_t n_peers, struct net_row *ret_row)
+static int ask(corosync_cfg_handle_t handle, const uint32_t *peers, size_t n_peers,
+	struct net_row *ret_row)
 {
 	struct corosync_cfg_node_status_v1 status;
 	struct net_row row = {};
 	cs_error_t error;
 
-	for (size_t i = 0; i < n_peers && row.n_peers < CLUSTER_MAX_NODES; i++) {
-		error = corosync_cfg_node_status_get(
-			link->handle, peers[i], CFG_NODE_STATUS_V1, &status);
+	for (size_t i = 0; i < n_peers; i++) {
+		error = corosync_cfg_node_status_get(handle, peers[i], CFG_NODE_STATUS_V1, &status);
 		if (error == CS_OK)
 			add_peer(&status, peers[i], &row);
 		else if (error == CS_ERR_LIBRARY || error == CS_ERR_BAD_HANDLE)
@@ -75,13 +71,170 @@ int cfg_link_row(
 	return 0;
 }
 
-int cfg_link_reload(struct cfg_link *link)
+static void destroy(struct cfg_link *link)
 {
-	return corosync_errno(corosync_cfg_reload_config(link->handle));
+	if (link->handle)
+		corosync_cfg_finalize(link->handle);
+	pthread_mutex_destroy(&link->lock);
+	pthread_cond_destroy(&link->wakeup);
+	free(link);
 }
 
-int cfg_link_shutdown(struct cfg_link *link)
+/* With the lock held, which it gives up meanwhile. */
+static void answer(struct cfg_link *link)
 {
-	return corosync_errno(
-		corosync_cfg_try_shutdown(link->handle, COROSYNC_CFG_SHUTDOWN_FLAG_IMMEDIATE));
+	const uint64_t one = 1;
+	uint32_t peers[CLUSTER_MAX_NODES];
+	size_t n_peers = link->n_peers;
+	struct net_row row = {};
+	int r;
+
+	memcpy(peers, link->peers, n_peers * sizeof(peers[0]));
+	pthread_mutex_unlock(&link->lock);
+	r = ask(link->handle, peers, n_peers, &row);
+	pthread_mutex_lock(&link->lock);
+	link->is_asked = false;
+	link->row = row;
+	link->error = r;
+	if (!link->is_ending && write(link->done_fd, &one, sizeof(one)) < 0)
+		return; /* its counter is full: the loop will come by */
+}
+
+static void ask_thread(void *data)
+{
+	struct cfg_link *link = data;
+
+	pthread_mutex_lock(&link->lock);
+	while (!link->is_ending) {
+		if (link->is_asked)
+			answer(link);
+		else
+			pthread_cond_wait(&link->wakeup, &link->lock);
+	}
+	pthread_mutex_unlock(&link->lock);
+	destroy(link);
+}
+
+/* ---- the loop ---- */
+
+static void on_done(int fd, short revents _unused_, void *data)
+{
+	struct cfg_link *link = data;
+	struct net_row row;
+	uint64_t n;
+	int error;
+
+	if (read(fd, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&link->lock);
+	row = link->row;
+	error = link->error;
+	pthread_mutex_unlock(&link->lock);
+	link->is_asking = false;
+	if (error < 0)
+		link->ops->lost(error, link->data);
+	else
+		link->ops->answered(&row, link->data);
+}
+
+static int start(struct cfg_link *link)
+{
+	int r;
+
+	link->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (link->done_fd < 0)
+		return -errno;
+	r = loop_fd_add(link->loop, link->done_fd, POLLIN, on_done, link);
+	if (r < 0)
+		return r;
+	r = thread_start(&link->thread, "corosync-links", ask_thread, link);
+	if (r < 0)
+		loop_fd_remove(link->loop, link->done_fd);
+	return r;
+}
+
+static int open_handle(corosync_cfg_handle_t *ret_handle)
+{
+	const corosync_cfg_callbacks_t callbacks = {};
+
+	return corosync_errno(corosync_cfg_initialize(ret_handle, &callbacks));
+}
+
+int cfg_link_new(
+	struct loop *loop, const struct cfg_link_ops *ops, void *data, struct cfg_link **ret_link)
+{
+	struct cfg_link *link = calloc(1, sizeof(*link));
+	int r;
+
+	if (!link)
+		return -ENOMEM;
+	link->loop = loop;
+	link->ops = ops;
+	link->data = data;
+	link->done_fd = -1;
+	pthread_mutex_init(&link->lock, NULL);
+	pthread_cond_init(&link->wakeup, NULL);
+	r = open_handle(&link->handle);
+	if (r == 0)
+		r = start(link);
+	if (r < 0) {
+		close_fd(link->done_fd);
+		destroy(link);
+		return r;
+	}
+	*ret_link = link;
+	return 0;
+}
+
+void cfg_link_free(struct cfg_link *link)
+{
+	int fd;
+
+	if (!link)
+		return;
+	fd = link->done_fd;
+	loop_fd_remove(link->loop, fd);
+	thread_detach(&link->thread);
+	pthread_mutex_lock(&link->lock);
+	link->is_ending = true;
+	pthread_cond_signal(&link->wakeup);
+	pthread_mutex_unlock(&link->lock);
+	close_fd(fd);
+}
+
+void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers)
+{
+	if (link->is_asking)
+		return;
+	link->is_asking = true;
+	pthread_mutex_lock(&link->lock);
+	link->n_peers = MIN(n_peers, (size_t)CLUSTER_MAX_NODES);
+	memcpy(link->peers, peers, link->n_peers * sizeof(peers[0]));
+	link->is_asked = true;
+	pthread_cond_signal(&link->wakeup);
+	pthread_mutex_unlock(&link->lock);
+}
+
+int cfg_reload(void)
+{
+	corosync_cfg_handle_t handle;
+	int r = open_handle(&handle);
+
+	if (r < 0)
+		return r;
+	r = corosync_errno(corosync_cfg_reload_config(handle));
+	corosync_cfg_finalize(handle);
+	return r;
+}
+
+int cfg_shutdown(void)
+{
+	corosync_cfg_handle_t handle;
+	int r = open_handle(&handle);
+
+	if (r < 0)
+		return r;
+	r = corosync_errno(corosync_cfg_try_shutdown(handle, COROSYNC_CFG_SHUTDOWN_FLAG_IMMEDIATE));
+	corosync_cfg_finalize(handle);
+	return r;
 }

@@ -1,28 +1,41 @@
 /* SPDX-License-Identifier: MIT
  *
  * cfg_link.h - which of corosync's links reach which nodes, asked of its cfg service (cfg_link.c is
- * its only user). There is no event for it; asking takes some 50 us a node. Threads: the loop's
- * thread.
+ * its only user). There is no event for it; asking takes some 50 us a node - or as long as
+ * corosync's services need to agree after a change of members, for so long it answers nothing. So a
+ * thread asks. And it should not be asked then: a question that waits keeps corosync's main thread
+ * busy, which has real-time priority (libqb looks at it again and again).
+ *
+ * `lost` is called once, as the last thing; free the link then. It may be freed within both
+ * callbacks. Threads: the loop's thread, which is also where callbacks come.
  */
 #ifndef VIADUCT_CLUSTER_CFG_LINK_H
 #define VIADUCT_CLUSTER_CFG_LINK_H
 
-#include "base/err.h"
+#include "base/loop.h"
 #include "cluster/net_records.h"
 
 struct cfg_link;
 
-int cfg_link_new(struct cfg_link **ret_link);
+struct cfg_link_ops {
+	/* This node's row, for the peers of the question. Those that corosync knows nothing about
+	 * are left out. */
+	void (*answered)(const struct net_row *row, void *data);
+	void (*lost)(int error, void *data);
+};
+
+int cfg_link_new(
+	struct loop *loop, const struct cfg_link_ops *ops, void *data, struct cfg_link **ret_link);
+/* Does not wait: a question that is under way ends by itself, unheard. */
 void cfg_link_free(struct cfg_link *link);
 
-/* This node's row, for the given peers: configured nodes only, corosync may not be asked about
- * others. Peers it knows nothing about are left out. */
-int cfg_link_row(
-	struct cfg_link *link, const uint32_t *peers, size_t n_peers, struct net_row *ret_row);
+/* About configured nodes only: corosync may not be asked about others. Nothing is asked while
+ * there is no answer to the last one. */
+void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers);
 
 /* Have all members read corosync.conf again; and stop this node's corosync. They wait for
  * corosync's answer, a few milliseconds. */
-int cfg_link_reload(struct cfg_link *link);
-int cfg_link_shutdown(struct cfg_link *link);
+int cfg_reload(void);
+int cfg_shutdown(void);
 
 #endif

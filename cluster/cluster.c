@@ -286,6 +286,7 @@ static void on_cpg_deliver(uint32_t sender, const void *bytes, size_t size_bytes
 	struct cluster *cluster = data;
 
 	cluster_turn_begin(cluster);
+	cluster_net_heard(cluster);
 	rs_deliver(cluster->rs, sender, bytes, size_bytes, clock_mono_ns());
 }
 
@@ -426,7 +427,7 @@ static int connect_links(struct cluster *cluster)
 	if (r == 0)
 		r = quorum_link_new(cluster->loop, &quorum_ops, cluster, &cluster->quorum);
 	if (r == 0)
-		r = cfg_link_new(&cluster->cfg);
+		r = cfg_link_new(cluster->loop, &cluster_cfg_ops, cluster, &cluster->cfg);
 	if (r == 0)
 		r = take_nodes(cluster);
 	if (r == 0)

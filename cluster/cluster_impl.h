@@ -54,7 +54,10 @@ struct cluster {
 
 	/* cluster_net.c */
 	uint64_t poll_timer;
-	struct net_row row; /* as polled last */
+	bool links_are_due;    /* to be asked of corosync */
+	bool probes_have_news; /* since the row was made */
+	struct net_row links;  /* corosync's last answer */
+	struct net_row row;    /* with probes */
 	struct netprobe_udp *netprobe;
 	bool paths_are_old; /* what is probed is to be found anew */
 	uint8_t link_priority[NET_MAX_LINKS];
@@ -82,8 +85,11 @@ void cluster_lease_votes(struct cluster *cluster, const struct rs_votes *votes);
 void cluster_lease_look(struct cluster *cluster);
 
 /* cluster_net.c: while connected. */
+extern const struct cfg_link_ops cluster_cfg_ops;
 void cluster_poll_start(struct cluster *cluster);
 void cluster_poll_stop(struct cluster *cluster);
+/* Corosync has just delivered a message: its services agree, so it answers (cfg_link.h). */
+void cluster_net_heard(struct cluster *cluster);
 /* A key of the store changed, or (NULL) the members did. */
 void cluster_net_note(struct cluster *cluster, const char *key);
 

@@ -133,6 +133,7 @@ static void on_deliver(uint32_t sender, const void *bytes, size_t size_bytes, vo
 {
 	struct cluster_lease *cl = data;
 
+	cluster_net_heard(cl->cluster);
 	lease_deliver(cl->lease, sender, bytes, size_bytes, clock_boot_ns());
 }
 

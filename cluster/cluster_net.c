@@ -50,6 +50,22 @@ static bool was_reached(const struct net_row *row, const struct net_subnet *subn
 	return true;
 }
 
+/* No probe of it is answered any more. */
+static bool is_unanswered(const struct net_row *row, uint32_t id)
+{
+	bool is_probed = false;
+
+	for (size_t i = 0; i < row->n_probed; i++) {
+		if (row->probed[i].id != id)
+			continue;
+		if (!row->probed[i].is_lost)
+			return false;
+		is_probed = true;
+	}
+	return is_probed;
+}
+
+/* No link of corosync's reaches it. */
 static bool is_silent(const struct net_row *row, uint32_t id)
 {
 	for (size_t i = 0; i < row->n_peers; i++) {
@@ -59,23 +75,33 @@ static bool is_silent(const struct net_row *row, uint32_t id)
 	return false;
 }
 
-/* A peer that no link reaches leaves the membership in a moment, and then it is down: until then
- * nothing is said of it. */
-static void leave_silent_out(struct net_row *row)
+static void leave_out(struct net_row *row, uint32_t id)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < row->n_probed; i++) {
-		if (!is_silent(row, row->probed[i].id))
+		if (row->probed[i].id != id)
 			row->probed[n++] = row->probed[i];
 	}
 	row->n_probed = n;
 	n = 0;
 	for (size_t i = 0; i < row->n_peers; i++) {
-		if (row->peers[i].links)
+		if (row->peers[i].id != id)
 			row->peers[n++] = row->peers[i];
 	}
 	row->n_peers = n;
+}
+
+/* A peer that nothing reaches leaves the membership in a moment, and then it is down: until then
+ * nothing is said of it. What corosync said before the last probes is not the latest. */
+static void leave_silent_out(struct net_row *row, bool is_latest)
+{
+	for (size_t i = row->n_peers; i > 0; i--) {
+		uint32_t id = row->peers[i - 1].id;
+
+		if (is_silent(row, id) || (!is_latest && is_unanswered(row, id)))
+			leave_out(row, id);
+	}
 }
 
 /* Something was lost of a peer that was reached. */
@@ -109,25 +135,42 @@ static size_t list_peers(const struct cluster *cluster, uint32_t ids[CLUSTER_MAX
 
 /* What is lost is published at once; what comes back when it was seen twice, so that a link that
  * flaps is not a write each time. */
-static int poll_links(struct cluster *cluster)
+static void take_row(struct cluster *cluster, bool is_latest)
 {
-	uint32_t ids[CLUSTER_MAX_NODES];
+	struct net_row row = cluster->links;
 	bool is_due;
-	struct net_row row;
-	int r;
 
-	r = cfg_link_row(cluster->cfg, ids, list_peers(cluster, ids), &row);
-	if (r < 0)
-		return r;
 	if (cluster->netprobe)
 		netprobe_udp_fill_row(cluster->netprobe, &row);
-	leave_silent_out(&row);
+	leave_silent_out(&row, is_latest);
 	is_due = rows_equal(&row, &cluster->row) || is_worse(&row, &cluster->row);
 	cluster->row = row;
 	if (is_due && cluster_is_synced(cluster))
 		publish(&cluster->links_publisher, cluster, "links/", net_row_to_json(&row));
-	return 0;
 }
+
+static void on_answered(const struct net_row *links, void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster->links = *links;
+	take_row(cluster, true);
+	cluster_turn_end(cluster);
+}
+
+static void on_cfg_lost(int error, void *data)
+{
+	struct cluster *cluster = data;
+
+	cluster->connect_error = error;
+	cluster_disconnect(cluster);
+	cluster_turn_end(cluster);
+}
+
+const struct cfg_link_ops cluster_cfg_ops = {
+	.answered = on_answered,
+	.lost = on_cfg_lost,
+};
 
 static void make_input(const struct cluster *cluster, struct net_input *in);
 
@@ -148,15 +191,14 @@ static void find_paths(struct cluster *cluster)
 		cluster->paths_are_old = false;
 }
 
-static void poll_now(struct cluster *cluster)
+void cluster_net_heard(struct cluster *cluster)
 {
-	if (cluster->paths_are_old)
-		find_paths(cluster);
-	if (poll_links(cluster) < 0)
-		cluster_disconnect(cluster);
-	else
-		cluster_poll_start(cluster);
-	cluster_turn_end(cluster);
+	uint32_t ids[CLUSTER_MAX_NODES];
+
+	if (!cluster->links_are_due || quorum_link_info(cluster->quorum)->is_settling)
+		return;
+	cluster->links_are_due = false;
+	cfg_link_ask(cluster->cfg, ids, list_peers(cluster, ids));
 }
 
 static void on_poll(void *data)
@@ -164,7 +206,14 @@ static void on_poll(void *data)
 	struct cluster *cluster = data;
 
 	cluster->poll_timer = 0;
-	poll_now(cluster);
+	if (cluster->paths_are_old)
+		find_paths(cluster);
+	if (cluster->probes_have_news)
+		take_row(cluster, false);
+	cluster->probes_have_news = false;
+	cluster->links_are_due = true;
+	cluster_poll_start(cluster);
+	cluster_turn_end(cluster);
 }
 
 /* A probe has found something out: as soon as the loop is back from wherever it was noticed. */
@@ -174,6 +223,7 @@ static void on_probes_changed(void *data)
 
 	if (!cluster->poll_timer)
 		return;
+	cluster->probes_have_news = true;
 	loop_timer_remove(cluster->loop, cluster->poll_timer);
 	loop_timer_add(cluster->loop, 0, on_poll, cluster, &cluster->poll_timer);
 }
@@ -190,7 +240,8 @@ void cluster_poll_stop(struct cluster *cluster)
 {
 	loop_timer_remove(cluster->loop, cluster->poll_timer);
 	cluster->poll_timer = 0;
-	cluster->row = (struct net_row){};
+	cluster->links = cluster->row = (struct net_row){};
+	cluster->links_are_due = cluster->probes_have_news = false;
 	netprobe_udp_free(cluster->netprobe);
 	cluster->netprobe = NULL;
 	cluster->paths_are_old = true;
@@ -313,10 +364,10 @@ size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node,
 
 int cluster_reload_config(struct cluster *cluster)
 {
-	return cluster->cfg ? cfg_link_reload(cluster->cfg) : -EHOSTDOWN;
+	return cluster->cfg ? cfg_reload() : -EHOSTDOWN;
 }
 
 int cluster_stop_corosync(struct cluster *cluster)
 {
-	return cluster->cfg ? cfg_link_shutdown(cluster->cfg) : -EHOSTDOWN;
+	return cluster->cfg ? cfg_shutdown() : -EHOSTDOWN;
 }

@@ -34,6 +34,7 @@ static void on_quorum(votequorum_handle_t handle, uint64_t context, uint32_t quo
 
 	(void)context;
 	info->quorate = quorate;
+	info->is_settling = false;
 	info->n_members = 0;
 	for (uint32_t i = 0; i < n_nodes && info->n_members < QUORUM_MAX_NODES; i++) {
 		if (nodes[i].nodeid != VOTEQUORUM_QDEVICE_NODEID &&
@@ -49,6 +50,7 @@ static void on_nodelist(votequorum_handle_t handle, uint64_t context, votequorum
 
 	(void)context;
 	(void)ring;
+	info->is_settling = true;
 	info->n_members = 0;
 	for (uint32_t i = 0; i < n_nodes && info->n_members < QUORUM_MAX_NODES; i++)
 		info->members[info->n_members++] = nodes[i];

@@ -25,6 +25,9 @@ struct quorum_info {
 	uint32_t nodes_needed; /* a majority of the nodes' votes, if there is a device; else 0 */
 	uint32_t members[QUORUM_MAX_NODES];
 	size_t n_members;
+	/* After a change of members, until corosync's services agree. Except for votequorum they
+	 * answer nothing meanwhile. */
+	bool is_settling;
 };
 
 struct quorum_link_ops {
