@@ -28,11 +28,13 @@ struct corosync_conf {
 
 /* ---- a new one ---- */
 
-/* Links are found down well before the token is lost: otherwise the cut of one link would look like
- * the loss of a node. */
+/* Links are found down before a new membership is formed, which is a token and 1.2 of it later:
+ * otherwise the cut of one link would look like the loss of a node. knet looks at its links every
+ * 200 ms, whatever the interval says (KNET_THREADS_TIMERES of libknet). When it does, the last
+ * answer is as old: with a timeout of less, or little more, every link is down again and again. */
 static const struct profile {
 	unsigned token_ms, ping_ms, pong_ms;
-} profiles[] = {{1000, 200, 500}, {300, 100, 250}};
+} profiles[] = {{1000, 200, 500}, {300, 200, 375}};
 
 static void print_node(FILE *out, const struct corosync_node *node)
 {

@@ -46,8 +46,9 @@ LINK = """    interface {{
 
 def configuration(nodes, networks, token_ms=1000):
     """`nodes`: [(id, name)]; `networks`: address prefixes, the heartbeat's first: "10.10.2"."""
-    # A link must be given up before the token is, or the loss of one link costs a member.
-    ping_ms, pong_ms = round(max(60, token_ms * 0.15) * SLOW), round(max(150, token_ms * 0.4) * SLOW)
+    # A link must be given up before a new membership is formed without its peer. knet looks at its links every
+    # 200 ms, whatever the interval says: with less, every link would be down.
+    ping_ms, pong_ms = round(200 * SLOW), round(375 * SLOW)
     links = "".join(LINK.format(number=i, priority=10 - i, ping=ping_ms, pong=pong_ms)
                     for i in range(len(networks)))
     entries = ""
