@@ -19,6 +19,7 @@
 #define LOOP_MAX_FD 65536
 
 struct source {
+	struct loop *loop;
 	int fd;
 	short events;
 	loop_fd_fn fn;
@@ -61,6 +62,8 @@ struct loop {
 	int calls_fd;
 
 	struct list signals;
+
+	struct turn_meter *meter; /* NULL: turns are not measured */
 };
 
 static void calls_run(int fd, short revents, void *data);
@@ -118,6 +121,7 @@ void loop_free(struct loop *loop)
 	if (loop->qb)
 		qb_loop_destroy(loop->qb);
 	pthread_mutex_destroy(&loop->calls_lock);
+	turn_meter_free(loop->meter);
 	free(loop);
 }
 
@@ -136,6 +140,19 @@ void *loop_native(struct loop *loop)
 	return loop->qb;
 }
 
+int loop_measure(struct loop *loop)
+{
+	if (!loop->meter)
+		return turn_meter_new(&loop->meter);
+	turn_meter_reset(loop->meter);
+	return 0;
+}
+
+struct turn_times loop_longest_turn(const struct loop *loop)
+{
+	return loop->meter ? turn_meter_read(loop->meter) : (struct turn_times){};
+}
+
 static struct source *source_find(struct loop *loop, int fd)
 {
 	return fd >= 0 && (size_t)fd < loop->n_sources ? loop->sources[fd] : NULL;
@@ -145,10 +162,17 @@ static int32_t source_dispatch(int32_t fd, int32_t revents, void *data)
 {
 	struct source *source = data; /* gone when the callback removes it */
 	short wanted = (short)(source->events | POLLERR | POLLHUP | POLLNVAL);
+	struct loop *loop = source->loop;
+	bool is_measured = loop->meter;
 
 	/* An event may have been queued before a callback lost interest in it. */
-	if (revents & wanted)
-		source->fn(fd, (short)(revents & wanted), source->data);
+	if (!(revents & wanted))
+		return 0;
+	if (is_measured)
+		turn_meter_begin(loop->meter);
+	source->fn(fd, (short)(revents & wanted), source->data);
+	if (is_measured)
+		turn_meter_end(loop->meter);
 	return 0;
 }
 
@@ -185,7 +209,7 @@ int loop_fd_add(struct loop *loop, int fd, short events, loop_fd_fn fn, void *da
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return -ENOMEM;
-	*source = (struct source){.fd = fd, .events = events, .fn = fn, .data = data};
+	*source = (struct source){.loop = loop, .fd = fd, .events = events, .fn = fn, .data = data};
 	r = qb_loop_poll_add(loop->qb, QB_LOOP_HIGH, fd, events, source, source_dispatch);
 	if (r < 0)
 		return r;

@@ -10,7 +10,7 @@
 #ifndef VIADUCT_BASE_LOOP_H
 #define VIADUCT_BASE_LOOP_H
 
-#include "base/err.h"
+#include "base/turn_meter.h"
 
 #include <poll.h>
 
@@ -34,6 +34,13 @@ void loop_fd_remove(struct loop *loop, int fd);
 typedef void (*loop_fn)(void *data);
 int loop_timer_add(struct loop *loop, uint64_t after_ns, loop_fn fn, void *data, uint64_t *ret_id);
 void loop_timer_remove(struct loop *loop, uint64_t id);
+
+/* From now on, or (called again) from now on anew, the longest turn is kept: how long callbacks
+ * that were called for one thing - a descriptor, all timers that were due, all jobs - kept
+ * everything else waiting. For the loop's thread. */
+int loop_measure(struct loop *loop);
+/* Zeros when nothing is measured. */
+struct turn_times loop_longest_turn(const struct loop *loop);
 
 /* Run once, in the next round of the loop. Jobs and wake-ups run in the order they were added. */
 int loop_job_add(struct loop *loop, loop_fn fn, void *data);

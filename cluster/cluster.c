@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <time.h>
 
 _Static_assert(CLUSTER_MAX_NODES == RS_MAX_MEMBERS, "every node can take part");
 _Static_assert(CLUSTER_KEY_MAX_LEN == RS_KEY_MAX_LEN, "keys are the same");
@@ -108,48 +106,6 @@ static const struct rs_ops rs_ops = {
 
 /* Turns. */
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
-/* How often this thread has stopped by itself: for a disk, for another thread. That others get the
- * processor is not counted. */
-static long n_waits(void)
-{
-	struct rusage usage = {};
-
-	getrusage(RUSAGE_THREAD, &usage);
-	return usage.ru_nvcsw;
-}
-
-void cluster_turn_begin(struct cluster *cluster)
-{
-	if (cluster->turn_began_ns)
-		return;
-	cluster->turn_began_ns = clock_mono_ns();
-	cluster->turn_began_cpu_ns = cpu_ns();
-	cluster->turn_began_waits = n_waits();
-}
-
-static void measure_turn(struct cluster *cluster)
-{
-	uint64_t took_ns = clock_mono_ns() - cluster->turn_began_ns, computed_ns;
-
-	if (cluster->turn_began_ns == 0)
-		return;
-	computed_ns = cpu_ns() - cluster->turn_began_cpu_ns;
-	cluster->longest_turn_ns = MAX(cluster->longest_turn_ns, took_ns);
-	cluster->longest_turn_cpu_ns = MAX(cluster->longest_turn_cpu_ns, computed_ns);
-	if (n_waits() != cluster->turn_began_waits)
-		cluster->longest_turn_wait_ns =
-			MAX(cluster->longest_turn_wait_ns, took_ns - computed_ns);
-	cluster->turn_began_ns = 0;
-}
-
 /* What is too long for one turn goes on in the next ones, with whatever else there is in between.
  */
 static void on_work(void *data)
@@ -157,7 +113,6 @@ static void on_work(void *data)
 	struct cluster *cluster = data;
 
 	cluster->work_timer = 0;
-	cluster_turn_begin(cluster);
 	rs_work(cluster->rs, clock_mono_ns());
 	cluster_turn_end(cluster);
 }
@@ -173,7 +128,6 @@ static void on_check(void *data)
 	struct cluster *cluster = data;
 
 	loop_timer_add(cluster->loop, cluster->check_ns, on_check, cluster, &cluster->check_timer);
-	cluster_turn_begin(cluster);
 	rs_check(cluster->rs, clock_mono_ns());
 	cluster_turn_end(cluster);
 }
@@ -181,8 +135,6 @@ static void on_check(void *data)
 static void on_tick(void *data)
 {
 	struct cluster *cluster = data;
-
-	cluster_turn_begin(cluster);
 
 	cluster->tick_timer = 0;
 	cluster->tick_at_ns = 0;
@@ -227,7 +179,6 @@ void cluster_turn_end(struct cluster *cluster)
 		store_writer_commit(cluster->writer, rs_meta(cluster->rs), rs_mark(cluster->rs));
 	tick_update(cluster);
 	work_later(cluster);
-	measure_turn(cluster);
 	if (cluster->is_news) {
 		cluster->is_news = false;
 		found(cluster);
@@ -243,7 +194,6 @@ static void on_saved(uint64_t mark, void *data)
 {
 	struct cluster *cluster = data;
 
-	cluster_turn_begin(cluster);
 	if (cluster->is_saving_all && mark == rs_mark(cluster->rs)) {
 		cluster->is_saving_all = false;
 		cluster->db_error = 0;
@@ -256,7 +206,6 @@ static void on_save_failed(int error, void *data)
 {
 	struct cluster *cluster = data;
 
-	cluster_turn_begin(cluster);
 	cluster->is_saving_all = false;
 	cluster->db_error = error;
 	cluster_note_news(cluster);
@@ -276,7 +225,6 @@ static void on_cpg_confchg(const uint32_t *ids, size_t n_ids, void *data)
 {
 	struct cluster *cluster = data;
 
-	cluster_turn_begin(cluster);
 	cluster->connect_error = 0;
 	rs_confchg(cluster->rs, ids, n_ids, clock_mono_ns());
 }
@@ -285,7 +233,6 @@ static void on_cpg_deliver(uint32_t sender, const void *bytes, size_t size_bytes
 {
 	struct cluster *cluster = data;
 
-	cluster_turn_begin(cluster);
 	cluster_net_heard(cluster);
 	rs_deliver(cluster->rs, sender, bytes, size_bytes, clock_mono_ns());
 }
@@ -332,7 +279,6 @@ static void on_quorum_changed(void *data)
 {
 	struct cluster *cluster = data;
 
-	cluster_turn_begin(cluster);
 	take_quorum(cluster);
 	cluster_turn_end(cluster);
 }

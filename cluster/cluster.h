@@ -113,9 +113,6 @@ struct cluster_status {
 	uint64_t store_version; /* version of the last write */
 	char digest[65];        /* hex SHA-256 over the store's content; "" while it is not known */
 	size_t n_keys;
-	/* The longest that the store has kept the loop from anything else: all in all, computing,
-	 * and waiting - what others had the processor for is only in the first. */
-	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	int connect_error; /* why the connection to corosync did not last; -EADDRINUSE: another
 			      process of this node has joined the cluster before;
 			      -EADDRNOTAVAIL: corosync runs with an example, for a single
@@ -127,8 +124,6 @@ struct cluster_status {
 	unsigned protocol, protocol_newest, protocol_floor, protocol_needed;
 };
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status);
-
-void cluster_reset_longest_turn(struct cluster *cluster);
 
 /* The store. Keys are printable ASCII paths ("vm/VM1"); values are JSON. A key's version is 0 while
  * it does not exist and grows with every write to it; it is never reused. */

@@ -41,9 +41,6 @@ struct cluster {
 
 	uint32_t local_id;
 	struct member_table members;
-	uint64_t turn_began_ns, turn_began_cpu_ns; /* 0: not in one */
-	long turn_began_waits;
-	uint64_t longest_turn_ns, longest_turn_cpu_ns, longest_turn_wait_ns;
 	uint64_t work_timer;
 	uint64_t check_timer, check_ns;
 	bool is_news;    /* `changed` is due at the end of the turn */
@@ -69,8 +66,6 @@ struct cluster {
 
 /* Something the callbacks' owner wants to know: call at any time within a turn. */
 void cluster_note_news(struct cluster *cluster);
-/* Before what begins a turn. */
-void cluster_turn_begin(struct cluster *cluster);
 /* Whatever came in through the loop ends with this; it may disconnect. */
 void cluster_turn_end(struct cluster *cluster);
 void cluster_disconnect(struct cluster *cluster);

@@ -81,12 +81,6 @@ int cluster_find_node(
 	return 0;
 }
 
-void cluster_reset_longest_turn(struct cluster *cluster)
-{
-	cluster->longest_turn_ns = cluster->longest_turn_cpu_ns = 0;
-	cluster->longest_turn_wait_ns = 0;
-}
-
 void cluster_get_status(const struct cluster *cluster, struct cluster_status *ret_status)
 {
 	const struct rs_meta *meta = rs_meta(cluster->rs);
@@ -95,9 +89,6 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 		.store_version = meta->version,
 		.n_keys = store_n_keys(rs_store(cluster->rs)),
 		.store_error = cluster->db_error,
-		.longest_turn_ns = cluster->longest_turn_ns,
-		.longest_turn_cpu_ns = cluster->longest_turn_cpu_ns,
-		.longest_turn_wait_ns = cluster->longest_turn_wait_ns,
 		.connect_error = cluster->connect_error,
 		.protocol = rs_protocol(cluster->rs),
 		.protocol_newest = cluster->protocol_newest,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/svc/svc.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,7 @@ static struct json *nodes_json(struct svc *svc)
 void api_cluster_status(struct api_call *call)
 {
 	struct cluster *cluster = call->svc->cluster;
+	struct turn_times turn = loop_longest_turn(call->svc->loop);
 	struct json *result = json_object_new();
 	struct cluster_status status;
 
@@ -73,7 +75,8 @@ void api_cluster_status(struct api_call *call)
 	json_set_string(result, "digest", status.digest);
 	json_set_bool(result, "is_second", status.connect_error == -EADDRINUSE);
 	json_set_bool(result, "is_example", status.connect_error == -EADDRNOTAVAIL);
-	json_set_int(result, "longest_turn_us", (int64_t)(status.longest_turn_ns / 1000));
+	json_set_int(result, "longest_turn_us", (int64_t)(turn.longest_ns / NS_PER_US));
+	json_set_int(result, "longest_turn_own_us", (int64_t)(turn.longest_own_ns / NS_PER_US));
 	json_set_string(
 		result, "store_error", status.store_error ? strerror(-status.store_error) : "");
 	json_set_int(result, "protocol", status.protocol);

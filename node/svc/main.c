@@ -469,7 +469,7 @@ int main(int argc, char **argv)
 	list_init(&svc.invitations);
 	signal(SIGPIPE, SIG_IGN);
 	be_preferred();
-	if (loop_new(&svc.loop) < 0 || set_up(&svc) < 0)
+	if (loop_new(&svc.loop) < 0 || loop_measure(svc.loop) < 0 || set_up(&svc) < 0)
 		return 1;
 	loop_signal_add(svc.loop, SIGTERM, on_signal, &svc);
 	loop_signal_add(svc.loop, SIGINT, on_signal, &svc);

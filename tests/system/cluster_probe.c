@@ -69,6 +69,7 @@ static void on_done(int error, uint64_t version, void *data)
 static void do_status(struct probe *probe, char *arguments)
 {
 	struct json *object = json_object_new();
+	struct turn_times turn = loop_longest_turn(probe->loop);
 	struct cluster_status status;
 
 	(void)arguments;
@@ -91,11 +92,8 @@ static void do_status(struct probe *probe, char *arguments)
 	json_set_int(object, "protocol", status.protocol);
 	json_set_int(object, "protocol_floor", status.protocol_floor);
 	json_set_int(object, "protocol_needed", status.protocol_needed);
-	json_set_int(object, "longest_turn_us", (int64_t)(status.longest_turn_ns / NS_PER_US));
-	json_set_int(
-		object, "longest_turn_cpu_us", (int64_t)(status.longest_turn_cpu_ns / NS_PER_US));
-	json_set_int(
-		object, "longest_turn_wait_us", (int64_t)(status.longest_turn_wait_ns / NS_PER_US));
+	json_set_int(object, "longest_turn_us", (int64_t)(turn.longest_ns / NS_PER_US));
+	json_set_int(object, "longest_turn_own_us", (int64_t)(turn.longest_own_ns / NS_PER_US));
 	reply(object);
 }
 
@@ -373,8 +371,7 @@ static void do_fill(struct probe *probe, char *arguments)
 static void do_reset(struct probe *probe, char *arguments)
 {
 	(void)arguments;
-	cluster_reset_longest_turn(probe->cluster);
-	reply_error(0);
+	reply_error(loop_measure(probe->loop));
 }
 
 static void do_quit(struct probe *probe, char *arguments)
@@ -485,6 +482,8 @@ int main(int argc, char **argv)
 	int r;
 
 	r = loop_new(&probe.loop);
+	if (r == 0)
+		r = loop_measure(probe.loop);
 	if (r == 0)
 		r = loop_signal_add(probe.loop, SIGTERM, on_signal, probe.loop);
 	if (r == 0)

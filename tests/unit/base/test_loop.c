@@ -268,6 +268,25 @@ static void test_signals(void **state)
 	assert_string_equal(journal, "s");
 }
 
+static void pause_and_stop(void *data)
+{
+	poll(NULL, 0, 20);
+	loop_stop(data);
+}
+
+static void test_the_longest_turn(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_longest_turn(loop).longest_ns, 0);
+	assert_int_equal(loop_measure(loop), 0);
+	assert_int_equal(loop_job_add(loop, pause_and_stop, loop), 0);
+	loop_run_watched(loop);
+	assert_true(loop_longest_turn(loop).longest_own_ns >= 20 * NS_PER_MS);
+	assert_true(loop_longest_turn(loop).longest_ns >= loop_longest_turn(loop).longest_own_ns);
+	assert_int_equal(loop_measure(loop), 0);
+	assert_int_equal(loop_longest_turn(loop).longest_ns, 0);
+}
+
 static void test_free_drops_what_is_pending(void **state)
 {
 	(void)state;
@@ -298,6 +317,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fd_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wake_from_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_longest_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_drops_what_is_pending, setup, teardown),
 	};
 
