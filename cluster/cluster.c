@@ -209,7 +209,7 @@ static void on_save_failed(int error, void *data)
 	cluster->is_saving_all = false;
 	cluster->db_error = error;
 	cluster_note_news(cluster);
-	if (cluster->connected)
+	if (cluster->connect_step > 0)
 		cluster_disconnect(cluster);
 	cluster_turn_end(cluster);
 }
@@ -279,7 +279,8 @@ static void on_quorum_changed(void *data)
 {
 	struct cluster *cluster = data;
 
-	take_quorum(cluster);
+	if (cluster->connected)
+		take_quorum(cluster);
 	cluster_turn_end(cluster);
 }
 
@@ -344,9 +345,12 @@ void cluster_disconnect(struct cluster *cluster)
 	if (cluster->connected)
 		cluster_note_news(cluster);
 	cluster->connected = false;
+	cluster->connect_step = 0;
 	rs_disconnect(cluster->rs);
 	rs_set_votes(cluster->rs, &none, clock_mono_ns());
 	cluster_lease_votes(cluster, &none);
+	loop_timer_remove(cluster->loop, cluster->connect_timer);
+	cluster->connect_timer = 0;
 	connect_later(cluster);
 }
 
@@ -360,45 +364,65 @@ static void save_all(struct cluster *cluster)
 					 rs_mark(cluster->rs)) == 0;
 }
 
-static int connect_links(struct cluster *cluster)
-{
-	int r;
+/* A step a turn, for each waits some 10 ms until corosync answers. What comes in before the last
+ * one is no loss: that takes everything as it is then. */
 
-	/* The disk first: without it this node must not promise anything. */
-	if (cluster->db_error < 0) {
+/* The disk first: without it this node must not promise anything. */
+static int connect_disk(struct cluster *cluster)
+{
+	if (cluster->db_error < 0)
 		save_all(cluster);
-		return cluster->db_error;
-	}
-	r = cmap_link_new(cluster->loop, &cmap_ops, cluster, &cluster->cmap);
-	if (r == 0)
-		r = quorum_link_new(cluster->loop, &quorum_ops, cluster, &cluster->quorum);
-	if (r == 0)
-		r = cfg_link_new(cluster->loop, &cluster_cfg_ops, cluster, &cluster->cfg);
-	if (r == 0)
-		r = take_nodes(cluster);
-	if (r == 0)
-		r = cpg_link_new(cluster->loop, GROUP, &cpg_ops, cluster, &cluster->cpg);
+	return cluster->db_error;
+}
+
+static int connect_quorum(struct cluster *cluster)
+{
+	return quorum_link_new(cluster->loop, &quorum_ops, cluster, &cluster->quorum);
+}
+
+static int connect_cmap(struct cluster *cluster)
+{
+	return cmap_link_new(cluster->loop, &cmap_ops, cluster, &cluster->cmap);
+}
+
+static int connect_cfg(struct cluster *cluster)
+{
+	return cfg_link_new(cluster->loop, &cluster_cfg_ops, cluster, &cluster->cfg);
+}
+
+static int connect_store(struct cluster *cluster)
+{
+	int r = cpg_link_new(cluster->loop, GROUP, &cpg_ops, cluster, &cluster->cpg);
+
 	if (r < 0)
 		return r;
 	cluster->connected = true;
 	cluster->connect_after_ns = CONNECT_MIN_NS;
 	cluster->local_id = cpg_link_local_id(cluster->cpg);
 	rs_connect(cluster->rs, cluster->local_id);
-	r = cluster_lease_connect(cluster);
-	if (r < 0)
-		return r;
 	take_quorum(cluster);
 	cluster_poll_start(cluster);
 	return 0;
 }
 
+static int (*const connect_steps[])(struct cluster *) = {
+	connect_disk,
+	connect_quorum,
+	connect_cmap,
+	take_nodes,
+	connect_cfg,
+	cluster_lease_connect,
+	connect_store,
+};
+
 static void on_connect(void *data)
 {
 	struct cluster *cluster = data;
-	int r;
+	int r = connect_steps[cluster->connect_step++](cluster);
 
 	cluster->connect_timer = 0;
-	r = connect_links(cluster);
+	if (r == 0 && cluster->connect_step < ARRAY_LEN(connect_steps))
+		r = loop_timer_add(cluster->loop, 0, on_connect, cluster, &cluster->connect_timer);
 	if (r < 0) {
 		cluster->connect_error = r;
 		cluster_disconnect(cluster);

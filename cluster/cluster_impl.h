@@ -28,13 +28,14 @@ struct cluster {
 	bool is_saving_all;
 	int db_error; /* the disk and the store differ until everything could be saved again */
 
-	/* All four, or none while disconnected. */
+	/* From when they were connected one after the other to when one of them is lost. */
 	struct cmap_link *cmap;
 	struct quorum_link *quorum;
 	struct cfg_link *cfg;
 	struct cpg_link *cpg;
 	unsigned protocol_newest;
-	bool connected;
+	bool connected; /* to all of them */
+	size_t connect_step;
 	int connect_error; /* of the last attempt that did not last */
 	uint64_t connect_timer;
 	uint64_t connect_after_ns;

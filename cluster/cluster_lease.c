@@ -145,10 +145,11 @@ static void on_turn_end(void *data)
 	cluster_turn_end(cl->cluster);
 }
 
-static void on_lost(int error _unused_, void *data)
+static void on_lost(int error, void *data)
 {
 	struct cluster_lease *cl = data;
 
+	cl->cluster->connect_error = error;
 	cluster_disconnect(cl->cluster);
 	cluster_turn_end(cl->cluster);
 }
@@ -200,7 +201,7 @@ int cluster_lease_connect(struct cluster *cluster)
 
 	if (r < 0)
 		return r;
-	lease_connect(cl->lease, cluster->local_id);
+	lease_connect(cl->lease, cpg_link_local_id(cl->cpg));
 	take_durations(cl);
 	return 0;
 }
