@@ -162,17 +162,14 @@ static int32_t source_dispatch(int32_t fd, int32_t revents, void *data)
 {
 	struct source *source = data; /* gone when the callback removes it */
 	short wanted = (short)(source->events | POLLERR | POLLHUP | POLLNVAL);
-	struct loop *loop = source->loop;
-	bool is_measured = loop->meter;
+	struct turn_meter *meter = source->loop->meter; /* the callback may begin to measure */
 
 	/* An event may have been queued before a callback lost interest in it. */
 	if (!(revents & wanted))
 		return 0;
-	if (is_measured)
-		turn_meter_begin(loop->meter);
+	turn_meter_begin(meter);
 	source->fn(fd, (short)(revents & wanted), source->data);
-	if (is_measured)
-		turn_meter_end(loop->meter);
+	turn_meter_end(meter);
 	return 0;
 }
 

@@ -46,14 +46,21 @@ void turn_meter_free(struct turn_meter *meter)
 
 void turn_meter_begin(struct turn_meter *meter)
 {
+	if (!meter)
+		return;
 	meter->began_delay_ns = run_delay_ns(meter);
 	meter->began_ns = clock_mono_ns();
 }
 
 void turn_meter_end(struct turn_meter *meter)
 {
-	uint64_t took_ns = clock_mono_ns() - meter->began_ns, own_ns;
+	uint64_t took_ns, own_ns;
 
+	if (!meter)
+		return;
+	took_ns = clock_mono_ns() - meter->began_ns;
+	if (took_ns <= meter->times.longest_own_ns)
+		return; /* whatever part of it was its own */
 	own_ns = took_ns - MIN(took_ns, run_delay_ns(meter) - meter->began_delay_ns);
 	meter->times.longest_ns = MAX(meter->times.longest_ns, took_ns);
 	meter->times.longest_own_ns = MAX(meter->times.longest_own_ns, own_ns);

@@ -11,18 +11,23 @@
 
 _Static_assert(CFG_MAX_LINKS == NET_MAX_LINKS, "corosync has as many links as we think");
 
+enum state {
+	STATE_IDLE,
+	STATE_ASKED,    /* `peers` and `row` are the thread's */
+	STATE_ANSWERED, /* the loop has not heard it yet */
+};
+
 struct cfg_link {
 	struct loop *loop;
 	const struct cfg_link_ops *ops;
 	void *data;
 	int done_fd; /* an eventfd: there is an answer */
-	bool is_asking;
 
 	struct thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wakeup;
 	/* Under `lock`. */
-	bool is_asked;
+	enum state state;
 	bool is_ending; /* nobody listens any more: the thread frees all this */
 	uint32_t peers[CLUSTER_MAX_NODES];
 	size_t n_peers;
@@ -53,21 +58,20 @@ static void add_peer(
 	row->peers[row->n_peers++].links = links;
 }
 
-static int ask(corosync_cfg_handle_t handle, const uint32_t *peers, size_t n_peers,
-	struct net_row *ret_row)
+static int ask(struct cfg_link *link)
 {
 	struct corosync_cfg_node_status_v1 status;
-	struct net_row row = {};
 	cs_error_t error;
 
-	for (size_t i = 0; i < n_peers; i++) {
-		error = corosync_cfg_node_status_get(handle, peers[i], CFG_NODE_STATUS_V1, &status);
+	link->row = (struct net_row){};
+	for (size_t i = 0; i < link->n_peers; i++) {
+		error = corosync_cfg_node_status_get(
+			link->handle, link->peers[i], CFG_NODE_STATUS_V1, &status);
 		if (error == CS_OK)
-			add_peer(&status, peers[i], &row);
+			add_peer(&status, link->peers[i], &link->row);
 		else if (error == CS_ERR_LIBRARY || error == CS_ERR_BAD_HANDLE)
 			return corosync_errno(error);
 	}
-	*ret_row = row;
 	return 0;
 }
 
@@ -84,17 +88,12 @@ static void destroy(struct cfg_link *link)
 static void answer(struct cfg_link *link)
 {
 	const uint64_t one = 1;
-	uint32_t peers[CLUSTER_MAX_NODES];
-	size_t n_peers = link->n_peers;
-	struct net_row row = {};
 	int r;
 
-	memcpy(peers, link->peers, n_peers * sizeof(peers[0]));
 	pthread_mutex_unlock(&link->lock);
-	r = ask(link->handle, peers, n_peers, &row);
+	r = ask(link);
 	pthread_mutex_lock(&link->lock);
-	link->is_asked = false;
-	link->row = row;
+	link->state = STATE_ANSWERED;
 	link->error = r;
 	if (!link->is_ending && write(link->done_fd, &one, sizeof(one)) < 0)
 		return; /* its counter is full: the loop will come by */
@@ -106,7 +105,7 @@ static void ask_thread(void *data)
 
 	pthread_mutex_lock(&link->lock);
 	while (!link->is_ending) {
-		if (link->is_asked)
+		if (link->state == STATE_ASKED)
 			answer(link);
 		else
 			pthread_cond_wait(&link->wakeup, &link->lock);
@@ -129,8 +128,8 @@ static void on_done(int fd, short revents _unused_, void *data)
 	pthread_mutex_lock(&link->lock);
 	row = link->row;
 	error = link->error;
+	link->state = STATE_IDLE;
 	pthread_mutex_unlock(&link->lock);
-	link->is_asking = false;
 	if (error < 0)
 		link->ops->lost(error, link->data);
 	else
@@ -204,37 +203,40 @@ void cfg_link_free(struct cfg_link *link)
 
 void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers)
 {
-	if (link->is_asking)
-		return;
-	link->is_asking = true;
 	pthread_mutex_lock(&link->lock);
-	link->n_peers = MIN(n_peers, (size_t)CLUSTER_MAX_NODES);
-	memcpy(link->peers, peers, link->n_peers * sizeof(peers[0]));
-	link->is_asked = true;
-	pthread_cond_signal(&link->wakeup);
+	if (link->state == STATE_IDLE) {
+		link->n_peers = MIN(n_peers, (size_t)CLUSTER_MAX_NODES);
+		memcpy(link->peers, peers, link->n_peers * sizeof(peers[0]));
+		link->state = STATE_ASKED;
+		pthread_cond_signal(&link->wakeup);
+	}
 	pthread_mutex_unlock(&link->lock);
+}
+
+/* With a handle of its own: the link's is the thread's. */
+static int demand(cs_error_t (*what)(corosync_cfg_handle_t handle))
+{
+	corosync_cfg_handle_t handle;
+	int r = open_handle(&handle);
+
+	if (r < 0)
+		return r;
+	r = corosync_errno(what(handle));
+	corosync_cfg_finalize(handle);
+	return r;
 }
 
 int cfg_reload(void)
 {
-	corosync_cfg_handle_t handle;
-	int r = open_handle(&handle);
+	return demand(corosync_cfg_reload_config);
+}
 
-	if (r < 0)
-		return r;
-	r = corosync_errno(corosync_cfg_reload_config(handle));
-	corosync_cfg_finalize(handle);
-	return r;
+static cs_error_t shut_down(corosync_cfg_handle_t handle)
+{
+	return corosync_cfg_try_shutdown(handle, COROSYNC_CFG_SHUTDOWN_FLAG_IMMEDIATE);
 }
 
 int cfg_shutdown(void)
 {
-	corosync_cfg_handle_t handle;
-	int r = open_handle(&handle);
-
-	if (r < 0)
-		return r;
-	r = corosync_errno(corosync_cfg_try_shutdown(handle, COROSYNC_CFG_SHUTDOWN_FLAG_IMMEDIATE));
-	corosync_cfg_finalize(handle);
-	return r;
+	return demand(shut_down);
 }

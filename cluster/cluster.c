@@ -242,7 +242,7 @@ static void on_cpg_turn_end(void *data)
 	cluster_turn_end(data);
 }
 
-static void on_lost(int error, void *data)
+void cluster_on_lost(int error, void *data)
 {
 	struct cluster *cluster = data;
 
@@ -255,7 +255,7 @@ static const struct cpg_link_ops cpg_ops = {
 	.confchg = on_cpg_confchg,
 	.deliver = on_cpg_deliver,
 	.turn_end = on_cpg_turn_end,
-	.lost = on_lost,
+	.lost = cluster_on_lost,
 };
 
 static void take_quorum(struct cluster *cluster)
@@ -286,7 +286,7 @@ static void on_quorum_changed(void *data)
 
 static const struct quorum_link_ops quorum_ops = {
 	.changed = on_quorum_changed,
-	.lost = on_lost,
+	.lost = cluster_on_lost,
 };
 
 static int take_nodes(struct cluster *cluster)
@@ -313,16 +313,15 @@ static void on_cmap_changed(void *data)
 	struct cluster *cluster = data;
 	int r = take_nodes(cluster);
 
-	if (r < 0) {
-		cluster->connect_error = r;
-		cluster_disconnect(cluster);
-	}
-	cluster_turn_end(cluster);
+	if (r < 0)
+		cluster_on_lost(r, cluster);
+	else
+		cluster_turn_end(cluster);
 }
 
 static const struct cmap_link_ops cmap_ops = {
 	.changed = on_cmap_changed,
-	.lost = on_lost,
+	.lost = cluster_on_lost,
 };
 
 /* Connecting. */
@@ -423,11 +422,10 @@ static void on_connect(void *data)
 	cluster->connect_timer = 0;
 	if (r == 0 && cluster->connect_step < ARRAY_LEN(connect_steps))
 		r = loop_timer_add(cluster->loop, 0, on_connect, cluster, &cluster->connect_timer);
-	if (r < 0) {
-		cluster->connect_error = r;
-		cluster_disconnect(cluster);
-	}
-	cluster_turn_end(cluster);
+	if (r < 0)
+		cluster_on_lost(r, cluster);
+	else
+		cluster_turn_end(cluster);
 }
 
 static void connect_later(struct cluster *cluster)

@@ -70,6 +70,8 @@ void cluster_note_news(struct cluster *cluster);
 /* Whatever came in through the loop ends with this; it may disconnect. */
 void cluster_turn_end(struct cluster *cluster);
 void cluster_disconnect(struct cluster *cluster);
+/* One of the links is gone, and with it all: a turn of its own. `data` is the cluster. */
+void cluster_on_lost(int error, void *data);
 
 /* cluster_lease.c */
 int cluster_lease_new(struct cluster *cluster, uint64_t duration_ns);

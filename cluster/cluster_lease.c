@@ -149,9 +149,7 @@ static void on_lost(int error, void *data)
 {
 	struct cluster_lease *cl = data;
 
-	cl->cluster->connect_error = error;
-	cluster_disconnect(cl->cluster);
-	cluster_turn_end(cl->cluster);
+	cluster_on_lost(error, cl->cluster);
 }
 
 static const struct cpg_link_ops cpg_ops = {

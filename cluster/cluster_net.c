@@ -65,16 +65,6 @@ static bool is_unanswered(const struct net_row *row, uint32_t id)
 	return is_probed;
 }
 
-/* No link of corosync's reaches it. */
-static bool is_silent(const struct net_row *row, uint32_t id)
-{
-	for (size_t i = 0; i < row->n_peers; i++) {
-		if (row->peers[i].id == id)
-			return row->peers[i].links == 0;
-	}
-	return false;
-}
-
 static void leave_out(struct net_row *row, uint32_t id)
 {
 	size_t n = 0;
@@ -99,7 +89,7 @@ static void leave_silent_out(struct net_row *row, bool is_latest)
 	for (size_t i = row->n_peers; i > 0; i--) {
 		uint32_t id = row->peers[i - 1].id;
 
-		if (is_silent(row, id) || (!is_latest && is_unanswered(row, id)))
+		if (!row->peers[i - 1].links || (!is_latest && is_unanswered(row, id)))
 			leave_out(row, id);
 	}
 }
@@ -158,18 +148,9 @@ static void on_answered(const struct net_row *links, void *data)
 	cluster_turn_end(cluster);
 }
 
-static void on_cfg_lost(int error, void *data)
-{
-	struct cluster *cluster = data;
-
-	cluster->connect_error = error;
-	cluster_disconnect(cluster);
-	cluster_turn_end(cluster);
-}
-
 const struct cfg_link_ops cluster_cfg_ops = {
 	.answered = on_answered,
-	.lost = on_cfg_lost,
+	.lost = cluster_on_lost,
 };
 
 static void make_input(const struct cluster *cluster, struct net_input *in);

@@ -33,8 +33,8 @@ struct corosync_conf {
  * 200 ms, whatever the interval says (KNET_THREADS_TIMERES of libknet). When it does, the last
  * answer is as old: with a timeout of less, or little more, every link is down again and again. */
 static const struct profile {
-	unsigned token_ms, ping_ms, pong_ms;
-} profiles[] = {{1000, 200, 500}, {300, 200, 375}};
+	unsigned token_ms, pong_ms;
+} profiles[] = {{1000, 500}, {300, 375}};
 
 static void print_node(FILE *out, const struct corosync_node *node)
 {
@@ -65,9 +65,9 @@ char *corosync_conf_make(const struct corosync_spec *spec, uint64_t version)
 	for (size_t i = 0; i < spec->n_links; i++)
 		fprintf(out,
 			"    interface {\n        linknumber: %zu\n        knet_transport: udp\n"
-			"        knet_link_priority: %zu\n        knet_ping_interval: %u\n"
+			"        knet_link_priority: %zu\n        knet_ping_interval: 200\n"
 			"        knet_ping_timeout: %u\n        knet_pong_count: 2\n    }\n",
-			i, 10 - i, profile->ping_ms, profile->pong_ms);
+			i, 10 - i, profile->pong_ms);
 	fputs("}\nnodelist {\n", out);
 	for (size_t i = 0; i < spec->n_nodes; i++)
 		print_node(out, &spec->nodes[i]);
