@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * libqb calls the server from inside of its own dispatch, where a connection must not be dropped.
- * So a request is only copied there and handled by a job of the loop; everything may happen in
+ * So a request is only copied there and handled in a turn of its own; everything may happen in
  * that.
  *
  * Shared memory is the transport: a datagram socket has no room for a megabyte unless the machine
@@ -30,7 +30,6 @@
 #define IPC_BUFFER_BYTES (IPC_MAX_BYTES + 4096)
 
 struct ipc_server {
-	struct loop *loop;
 	qb_ipcs_service_t *service;
 	ipc_handler_fn handler;
 	ipc_accept_fn accept;
@@ -38,8 +37,8 @@ struct ipc_server {
 	unsigned n_clients;
 
 	struct list arrived; /* requests to handle */
-	unsigned n_refs;     /* the owner's and that of the job that is under way */
-	bool job_pending;
+	struct loop_event *turn;
+	unsigned n_refs; /* the owner's and that of the turn that is under way */
 };
 
 /* One connection. Requests may outlive it, so they hold this and not libqb's object:
@@ -172,19 +171,11 @@ static void requests_handle(void *data)
 	struct ipc_server *server = data;
 	struct ipc_request *request;
 
-	server->job_pending = false;
+	server->n_refs++;
 	/* A handler may free the server, which empties the list. */
 	while ((request = list_pop(&server->arrived, struct ipc_request, siblings)))
 		request_handle(server, request);
 	server_unref(server);
-}
-
-static void requests_schedule(struct ipc_server *server)
-{
-	if (server->job_pending || loop_job_add(server->loop, requests_handle, server) < 0)
-		return;
-	server->job_pending = true;
-	server->n_refs++;
 }
 
 /* The header and the text lie in memory that the client writes: they are read once. A request that
@@ -217,7 +208,7 @@ static int32_t on_message(qb_ipcs_connection_t *connection, void *data, size_t s
 	client->n_requests++;
 	client->n_refs++;
 	list_append(&client->server->arrived, &request->siblings);
-	requests_schedule(client->server);
+	loop_event_raise(client->server->turn);
 	return 0;
 }
 
@@ -305,29 +296,32 @@ int ipc_server_new(struct loop *loop, const char *name, ipc_handler_fn handler, 
 	server = calloc(1, sizeof(*server));
 	if (!server)
 		return -ENOMEM;
-	server->loop = loop;
 	server->handler = handler;
 	server->data = data;
 	server->n_refs = 1;
 	list_init(&server->arrived);
+	r = loop_event_new(loop, requests_handle, server, &server->turn);
+	if (r < 0)
+		goto fail;
 	ipc_loop = loop_native(loop);
 	server->service = qb_ipcs_create(name, 0, QB_IPC_SHM, &service_handlers);
 	if (!server->service) {
 		r = -errno;
-		free(server);
-		return r;
+		goto fail;
 	}
 	qb_ipcs_service_context_set(server->service, server);
 	qb_ipcs_poll_handlers_set(server->service, &poll_handlers);
 	qb_ipcs_enforce_buffer_size(server->service, IPC_BUFFER_BYTES);
 	r = qb_ipcs_run(server->service); /* destroys it on failure */
-	if (r < 0) {
-		free(server);
-		return r;
-	}
+	if (r < 0)
+		goto fail;
 	n_ipc_servers++;
 	*ret_server = server;
 	return 0;
+fail:
+	loop_event_free(server->turn);
+	free(server);
+	return r;
 }
 
 void ipc_server_set_accept(struct ipc_server *server, ipc_accept_fn fn)
@@ -355,6 +349,7 @@ void ipc_server_free(struct ipc_server *server)
 		request_free(request);
 	qb_ipcs_destroy(server->service);
 	n_ipc_servers--;
+	loop_event_free(server->turn);
 	server_unref(server);
 }
 

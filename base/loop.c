@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * qb_loop waits for descriptors, and that is all we take of it: its jobs may wait 50 ms and its
- * timers count in steps of 10 ms. Jobs and wake-ups share an eventfd here, timers a timerfd,
- * signals have signalfds.
+ * timers count in steps of 10 ms. Jobs, wake-ups and events share an eventfd here, timers a
+ * timerfd, signals have signalfds.
  */
 #include "base/loop.h"
 #include "base/clock.h"
@@ -30,6 +30,12 @@ struct call {
 	struct list siblings;
 	loop_fn fn;
 	void *data;
+	bool is_event; /* its owner's; of others there is one for each call */
+};
+
+struct loop_event {
+	struct loop *loop;
+	struct call call; /* in one of the loop's lists: raised */
 };
 
 struct timer {
@@ -59,6 +65,7 @@ struct loop {
 
 	pthread_mutex_t calls_lock;
 	struct list calls;
+	struct list round; /* those of `calls` that this round makes */
 	int calls_fd;
 
 	struct list signals;
@@ -78,6 +85,7 @@ int loop_new(struct loop **ret_loop)
 		return -ENOMEM;
 	list_init(&loop->timers);
 	list_init(&loop->calls);
+	list_init(&loop->round);
 	list_init(&loop->signals);
 	pthread_mutex_init(&loop->calls_lock, NULL);
 	loop->qb = qb_loop_create();
@@ -318,9 +326,18 @@ void loop_timer_remove(struct loop *loop, uint64_t id)
 	}
 }
 
+static struct call *next_of_round(struct loop *loop)
+{
+	struct call *call;
+
+	pthread_mutex_lock(&loop->calls_lock);
+	call = list_pop(&loop->round, struct call, siblings);
+	pthread_mutex_unlock(&loop->calls_lock);
+	return call;
+}
+
 static void calls_run(int fd, short revents, void *data)
 {
-	struct list batch = LIST_INIT(batch);
 	struct loop *loop = data;
 	struct call *call;
 	uint64_t n_wakes;
@@ -331,30 +348,71 @@ static void calls_run(int fd, short revents, void *data)
 	/* What these add runs in the next round, so that descriptors get their turn. */
 	pthread_mutex_lock(&loop->calls_lock);
 	while ((call = list_pop(&loop->calls, struct call, siblings)))
-		list_append(&batch, &call->siblings);
+		list_append(&loop->round, &call->siblings);
 	pthread_mutex_unlock(&loop->calls_lock);
-	while ((call = list_pop(&batch, struct call, siblings))) {
-		call->fn(call->data);
-		free(call);
+	while ((call = next_of_round(loop))) {
+		const struct call it = *call;
+
+		if (!it.is_event)
+			free(call);
+		it.fn(it.data);
 	}
+}
+
+/* With the lock held. */
+static void call_add(struct loop *loop, struct call *call)
+{
+	uint64_t one = 1;
+
+	list_append(&loop->calls, &call->siblings);
+	/* -EAGAIN needs 2^64 - 1 wake-ups unread, and then the loop wakes up anyway. */
+	while (write(loop->calls_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
 }
 
 int loop_wake(struct loop *loop, loop_fn fn, void *data)
 {
 	struct call *call = calloc(1, sizeof(*call));
-	uint64_t one = 1;
 
 	if (!call)
 		return -ENOMEM;
 	call->fn = fn;
 	call->data = data;
 	pthread_mutex_lock(&loop->calls_lock);
-	list_append(&loop->calls, &call->siblings);
-	/* -EAGAIN needs 2^64 - 1 wake-ups unread, and then the loop wakes up anyway. */
-	while (write(loop->calls_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	call_add(loop, call);
 	pthread_mutex_unlock(&loop->calls_lock);
 	return 0;
+}
+
+int loop_event_new(struct loop *loop, loop_fn fn, void *data, struct loop_event **ret_event)
+{
+	struct loop_event *event = calloc(1, sizeof(*event));
+
+	if (!event)
+		return -ENOMEM;
+	event->loop = loop;
+	event->call = (struct call){.fn = fn, .data = data, .is_event = true};
+	list_init(&event->call.siblings);
+	*ret_event = event;
+	return 0;
+}
+
+void loop_event_raise(struct loop_event *event)
+{
+	pthread_mutex_lock(&event->loop->calls_lock);
+	if (list_empty(&event->call.siblings))
+		call_add(event->loop, &event->call);
+	pthread_mutex_unlock(&event->loop->calls_lock);
+}
+
+void loop_event_free(struct loop_event *event)
+{
+	if (!event)
+		return;
+	pthread_mutex_lock(&event->loop->calls_lock);
+	list_remove(&event->call.siblings);
+	pthread_mutex_unlock(&event->loop->calls_lock);
+	free(event);
 }
 
 int loop_job_add(struct loop *loop, loop_fn fn, void *data)

@@ -3,9 +3,9 @@
  * loop.h - the event loop of a control thread (qb_loop underneath; loop.c is the only user of it
  * besides ipc.c).
  *
- * Threads: one thread owns a loop and calls everything here; loop_wake() alone may be called from
- * any thread. Callbacks may add and remove sources, their own included. loop_free() is not for
- * callbacks; it drops timers and calls that are still to come.
+ * Threads: one thread owns a loop and calls everything here; loop_wake() and loop_event_raise()
+ * may be called from any thread. Callbacks may add and remove sources, their own included.
+ * loop_free() is not for callbacks; it drops timers and calls that are still to come.
  */
 #ifndef VIADUCT_BASE_LOOP_H
 #define VIADUCT_BASE_LOOP_H
@@ -51,6 +51,15 @@ int loop_signal_add(struct loop *loop, int signal_number, loop_signal_fn fn, voi
 
 /* Any thread: have `fn(data)` run once on the loop's thread. Returns 0 or -ENOMEM. */
 int loop_wake(struct loop *loop, loop_fn fn, void *data);
+
+/* A call that is made again and again and can be taken back: `fn(data)` runs in the next round
+ * after a raise, once however often it was raised. Raising never fails, and any thread may; of what
+ * such a thread wrote before, `fn` sees everything. Freed before the loop, also by `fn`; nobody may
+ * raise it any more then. NULL is fine to free. */
+struct loop_event;
+int loop_event_new(struct loop *loop, loop_fn fn, void *data, struct loop_event **ret_event);
+void loop_event_raise(struct loop_event *event);
+void loop_event_free(struct loop_event *event);
 
 /* For ipc.c: the qb_loop_t. */
 void *loop_native(struct loop *loop);

@@ -5,7 +5,6 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include <corosync/cfg.h>
 
@@ -18,10 +17,9 @@ enum state {
 };
 
 struct cfg_link {
-	struct loop *loop;
 	const struct cfg_link_ops *ops;
 	void *data;
-	int done_fd; /* an eventfd: there is an answer */
+	struct loop_event *done; /* there is an answer */
 
 	struct thread thread;
 	pthread_mutex_t lock;
@@ -87,7 +85,6 @@ static void destroy(struct cfg_link *link)
 /* With the lock held, which it gives up meanwhile. */
 static void answer(struct cfg_link *link)
 {
-	const uint64_t one = 1;
 	int r;
 
 	pthread_mutex_unlock(&link->lock);
@@ -95,8 +92,8 @@ static void answer(struct cfg_link *link)
 	pthread_mutex_lock(&link->lock);
 	link->state = STATE_ANSWERED;
 	link->error = r;
-	if (!link->is_ending && write(link->done_fd, &one, sizeof(one)) < 0)
-		return; /* its counter is full: the loop will come by */
+	if (!link->is_ending)
+		loop_event_raise(link->done);
 }
 
 static void ask_thread(void *data)
@@ -116,15 +113,12 @@ static void ask_thread(void *data)
 
 /* ---- the loop ---- */
 
-static void on_done(int fd, short revents _unused_, void *data)
+static void on_done(void *data)
 {
 	struct cfg_link *link = data;
 	struct net_row row;
-	uint64_t n;
 	int error;
 
-	if (read(fd, &n, sizeof(n)) < 0)
-		return;
 	pthread_mutex_lock(&link->lock);
 	row = link->row;
 	error = link->error;
@@ -134,22 +128,6 @@ static void on_done(int fd, short revents _unused_, void *data)
 		link->ops->lost(error, link->data);
 	else
 		link->ops->answered(&row, link->data);
-}
-
-static int start(struct cfg_link *link)
-{
-	int r;
-
-	link->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (link->done_fd < 0)
-		return -errno;
-	r = loop_fd_add(link->loop, link->done_fd, POLLIN, on_done, link);
-	if (r < 0)
-		return r;
-	r = thread_start(&link->thread, "corosync-links", ask_thread, link);
-	if (r < 0)
-		loop_fd_remove(link->loop, link->done_fd);
-	return r;
 }
 
 static int open_handle(corosync_cfg_handle_t *ret_handle)
@@ -167,17 +145,17 @@ int cfg_link_new(
 
 	if (!link)
 		return -ENOMEM;
-	link->loop = loop;
 	link->ops = ops;
 	link->data = data;
-	link->done_fd = -1;
 	pthread_mutex_init(&link->lock, NULL);
 	pthread_cond_init(&link->wakeup, NULL);
 	r = open_handle(&link->handle);
 	if (r == 0)
-		r = start(link);
+		r = loop_event_new(loop, on_done, link, &link->done);
+	if (r == 0)
+		r = thread_start(&link->thread, "corosync-links", ask_thread, link);
 	if (r < 0) {
-		close_fd(link->done_fd);
+		loop_event_free(link->done);
 		destroy(link);
 		return r;
 	}
@@ -187,18 +165,17 @@ int cfg_link_new(
 
 void cfg_link_free(struct cfg_link *link)
 {
-	int fd;
+	struct loop_event *done;
 
 	if (!link)
 		return;
-	fd = link->done_fd;
-	loop_fd_remove(link->loop, fd);
+	done = link->done;
 	thread_detach(&link->thread);
 	pthread_mutex_lock(&link->lock);
 	link->is_ending = true;
 	pthread_cond_signal(&link->wakeup);
 	pthread_mutex_unlock(&link->lock);
-	close_fd(fd);
+	loop_event_free(done);
 }
 
 void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers)

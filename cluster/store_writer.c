@@ -5,7 +5,6 @@
 #include "cluster/store_db.h"
 
 #include <string.h>
-#include <sys/eventfd.h>
 
 enum work_type {
 	WORK_PUT,
@@ -26,7 +25,6 @@ struct work {
 };
 
 struct store_writer {
-	struct loop *loop;
 	const struct store_writer_ops *ops;
 	void *data;
 	struct list given; /* in the turn that is not at its end */
@@ -38,7 +36,7 @@ struct store_writer {
 	struct thread thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wakeup;
-	int done_fd; /* an eventfd: there is something to hear of */
+	struct loop_event *done; /* there is something to hear of */
 	/* Under `lock`. */
 	struct list queue;
 	bool is_ending;
@@ -80,8 +78,6 @@ static void move_all(struct list *from, struct list *to)
 
 static void tell(struct store_writer *writer, int r, const struct work *work)
 {
-	const uint64_t one = 1;
-
 	pthread_mutex_lock(&writer->lock);
 	if (r == 0)
 		writer->saved_mark = MAX(writer->saved_mark, work->mark);
@@ -89,8 +85,7 @@ static void tell(struct store_writer *writer, int r, const struct work *work)
 		writer->failed = r;
 	writer->all_is_done = writer->all_is_done || work->type == WORK_SAVE_ALL;
 	pthread_mutex_unlock(&writer->lock);
-	if (write(writer->done_fd, &one, sizeof(one)) < 0)
-		return; /* its counter is full: the loop will come by */
+	loop_event_raise(writer->done);
 }
 
 /* Something follows that ends the same transaction as well. */
@@ -170,16 +165,13 @@ static void write_thread(void *data)
 
 /* ---- the loop ---- */
 
-static void on_done(int fd, short revents, void *data)
+static void on_done(void *data)
 {
 	struct store_writer *writer = data;
 	bool all_is_done;
-	uint64_t n, mark;
+	uint64_t mark;
 	int failed;
 
-	(void)revents;
-	if (read(fd, &n, sizeof(n)) < 0)
-		return;
 	pthread_mutex_lock(&writer->lock);
 	mark = writer->saved_mark;
 	failed = writer->failed;
@@ -195,22 +187,6 @@ static void on_done(int fd, short revents, void *data)
 		writer->ops->saved(mark, writer->data);
 }
 
-static int start(struct store_writer *writer)
-{
-	int r;
-
-	writer->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (writer->done_fd < 0)
-		return -errno;
-	r = loop_fd_add(writer->loop, writer->done_fd, POLLIN, on_done, writer);
-	if (r < 0) {
-		close_fd(writer->done_fd);
-		writer->done_fd = -1;
-		return r;
-	}
-	return thread_start(&writer->thread, "store", write_thread, writer);
-}
-
 int store_writer_open(const char *path, struct loop *loop, const struct store_writer_ops *ops,
 	void *data, struct store_writer **ret_writer, struct store **ret_store,
 	struct rs_meta *ret_meta)
@@ -221,17 +197,17 @@ int store_writer_open(const char *path, struct loop *loop, const struct store_wr
 
 	if (!writer)
 		return -ENOMEM;
-	writer->loop = loop;
 	writer->ops = ops;
 	writer->data = data;
-	writer->done_fd = -1;
 	list_init(&writer->given);
 	list_init(&writer->queue);
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_cond_init(&writer->wakeup, NULL);
 	r = store_db_open(path, &writer->db, &store, ret_meta);
 	if (r == 0)
-		r = start(writer);
+		r = loop_event_new(loop, on_done, writer, &writer->done);
+	if (r == 0)
+		r = thread_start(&writer->thread, "store", write_thread, writer);
 	if (r < 0) {
 		store_free(store);
 		store_writer_free(writer);
@@ -251,9 +227,7 @@ void store_writer_free(struct store_writer *writer)
 	pthread_cond_signal(&writer->wakeup);
 	pthread_mutex_unlock(&writer->lock);
 	thread_join(&writer->thread);
-	if (writer->done_fd >= 0)
-		loop_fd_remove(writer->loop, writer->done_fd);
-	close_fd(writer->done_fd);
+	loop_event_free(writer->done);
 	drop(&writer->given);
 	drop(&writer->queue);
 	store_view_free(writer->all);

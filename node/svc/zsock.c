@@ -19,7 +19,7 @@ struct zcontext {
 };
 
 /* ZeroMQ's descriptor is edge-triggered and any send or receive may eat the edge, so ZMQ_EVENTS is
- * read again after each of them, and what is left is drained by a job of the loop. */
+ * read again after each of them, and what is left is drained in a turn of its own. */
 struct zsock {
 	struct zcontext *context;
 	void *socket;
@@ -27,7 +27,8 @@ struct zsock {
 	void (*drain)(struct zsock *zs);
 	zmessage_fn message;
 	void *data;
-	bool scheduled, dead;
+	struct loop_event *turn;
+	bool is_draining, dead; /* who drains it frees it */
 };
 
 /* ---- keys ---- */
@@ -74,8 +75,6 @@ int zkeys_load(const char *path, struct zkeys *ret_keys)
 
 /* ---- a socket on the loop ---- */
 
-static void zsock_job(void *data);
-
 static bool is_readable(struct zsock *zs)
 {
 	int events = 0;
@@ -87,24 +86,17 @@ static bool is_readable(struct zsock *zs)
 
 static void touch(struct zsock *zs)
 {
-	if (!zs->scheduled && !zs->dead && is_readable(zs) &&
-		loop_job_add(zs->context->loop, zsock_job, zs) == 0)
-		zs->scheduled = true;
+	if (!zs->dead && is_readable(zs))
+		loop_event_raise(zs->turn);
 }
 
-static void zsock_job(void *data)
+static void on_turn(void *data)
 {
 	struct zsock *zs = data;
 
-	zs->scheduled = false;
-	if (zs->dead) {
-		free(zs);
-		return;
-	}
-	/* `scheduled` also keeps it from being freed while it drains. */
-	zs->scheduled = true;
+	zs->is_draining = true;
 	zs->drain(zs);
-	zs->scheduled = false;
+	zs->is_draining = false;
 	if (zs->dead)
 		free(zs);
 	else
@@ -121,9 +113,10 @@ void zsock_close(struct zsock *zs)
 	if (!zs)
 		return;
 	loop_fd_remove(zs->context->loop, zs->fd);
+	loop_event_free(zs->turn);
 	zmq_close(zs->socket);
 	zs->dead = true;
-	if (!zs->scheduled)
+	if (!zs->is_draining)
 		free(zs);
 }
 
@@ -144,7 +137,9 @@ static int zsock_new(struct zcontext *context, int type, void (*drain)(struct zs
 	zs->drain = drain;
 	zs->socket = zmq_socket(context->context, type);
 	if (!zs->socket || zmq_getsockopt(zs->socket, ZMQ_FD, &zs->fd, &size) < 0 ||
+		loop_event_new(context->loop, on_turn, zs, &zs->turn) < 0 ||
 		loop_fd_add(context->loop, zs->fd, POLLIN, on_fd, zs) < 0) {
+		loop_event_free(zs->turn);
 		if (zs->socket)
 			zmq_close(zs->socket);
 		free(zs);

@@ -133,6 +133,107 @@ static void test_jobs_run_once_in_order(void **state)
 	assert_string_equal(journal, "abc");
 }
 
+/* ---- events ---- */
+
+static struct loop_event *events[2];
+
+static void raise_again(void *data)
+{
+	note_char(data);
+	if (strlen(journal) < 4)
+		loop_event_raise(events[0]);
+}
+
+static void test_events_run_once_however_often_raised(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_event_new(loop, raise_again, MARK('a'), &events[0]), 0);
+	assert_int_equal(loop_event_new(loop, note_char, MARK('b'), &events[1]), 0);
+	loop_event_raise(events[0]);
+	loop_event_raise(events[1]);
+	loop_event_raise(events[0]);
+	loop_settle(loop);
+	assert_string_equal(journal, "abaa");
+	loop_event_raise(events[1]);
+	loop_settle(loop);
+	assert_string_equal(journal, "abaab");
+	loop_event_free(events[0]);
+	loop_event_free(events[1]);
+}
+
+static void free_both(void *data)
+{
+	note_char(data);
+	loop_event_free(events[0]);
+	loop_event_free(events[1]);
+}
+
+static void test_events_may_be_freed_by_events(void **state)
+{
+	(void)state;
+	/* Both are raised in the same round; only one may run. */
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		assert_int_equal(loop_event_new(loop, free_both, MARK('x'), &events[i]), 0);
+		loop_event_raise(events[i]);
+	}
+	loop_settle(loop);
+	assert_string_equal(journal, "x");
+	loop_event_free(NULL);
+}
+
+static void test_a_raised_event_may_be_freed(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_event_new(loop, note_char, MARK('x'), &events[0]), 0);
+	loop_event_raise(events[0]);
+	loop_event_free(events[0]);
+	loop_settle(loop);
+	assert_string_equal(journal, "");
+}
+
+enum { RAISES = 20000 };
+
+static unsigned n_raised, n_seen;
+static pthread_mutex_t raised_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void raise_often(void *data)
+{
+	for (unsigned i = 0; i < RAISES; i++) {
+		pthread_mutex_lock(&raised_lock);
+		n_raised++;
+		pthread_mutex_unlock(&raised_lock);
+		loop_event_raise(data);
+	}
+}
+
+static void see_raised(void *data)
+{
+	(void)data;
+	pthread_mutex_lock(&raised_lock);
+	n_seen = n_raised;
+	pthread_mutex_unlock(&raised_lock);
+	if (n_seen == 2 * RAISES)
+		loop_stop(loop);
+}
+
+/* However the raises of two threads fall into the rounds, the last of them is followed by a call.
+ */
+static void test_no_raise_of_a_thread_is_lost(void **state)
+{
+	struct thread threads[2] = {};
+
+	(void)state;
+	n_raised = n_seen = 0;
+	assert_int_equal(loop_event_new(loop, see_raised, NULL, &events[0]), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(thread_start(&threads[i], "raise", raise_often, events[0]), 0);
+	loop_run_watched(loop);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		thread_join(&threads[i]);
+	assert_int_equal(n_seen, 2 * RAISES);
+	loop_event_free(events[0]);
+}
+
 static void remove_all_fds(int fd, short revents, void *data)
 {
 	(void)fd;
@@ -308,6 +409,12 @@ int main(void)
 			test_timers_may_be_removed_by_callbacks, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_timers_may_be_added_by_callbacks, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_events_run_once_however_often_raised, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_events_may_be_freed_by_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_raised_event_may_be_freed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_raise_of_a_thread_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_jobs_run_once_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_fds_may_be_removed_by_callbacks, setup, teardown),

@@ -229,6 +229,19 @@ static void a_flood_is_cut_off(void **state _unused_)
 	assert_true(env.n_handled <= n_allowed);
 }
 
+/* What it has of them then is dropped, and nothing of it is kept (the leak checker looks). */
+static void it_may_end_with_requests_waiting(void **state _unused_)
+{
+	unsigned n_sent = 0;
+
+	env.n_handled_wanted = 1;
+	for (unsigned i = 0; i < 400; i++)
+		n_sent += zsock_send(env.client, NULL, 0, REQUEST, strlen(REQUEST)) == 0;
+	loop_run_watched(env.svc.loop);
+	assert_true(env.n_handled >= 1);
+	assert_true(env.n_handled < n_sent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +251,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			rubbish_of_a_known_key_is_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_flood_is_cut_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			it_may_end_with_requests_waiting, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
