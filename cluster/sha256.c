@@ -3,7 +3,9 @@
 
 #include <openssl/evp.h>
 
+/* Its first use costs some milliseconds, which making one pays: not the first sum. */
 struct sha256 {
+	EVP_MD *algorithm;
 	EVP_MD_CTX *context;
 	bool failed;
 };
@@ -15,8 +17,9 @@ int sha256_new(struct sha256 **ret_sha)
 	if (!sha)
 		return -ENOMEM;
 	sha->context = EVP_MD_CTX_new();
-	if (!sha->context) {
-		free(sha);
+	sha->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (!sha->context || !sha->algorithm) {
+		sha256_free(sha);
 		return -ENOMEM;
 	}
 	*ret_sha = sha;
@@ -28,12 +31,13 @@ void sha256_free(struct sha256 *sha)
 	if (!sha)
 		return;
 	EVP_MD_CTX_free(sha->context);
+	EVP_MD_free(sha->algorithm);
 	free(sha);
 }
 
 void sha256_begin(struct sha256 *sha)
 {
-	sha->failed = EVP_DigestInit_ex(sha->context, EVP_sha256(), NULL) != 1;
+	sha->failed = EVP_DigestInit_ex(sha->context, sha->algorithm, NULL) != 1;
 }
 
 void sha256_add(struct sha256 *sha, const void *data, size_t size_bytes)

@@ -2,6 +2,7 @@
 #include "cluster/store.h"
 #include "cluster/rs_wire.h"
 #include "cluster/sha256.h"
+#include "cluster/store_index.h"
 
 _Static_assert(SHA256_BYTES == RS_DIGEST_BYTES, "the digest is a SHA-256");
 
@@ -13,10 +14,8 @@ struct removed {
 };
 
 struct store {
-	struct store_entry **entries; /* ascending by key */
-	struct removed *removed;      /* NULL: there are no views */
-	size_t n_entries;
-	size_t capacity;
+	struct store_index *index;
+	struct removed *removed; /* NULL: there are no views */
 	size_t snapshot_bytes;
 
 	struct sha256 *sha;
@@ -33,7 +32,10 @@ int store_new(struct store **ret_store)
 	if (!store)
 		return -ENOMEM;
 	r = sha256_new(&store->sha);
+	if (r == 0)
+		r = store_index_new(&store->index);
 	if (r < 0) {
+		sha256_free(store->sha);
 		free(store);
 		return r;
 	}
@@ -64,50 +66,35 @@ void store_free(struct store *store)
 {
 	if (!store)
 		return;
-	for (size_t i = 0; i < store->n_entries; i++)
-		entry_remove(store, store->entries[i]);
+	while (store_drop_some(store, SIZE_MAX))
+		;
 	if (store->removed)
 		store->removed->store = NULL;
-	free(store->entries);
+	store_index_free(store->index);
 	sha256_free(store->sha);
 	free(store);
 }
 
 size_t store_n_keys(const struct store *store)
 {
-	return store->n_entries;
+	return store_index_n(store->index);
 }
 
 size_t store_lower_bound(const struct store *store, const char *key)
 {
-	size_t low = 0, high = store->n_entries;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(store->entries[middle]->key, key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return store_index_number(store->index, store_index_find(store->index, key));
 }
 
 const struct store_entry *store_at(const struct store *store, size_t index)
 {
-	return index < store->n_entries ? store->entries[index] : NULL;
-}
-
-static bool key_is_at(const struct store *store, size_t index, const char *key)
-{
-	return index < store->n_entries && strcmp(store->entries[index]->key, key) == 0;
+	return store_index_at(store->index, index);
 }
 
 const struct store_entry *store_find(const struct store *store, const char *key)
 {
-	size_t index = store_lower_bound(store, key);
+	struct store_place place = store_index_find(store->index, key);
 
-	return key_is_at(store, index, key) ? store->entries[index] : NULL;
+	return place.is_there ? store_index_entry(store->index, place) : NULL;
 }
 
 int store_get(const struct store *store, const char *key, const struct json **ret_value,
@@ -180,32 +167,11 @@ struct store_entry *store_entry_copy(const struct store_entry *entry)
 	return copy;
 }
 
-static int insert_at(struct store *store, size_t index, struct store_entry *entry)
-{
-	size_t capacity = MAX(store->capacity * 2, (size_t)64);
-	struct store_entry **entries;
-
-	if (store->n_entries >= STORE_MAX_KEYS)
-		return -ENOSPC;
-	if (store->n_entries == store->capacity) {
-		entries = reallocarray(store->entries, capacity, sizeof(struct store_entry *));
-		if (!entries)
-			return -ENOMEM;
-		store->entries = entries;
-		store->capacity = capacity;
-	}
-	memmove(&store->entries[index + 1], &store->entries[index],
-		(store->n_entries - index) * sizeof(struct store_entry *));
-	store->entries[index] = entry;
-	store->n_entries++;
-	return 0;
-}
-
 /* What comes behind the entries that are hashed does not change what was hashed. */
-static void digest_forget(struct store *store, size_t index)
+static void digest_forget(struct store *store, struct store_place place)
 {
 	store->digest_is_valid = false;
-	if (index < store->n_digested)
+	if (store->n_digested > 0 && store_index_number(store->index, place) < store->n_digested)
 		store->n_digested = 0;
 }
 
@@ -213,44 +179,48 @@ int store_put(struct store *store, const char *key, size_t key_len, const char *
 	size_t value_bytes, uint64_t version)
 {
 	struct store_entry *entry, *old;
-	size_t index, old_bytes;
+	struct store_place place;
+	size_t old_bytes;
 	int r;
 
 	r = entry_new(key, key_len, value, value_bytes, version, &entry);
 	if (r < 0)
 		return r;
-	index = store_lower_bound(store, entry->key);
-	old = key_is_at(store, index, entry->key) ? store->entries[index] : NULL;
+	place = store_index_find(store->index, entry->key);
+	old = place.is_there ? store_index_entry(store->index, place) : NULL;
 	old_bytes = old ? entry_snapshot_bytes(old) : 0;
 	if (store->snapshot_bytes - old_bytes + entry_snapshot_bytes(entry) > RS_STORE_MAX_BYTES)
 		r = -ENOSPC;
 	else if (old)
-		store->entries[index] = entry;
+		r = store_index_replace(store->index, place, entry);
+	else if (store_n_keys(store) >= STORE_MAX_KEYS)
+		r = -ENOSPC;
 	else
-		r = insert_at(store, index, entry);
+		r = store_index_insert(store->index, place, entry);
 	if (r < 0) {
 		entry_free(entry);
 		return r;
 	}
 	store->snapshot_bytes += entry_snapshot_bytes(entry) - old_bytes;
-	digest_forget(store, index);
+	digest_forget(store, place);
 	entry_remove(store, old);
 	return 0;
 }
 
 int store_delete(struct store *store, const char *key)
 {
-	size_t index = store_lower_bound(store, key);
+	struct store_place place = store_index_find(store->index, key);
 	struct store_entry *entry;
+	int r;
 
-	if (!key_is_at(store, index, key))
+	if (!place.is_there)
 		return -ENOENT;
-	entry = store->entries[index];
-	store->n_entries--;
-	memmove(&store->entries[index], &store->entries[index + 1],
-		(store->n_entries - index) * sizeof(struct store_entry *));
+	entry = store_index_entry(store->index, place);
+	digest_forget(store, place);
+	r = store_index_remove(store->index, place);
+	if (r < 0)
+		return r;
 	store->snapshot_bytes -= entry_snapshot_bytes(entry);
-	digest_forget(store, index);
 	entry_remove(store, entry);
 	return 0;
 }
@@ -259,31 +229,28 @@ struct store_view {
 	struct removed *removed;
 	struct sha256 *sha; /* NULL: not begun */
 	size_t n_digested;
-	size_t n_entries;
-	struct store_entry *entries[];
+	struct store_index *index;
 };
 
 int store_view_new(struct store *store, struct store_view **ret_view)
 {
-	size_t size_bytes = store->n_entries * sizeof(struct store_entry *);
-	struct store_view *view = malloc(sizeof(*view) + size_bytes);
+	struct store_view *view = calloc(1, sizeof(*view));
 
-	if (view && !store->removed) {
-		store->removed = calloc(1, sizeof(*store->removed));
-		if (store->removed)
-			store->removed->store = store;
-	}
-	if (!view || !store->removed) {
+	if (!view || store_index_copy(store->index, &view->index) < 0) {
 		free(view);
 		return -ENOMEM;
 	}
+	if (!store->removed) {
+		store->removed = calloc(1, sizeof(*store->removed));
+		if (!store->removed) {
+			store_index_free(view->index);
+			free(view);
+			return -ENOMEM;
+		}
+		store->removed->store = store;
+	}
 	store->removed->n_views++;
 	view->removed = store->removed;
-	view->sha = NULL;
-	view->n_digested = 0;
-	view->n_entries = store->n_entries;
-	if (size_bytes)
-		memcpy(view->entries, store->entries, size_bytes);
 	*ret_view = view;
 	return 0;
 }
@@ -297,6 +264,7 @@ void store_view_free(struct store_view *view)
 		return;
 	removed = view->removed;
 	sha256_free(view->sha);
+	store_index_free(view->index);
 	free(view);
 	if (--removed->n_views > 0)
 		return;
@@ -311,12 +279,12 @@ void store_view_free(struct store_view *view)
 
 size_t store_view_n_keys(const struct store_view *view)
 {
-	return view->n_entries;
+	return store_index_n(view->index);
 }
 
 const struct store_entry *store_view_at(const struct store_view *view, size_t index)
 {
-	return index < view->n_entries ? view->entries[index] : NULL;
+	return store_index_at(view->index, index);
 }
 
 static struct rs_wire_entry entry_header(const struct store_entry *entry)
@@ -340,6 +308,7 @@ static void add_entry(struct sha256 *sha, const struct store_entry *entry)
 int store_view_digest_some(
 	struct store_view *view, size_t max_bytes, uint8_t ret_digest[RS_DIGEST_BYTES])
 {
+	const struct store_entry *entry = NULL;
 	size_t done_bytes = 0;
 	int r;
 
@@ -349,26 +318,25 @@ int store_view_digest_some(
 			return r;
 		sha256_begin(view->sha);
 	}
-	while (view->n_digested < view->n_entries && done_bytes < max_bytes) {
-		const struct store_entry *entry = view->entries[view->n_digested++];
-
+	while (done_bytes < max_bytes && (entry = store_view_at(view, view->n_digested))) {
 		add_entry(view->sha, entry);
 		done_bytes += entry_snapshot_bytes(entry);
+		view->n_digested++;
 	}
-	return view->n_digested < view->n_entries ? 1 : sha256_end(view->sha, ret_digest);
+	return store_view_at(view, view->n_digested) ? 1 : sha256_end(view->sha, ret_digest);
 }
 
 void store_digest_ahead(struct store *store, size_t max_bytes)
 {
+	const struct store_entry *entry;
 	size_t done_bytes = 0;
 
 	if (store->n_digested == 0)
 		sha256_begin(store->sha);
-	while (store->n_digested < store->n_entries && done_bytes < max_bytes) {
-		const struct store_entry *entry = store->entries[store->n_digested++];
-
+	while (done_bytes < max_bytes && (entry = store_at(store, store->n_digested))) {
 		add_entry(store->sha, entry);
 		done_bytes += entry_snapshot_bytes(entry);
+		store->n_digested++;
 	}
 }
 
@@ -379,7 +347,7 @@ int store_digest_some(struct store *store, size_t max_bytes)
 	if (store->digest_is_valid)
 		return 0;
 	store_digest_ahead(store, max_bytes);
-	if (store->n_digested < store->n_entries)
+	if (store->n_digested < store_n_keys(store))
 		return 1;
 	store->n_digested = 0;
 	r = sha256_end(store->sha, store->digest);
@@ -389,7 +357,7 @@ int store_digest_some(struct store *store, size_t max_bytes)
 
 void store_digest_drop(struct store *store)
 {
-	digest_forget(store, 0);
+	store->digest_is_valid = false;
 	store->n_digested = 0;
 }
 
@@ -423,8 +391,10 @@ void store_entry_put(const struct store_entry *entry, struct buf *out)
 
 void store_snapshot(const struct store *store, struct buf *out)
 {
-	for (size_t i = 0; i < store->n_entries; i++)
-		store_entry_put(store->entries[i], out);
+	const struct store_entry *entry;
+
+	for (size_t i = 0; (entry = store_at(store, i)); i++)
+		store_entry_put(entry, out);
 }
 
 /* Whether `key` (not terminated) comes behind every key of the store. */
@@ -433,9 +403,9 @@ static bool key_ascends(const struct store *store, const char *key, size_t key_l
 	const struct store_entry *last;
 	int order;
 
-	if (store->n_entries == 0)
+	if (store_n_keys(store) == 0)
 		return true;
-	last = store->entries[store->n_entries - 1];
+	last = store_at(store, store_n_keys(store) - 1);
 	order = memcmp(last->key, key, MIN((size_t)last->key_len, key_len));
 	return order < 0 || (order == 0 && last->key_len < key_len);
 }
@@ -480,9 +450,9 @@ int store_parse_some(struct store *store, struct reader *in)
 
 bool store_drop_some(struct store *store, size_t n)
 {
-	while (n-- > 0 && store->n_entries > 0)
-		entry_remove(store, store->entries[--store->n_entries]);
-	return store->n_entries > 0;
+	while (n-- > 0 && store_n_keys(store) > 0)
+		entry_remove(store, store_index_pop(store->index));
+	return store_n_keys(store) > 0;
 }
 
 int store_from_snapshot(const void *bytes, size_t size_bytes, struct store **ret_store)

@@ -42,7 +42,8 @@ const struct store_entry *store_find(const struct store *store, const char *key)
 /* As cluster_get() has it: 0 or -ENOENT; the value is lent, and both outputs may be NULL. */
 int store_get(const struct store *store, const char *key, const struct json **ret_value,
 	uint64_t *ret_version);
-/* The entry at `index` in order of keys, and the index of the first entry not before `key`. */
+/* The entry at `index` in order of keys (quick when called for one after the other), and the index
+ * of the first entry not before `key`. */
 const struct store_entry *store_at(const struct store *store, size_t index);
 size_t store_lower_bound(const struct store *store, const char *key);
 
@@ -51,10 +52,10 @@ size_t store_lower_bound(const struct store *store, const char *key);
  * -ENOMEM. All but the last depend on nothing but the arguments and the store's content. */
 int store_put(struct store *store, const char *key, size_t key_len, const char *value,
 	size_t value_bytes, uint64_t version);
-int store_delete(struct store *store, const char *key); /* -ENOENT */
+int store_delete(struct store *store, const char *key); /* -ENOENT, -ENOMEM */
 
 /* The entries of now, which stay as they are whatever becomes of the store; another thread may read
- * them. Making one costs a pointer for each entry. */
+ * them (one at a time). Making one costs a pointer for some hundred entries. */
 struct store_view;
 int store_view_new(struct store *store, struct store_view **ret_view);
 void store_view_free(struct store_view *view);

@@ -204,6 +204,123 @@ static void damaged_snapshots_are_refused(void **state)
 	buf_fini(&out);
 }
 
+/* ---- many entries, against a table that says which keys there should be ---- */
+
+enum { MODEL_KEYS = 3000, MODEL_STEPS = 40000 };
+
+static struct {
+	uint64_t version[MODEL_KEYS]; /* 0: it is not there */
+	size_t n;
+} model, model_of_view;
+
+static uint32_t random_next(void)
+{
+	static uint64_t seed = 0x9e3779b97f4a7c15ULL;
+
+	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(seed >> 33);
+}
+
+static void model_step(struct store *store, uint64_t version, bool grows)
+{
+	unsigned number = random_next() % MODEL_KEYS;
+	bool deletes = random_next() % 8 < (grows ? 2U : 6U);
+	uint64_t *has = &model.version[number];
+	char key[16];
+
+	snprintf(key, sizeof(key), "k/%05u", number);
+	if (!deletes) {
+		assert_int_equal(put(store, key, "1", version), 0);
+		model.n += *has == 0;
+		*has = version;
+		return;
+	}
+	assert_int_equal(store_delete(store, key), *has ? 0 : -ENOENT);
+	model.n -= *has != 0;
+	*has = 0;
+}
+
+static void expect_entry(const struct store_entry *entry, unsigned number, uint64_t version)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "k/%05u", number);
+	assert_non_null(entry);
+	assert_string_equal(entry->key, key);
+	assert_int_equal(entry->version, version);
+}
+
+static void expect_model(struct store *store)
+{
+	unsigned somewhere = random_next() % MODEL_KEYS;
+	size_t index = 0;
+	char key[16];
+
+	assert_int_equal(store_n_keys(store), model.n);
+	snprintf(key, sizeof(key), "k/%05u", somewhere);
+	for (unsigned i = 0; i < MODEL_KEYS; i++) {
+		if (i == somewhere)
+			assert_int_equal(store_lower_bound(store, key), index);
+		if (model.version[i])
+			expect_entry(store_at(store, index++), i, model.version[i]);
+	}
+	assert_null(store_at(store, index));
+	assert_int_equal(store_find(store, key) != NULL, model.version[somewhere] != 0);
+}
+
+static void expect_view(struct store_view *view)
+{
+	size_t index = 0;
+
+	assert_int_equal(store_view_n_keys(view), model_of_view.n);
+	for (unsigned i = 0; i < MODEL_KEYS; i++) {
+		if (model_of_view.version[i])
+			expect_entry(store_view_at(view, index++), i, model_of_view.version[i]);
+	}
+	assert_null(store_view_at(view, index));
+}
+
+static void many_entries_come_and_go(void **state)
+{
+	struct store *store = store_make(), *again;
+	uint8_t digest[RS_DIGEST_BYTES], same[RS_DIGEST_BYTES];
+	struct store_view *view = NULL;
+	struct buf snapshot = {};
+
+	(void)state;
+	memset(&model, 0, sizeof(model));
+	for (unsigned step = 1; step <= MODEL_STEPS; step++) {
+		model_step(store, step, step / 8000 % 2 == 0);
+		if (step % 500 != 0)
+			continue;
+		expect_model(store);
+		if (view)
+			expect_view(view);
+		/* Some views live longer than others. */
+		if (view && random_next() % 3 == 0) {
+			store_view_free(view);
+			view = NULL;
+		}
+		if (!view) {
+			assert_int_equal(store_view_new(store, &view), 0);
+			model_of_view = model;
+		}
+	}
+	store_snapshot(store, &snapshot);
+	assert_int_equal(store_from_snapshot(snapshot.data, snapshot.size_bytes, &again), 0);
+	assert_int_equal(store_digest(store, digest), 0);
+	assert_int_equal(store_digest(again, same), 0);
+	assert_memory_equal(digest, same, sizeof(digest));
+	while (store_drop_some(again, 100))
+		;
+	assert_null(store_at(again, 0));
+	store_free(again);
+	store_free(store);
+	expect_view(view); /* it outlives its store */
+	store_view_free(view);
+	buf_fini(&snapshot);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +331,7 @@ int main(void)
 		cmocka_unit_test(digest_is_of_the_content),
 		cmocka_unit_test(snapshot_brings_it_back),
 		cmocka_unit_test(damaged_snapshots_are_refused),
+		cmocka_unit_test(many_entries_come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
