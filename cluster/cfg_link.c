@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster/cfg_link.h"
-#include "base/thread.h"
 #include "cluster/corosync_error.h"
 
 #include <netinet/in.h>
@@ -10,29 +9,18 @@
 
 _Static_assert(CFG_MAX_LINKS == NET_MAX_LINKS, "corosync has as many links as we think");
 
-enum state {
-	STATE_IDLE,
-	STATE_ASKED,    /* `peers` and `row` are the thread's */
-	STATE_ANSWERED, /* the loop has not heard it yet */
-};
-
 struct cfg_link {
-	const struct cfg_link_ops *ops;
+	struct worker *worker;
+	struct worker_job ask, close;
+	const struct cfg_link_ops *ops; /* NULL: nobody listens any more */
 	void *data;
-	struct loop_event *done; /* there is an answer */
+	corosync_cfg_handle_t handle;
 
-	struct thread thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wakeup;
-	/* Under `lock`. */
-	enum state state;
-	bool is_ending; /* nobody listens any more: the thread frees all this */
+	/* The question, which is the thread's while it is under way. */
 	uint32_t peers[CLUSTER_MAX_NODES];
 	size_t n_peers;
 	struct net_row row;
 	int error;
-
-	corosync_cfg_handle_t handle; /* the thread's */
 };
 
 /* ---- the thread ---- */
@@ -73,61 +61,26 @@ static int ask(struct cfg_link *link)
 	return 0;
 }
 
-static void destroy(struct cfg_link *link)
+static void ask_job(struct worker_job *job)
 {
-	if (link->handle)
-		corosync_cfg_finalize(link->handle);
-	pthread_mutex_destroy(&link->lock);
-	pthread_cond_destroy(&link->wakeup);
-	free(link);
+	struct cfg_link *link = container_of(job, struct cfg_link, ask);
+
+	link->error = ask(link);
 }
 
-/* With the lock held, which it gives up meanwhile. */
-static void answer(struct cfg_link *link)
+static void finalize(struct cfg_link *link)
 {
-	int r;
-
-	pthread_mutex_unlock(&link->lock);
-	r = ask(link);
-	pthread_mutex_lock(&link->lock);
-	link->state = STATE_ANSWERED;
-	link->error = r;
-	if (!link->is_ending)
-		loop_event_raise(link->done);
+	corosync_cfg_finalize(link->handle);
 }
 
-static void ask_thread(void *data)
+static void close_job(struct worker_job *job)
 {
-	struct cfg_link *link = data;
-
-	pthread_mutex_lock(&link->lock);
-	while (!link->is_ending) {
-		if (link->state == STATE_ASKED)
-			answer(link);
-		else
-			pthread_cond_wait(&link->wakeup, &link->lock);
-	}
-	pthread_mutex_unlock(&link->lock);
-	destroy(link);
+	finalize(container_of(job, struct cfg_link, close));
 }
 
-/* ---- the loop ---- */
-
-static void on_done(void *data)
+static void drop_job(struct worker_job *job)
 {
-	struct cfg_link *link = data;
-	struct net_row row;
-	int error;
-
-	pthread_mutex_lock(&link->lock);
-	row = link->row;
-	error = link->error;
-	link->state = STATE_IDLE;
-	pthread_mutex_unlock(&link->lock);
-	if (error < 0)
-		link->ops->lost(error, link->data);
-	else
-		link->ops->answered(&row, link->data);
+	free(container_of(job, struct cfg_link, close));
 }
 
 static int open_handle(corosync_cfg_handle_t *ret_handle)
@@ -137,57 +90,69 @@ static int open_handle(corosync_cfg_handle_t *ret_handle)
 	return corosync_errno(corosync_cfg_initialize(ret_handle, &callbacks));
 }
 
-int cfg_link_new(
-	struct loop *loop, const struct cfg_link_ops *ops, void *data, struct cfg_link **ret_link)
+/* ---- the loop ---- */
+
+static void on_asked(struct worker_job *job)
+{
+	struct cfg_link *link = container_of(job, struct cfg_link, ask);
+
+	if (!link->ops)
+		return;
+	if (link->error < 0)
+		link->ops->lost(link->error, link->data);
+	else
+		link->ops->answered(&link->row, link->data);
+}
+
+int cfg_link_open(struct worker *worker, struct cfg_link **ret_link)
 {
 	struct cfg_link *link = calloc(1, sizeof(*link));
 	int r;
 
 	if (!link)
 		return -ENOMEM;
-	link->ops = ops;
-	link->data = data;
-	pthread_mutex_init(&link->lock, NULL);
-	pthread_cond_init(&link->wakeup, NULL);
+	link->worker = worker;
+	link->ask = (struct worker_job){.work = ask_job, .done = on_asked};
+	/* Behind a question that is under way, also for the loop. */
+	link->close = (struct worker_job){.work = close_job, .done = drop_job, .drop = drop_job};
 	r = open_handle(&link->handle);
-	if (r == 0)
-		r = loop_event_new(loop, on_done, link, &link->done);
-	if (r == 0)
-		r = thread_start(&link->thread, "corosync-links", ask_thread, link);
 	if (r < 0) {
-		loop_event_free(link->done);
-		destroy(link);
+		free(link);
 		return r;
 	}
 	*ret_link = link;
 	return 0;
 }
 
-void cfg_link_free(struct cfg_link *link)
+void cfg_link_close(struct cfg_link *link)
 {
-	struct loop_event *done;
-
 	if (!link)
 		return;
-	done = link->done;
-	thread_detach(&link->thread);
-	pthread_mutex_lock(&link->lock);
-	link->is_ending = true;
-	pthread_cond_signal(&link->wakeup);
-	pthread_mutex_unlock(&link->lock);
-	loop_event_free(done);
+	finalize(link);
+	free(link);
+}
+
+void cfg_link_start(struct cfg_link *link, const struct cfg_link_ops *ops, void *data)
+{
+	link->ops = ops;
+	link->data = data;
+}
+
+void cfg_link_free(struct cfg_link *link)
+{
+	if (!link)
+		return;
+	link->ops = NULL;
+	worker_do(link->worker, &link->close);
 }
 
 void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers)
 {
-	pthread_mutex_lock(&link->lock);
-	if (link->state == STATE_IDLE) {
-		link->n_peers = MIN(n_peers, (size_t)CLUSTER_MAX_NODES);
-		memcpy(link->peers, peers, link->n_peers * sizeof(peers[0]));
-		link->state = STATE_ASKED;
-		pthread_cond_signal(&link->wakeup);
-	}
-	pthread_mutex_unlock(&link->lock);
+	if (worker_has(&link->ask))
+		return;
+	link->n_peers = MIN(n_peers, (size_t)CLUSTER_MAX_NODES);
+	memcpy(link->peers, peers, link->n_peers * sizeof(peers[0]));
+	worker_do(link->worker, &link->ask);
 }
 
 /* With a handle of its own: the link's is the thread's. */

@@ -2,7 +2,6 @@
 #include "cluster/cluster.h"
 #include "base/clock.h"
 #include "cluster/cluster_impl.h"
-#include "cluster/corosync_conf.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -14,13 +13,8 @@ _Static_assert(CLUSTER_KEY_MAX_LEN == RS_KEY_MAX_LEN, "keys are the same");
 _Static_assert(CLUSTER_VALUE_MAX_BYTES == RS_VALUE_MAX_BYTES, "values are the same");
 _Static_assert(CLUSTER_ANY_VERSION == RS_ANY_VERSION, "versions are the same");
 
-#define GROUP          "viaduct-store"
-#define DATABASE       "store.sqlite"
-#define CONNECT_MIN_NS (50 * NS_PER_MS)
-#define CONNECT_MAX_NS (1 * NS_PER_SEC)
-#define CHECK_NS       (60 * NS_PER_SEC)
-
-static void connect_later(struct cluster *cluster);
+#define DATABASE "store.sqlite"
+#define CHECK_NS (60 * NS_PER_SEC)
 
 void cluster_note_news(struct cluster *cluster)
 {
@@ -209,7 +203,7 @@ static void on_save_failed(int error, void *data)
 	cluster->is_saving_all = false;
 	cluster->db_error = error;
 	cluster_note_news(cluster);
-	if (cluster->connect_step > 0)
+	if (cluster_is_connecting(cluster))
 		cluster_disconnect(cluster);
 	cluster_turn_end(cluster);
 }
@@ -242,200 +236,12 @@ static void on_cpg_turn_end(void *data)
 	cluster_turn_end(data);
 }
 
-void cluster_on_lost(int error, void *data)
-{
-	struct cluster *cluster = data;
-
-	cluster->connect_error = error;
-	cluster_disconnect(cluster);
-	cluster_turn_end(cluster);
-}
-
-static const struct cpg_link_ops cpg_ops = {
+const struct cpg_link_ops cluster_cpg_ops = {
 	.confchg = on_cpg_confchg,
 	.deliver = on_cpg_deliver,
 	.turn_end = on_cpg_turn_end,
 	.lost = cluster_on_lost,
 };
-
-static void take_quorum(struct cluster *cluster)
-{
-	const struct quorum_info *info = quorum_link_info(cluster->quorum);
-	struct rs_votes votes = {
-		.quorate = info->quorate,
-		.votes = info->local_votes,
-		.quorum_votes = info->quorum_votes,
-		.device_votes = info->device_votes,
-		.nodes_needed = info->nodes_needed,
-	};
-
-	member_set_present(&cluster->members, info->members, info->n_members);
-	rs_set_votes(cluster->rs, &votes, clock_mono_ns());
-	cluster_lease_votes(cluster, &votes);
-	cluster_note_news(cluster);
-}
-
-static void on_quorum_changed(void *data)
-{
-	struct cluster *cluster = data;
-
-	if (cluster->connected)
-		take_quorum(cluster);
-	cluster_turn_end(cluster);
-}
-
-static const struct quorum_link_ops quorum_ops = {
-	.changed = on_quorum_changed,
-	.lost = cluster_on_lost,
-};
-
-static int take_nodes(struct cluster *cluster)
-{
-	const struct quorum_info *info = quorum_link_info(cluster->quorum);
-	struct cmap_node nodes[CMAP_MAX_NODES];
-	size_t n_nodes;
-	int r;
-
-	r = cmap_link_nodes(cluster->cmap, nodes, ARRAY_LEN(nodes), &n_nodes);
-	if (r == 0 && n_nodes == 1 && corosync_is_alone(nodes[0].ring_addr[0]))
-		r = -EADDRNOTAVAIL;
-	if (r < 0)
-		return r;
-	member_configure(&cluster->members, nodes, n_nodes);
-	cmap_link_priorities(cluster->cmap, cluster->link_priority);
-	member_set_present(&cluster->members, info->members, info->n_members);
-	cluster_note_news(cluster);
-	return 0;
-}
-
-static void on_cmap_changed(void *data)
-{
-	struct cluster *cluster = data;
-	int r = take_nodes(cluster);
-
-	if (r < 0)
-		cluster_on_lost(r, cluster);
-	else
-		cluster_turn_end(cluster);
-}
-
-static const struct cmap_link_ops cmap_ops = {
-	.changed = on_cmap_changed,
-	.lost = cluster_on_lost,
-};
-
-/* Connecting. */
-
-void cluster_disconnect(struct cluster *cluster)
-{
-	const struct rs_votes none = {};
-
-	cluster_poll_stop(cluster);
-	cluster_lease_disconnect(cluster);
-	cpg_link_free(cluster->cpg);
-	cluster->cpg = NULL;
-	cfg_link_free(cluster->cfg);
-	cluster->cfg = NULL;
-	quorum_link_free(cluster->quorum);
-	cluster->quorum = NULL;
-	cmap_link_free(cluster->cmap);
-	cluster->cmap = NULL;
-	member_set_present(&cluster->members, NULL, 0);
-	if (cluster->connected)
-		cluster_note_news(cluster);
-	cluster->connected = false;
-	cluster->connect_step = 0;
-	rs_disconnect(cluster->rs);
-	rs_set_votes(cluster->rs, &none, clock_mono_ns());
-	cluster_lease_votes(cluster, &none);
-	loop_timer_remove(cluster->loop, cluster->connect_timer);
-	cluster->connect_timer = 0;
-	connect_later(cluster);
-}
-
-static void save_all(struct cluster *cluster)
-{
-	struct store_view *view;
-
-	if (cluster->is_saving_all || rs_view(cluster->rs, &view) < 0)
-		return;
-	cluster->is_saving_all = store_writer_save_all(cluster->writer, view, rs_meta(cluster->rs),
-					 rs_mark(cluster->rs)) == 0;
-}
-
-/* A step a turn, for each waits some 10 ms until corosync answers. What comes in before the last
- * one is no loss: that takes everything as it is then. */
-
-/* The disk first: without it this node must not promise anything. */
-static int connect_disk(struct cluster *cluster)
-{
-	if (cluster->db_error < 0)
-		save_all(cluster);
-	return cluster->db_error;
-}
-
-static int connect_quorum(struct cluster *cluster)
-{
-	return quorum_link_new(cluster->loop, &quorum_ops, cluster, &cluster->quorum);
-}
-
-static int connect_cmap(struct cluster *cluster)
-{
-	return cmap_link_new(cluster->loop, &cmap_ops, cluster, &cluster->cmap);
-}
-
-static int connect_cfg(struct cluster *cluster)
-{
-	return cfg_link_new(cluster->loop, &cluster_cfg_ops, cluster, &cluster->cfg);
-}
-
-static int connect_store(struct cluster *cluster)
-{
-	int r = cpg_link_new(cluster->loop, GROUP, &cpg_ops, cluster, &cluster->cpg);
-
-	if (r < 0)
-		return r;
-	cluster->connected = true;
-	cluster->connect_after_ns = CONNECT_MIN_NS;
-	cluster->local_id = cpg_link_local_id(cluster->cpg);
-	rs_connect(cluster->rs, cluster->local_id);
-	take_quorum(cluster);
-	cluster_poll_start(cluster);
-	return 0;
-}
-
-static int (*const connect_steps[])(struct cluster *) = {
-	connect_disk,
-	connect_quorum,
-	connect_cmap,
-	take_nodes,
-	connect_cfg,
-	cluster_lease_connect,
-	connect_store,
-};
-
-static void on_connect(void *data)
-{
-	struct cluster *cluster = data;
-	int r = connect_steps[cluster->connect_step++](cluster);
-
-	cluster->connect_timer = 0;
-	if (r == 0 && cluster->connect_step < ARRAY_LEN(connect_steps))
-		r = loop_timer_add(cluster->loop, 0, on_connect, cluster, &cluster->connect_timer);
-	if (r < 0)
-		cluster_on_lost(r, cluster);
-	else
-		cluster_turn_end(cluster);
-}
-
-static void connect_later(struct cluster *cluster)
-{
-	if (cluster->connect_timer)
-		return;
-	loop_timer_add(cluster->loop, cluster->connect_after_ns, on_connect, cluster,
-		&cluster->connect_timer);
-	cluster->connect_after_ns = MIN(cluster->connect_after_ns * 2, CONNECT_MAX_NS);
-}
 
 static int make_rs(struct cluster *cluster, const char *state_dir)
 {
@@ -479,14 +285,13 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 			loop, cluster->check_ns, on_check, cluster, &cluster->check_timer);
 	if (r == 0)
 		r = cluster_lease_new(cluster, config->lease_ns);
-	if (r == 0) {
-		connect_later(cluster); /* at once */
-		cluster->connect_after_ns = CONNECT_MIN_NS;
-	}
-	if (r == 0 && !cluster->connect_timer)
-		r = -ENOMEM;
+	if (r == 0)
+		r = cluster_net_new(cluster);
+	if (r == 0)
+		r = cluster_connect_new(cluster);
 	if (r < 0) {
 		loop_timer_remove(loop, cluster->check_timer);
+		cluster_net_free(cluster);
 		cluster_lease_free(cluster);
 		rs_free(cluster->rs);
 		store_writer_free(cluster->writer);
@@ -502,14 +307,14 @@ void cluster_free(struct cluster *cluster)
 	if (!cluster)
 		return;
 	cluster->callbacks = (struct cluster_callbacks){};
-	cluster_disconnect(cluster);
-	loop_timer_remove(cluster->loop, cluster->connect_timer);
+	cluster_connect_free(cluster);
 	loop_timer_remove(cluster->loop, cluster->tick_timer);
 	loop_timer_remove(cluster->loop, cluster->work_timer);
 	loop_timer_remove(cluster->loop, cluster->check_timer);
 	if (cluster->db_error == 0)
 		store_writer_commit(cluster->writer, rs_meta(cluster->rs), rs_mark(cluster->rs));
 	cluster_lease_free(cluster);
+	cluster_net_free(cluster);
 	store_writer_free(cluster->writer);
 	rs_free(cluster->rs);
 	free(cluster);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define GROUP  "viaduct-lease"
 #define PREFIX "lease/"
 
 _Static_assert(CLUSTER_LEASE_NS == LEASE_DURATION_NS, "leases are the same");
@@ -192,16 +191,14 @@ void cluster_lease_free(struct cluster *cluster)
 	cluster->lease = NULL;
 }
 
-int cluster_lease_connect(struct cluster *cluster)
+int cluster_lease_connect(struct cluster *cluster, struct cpg_link *cpg)
 {
 	struct cluster_lease *cl = cluster->lease;
-	int r = cpg_link_new(cluster->loop, GROUP, &cpg_ops, cl, &cl->cpg);
 
-	if (r < 0)
-		return r;
-	lease_connect(cl->lease, cpg_link_local_id(cl->cpg));
+	cl->cpg = cpg;
+	lease_connect(cl->lease, cpg_link_local_id(cpg));
 	take_durations(cl);
-	return 0;
+	return cpg_link_start(cpg, cluster->loop, &cpg_ops, cl);
 }
 
 void cluster_lease_disconnect(struct cluster *cluster)

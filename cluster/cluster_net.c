@@ -153,18 +153,18 @@ const struct cfg_link_ops cluster_cfg_ops = {
 	.lost = cluster_on_lost,
 };
 
-static void make_input(const struct cluster *cluster, struct net_input *in);
+static struct net_input *make_input(const struct cluster *cluster);
 
 /* After any change of members, of their interfaces or of the links. */
 static void find_paths(struct cluster *cluster)
 {
-	_cleanup_free_ struct net_input *in = malloc(sizeof(*in));
-	_cleanup_free_ struct netprobe_path *paths = calloc(NETPROBE_MAX_PATHS, sizeof(*paths));
+	struct netprobe_path *paths = cluster->net_paths;
+	const struct net_input *in;
 	size_t self;
 
-	if (!in || !paths || !cluster->netprobe)
+	if (!cluster->netprobe)
 		return;
-	make_input(cluster, in);
+	in = make_input(cluster);
 	self = net_find_node(in, cluster->local_id);
 	if (self == in->n_nodes ||
 		netprobe_udp_set_paths(cluster->netprobe, paths,
@@ -234,6 +234,19 @@ void cluster_net_note(struct cluster *cluster, const char *key)
 		cluster->paths_are_old = true;
 }
 
+int cluster_net_new(struct cluster *cluster)
+{
+	cluster->net_input = calloc(1, sizeof(*cluster->net_input));
+	cluster->net_paths = calloc(NETPROBE_MAX_PATHS, sizeof(*cluster->net_paths));
+	return cluster->net_input && cluster->net_paths ? 0 : -ENOMEM;
+}
+
+void cluster_net_free(struct cluster *cluster)
+{
+	free(take_ptr(cluster->net_input));
+	free(take_ptr(cluster->net_paths));
+}
+
 int cluster_publish_interfaces(struct cluster *cluster)
 {
 	struct net_interface interfaces[64];
@@ -249,9 +262,11 @@ int cluster_publish_interfaces(struct cluster *cluster)
 		net_interfaces_to_json(interfaces, n));
 }
 
-static void make_input(const struct cluster *cluster, struct net_input *in)
+/* Lent until the next call. */
+static struct net_input *make_input(const struct cluster *cluster)
 {
 	struct member_table table = cluster->members;
+	struct net_input *in = cluster->net_input;
 
 	*in = (struct net_input){.n_nodes = table.n_nodes};
 	memcpy(in->link_priority, cluster->link_priority, sizeof(in->link_priority));
@@ -267,25 +282,21 @@ static void make_input(const struct cluster *cluster, struct net_input *in)
 			net_addr_parse(table.nodes[i].ring_addr[link], &node->link_address[link]);
 	}
 	net_records_read(rs_store(cluster->rs), in);
+	return in;
 }
 
 size_t cluster_nets(const struct cluster *cluster, struct cluster_net *ret_nets, size_t max)
 {
-	struct net_input in;
-
-	make_input(cluster, &in);
-	return net_compute(&in, ret_nets, max);
+	return net_compute(make_input(cluster), ret_nets, max);
 }
 
 size_t cluster_paths(const struct cluster *cluster, enum cluster_class class, uint32_t from_node,
 	uint32_t to_node, struct cluster_net *ret_nets, struct cluster_path *ret_paths)
 {
-	struct net_input in;
-	size_t n;
+	const struct net_input *in = make_input(cluster);
+	size_t n = net_compute(in, ret_nets, CLUSTER_MAX_NETS);
 
-	make_input(cluster, &in);
-	n = net_compute(&in, ret_nets, CLUSTER_MAX_NETS);
-	return net_path_plan(&in, ret_nets, n, class, from_node, to_node, ret_paths);
+	return net_path_plan(in, ret_nets, n, class, from_node, to_node, ret_paths);
 }
 
 static struct cluster_use first_use(const struct cluster_path *paths, size_t n)
@@ -308,21 +319,19 @@ static struct cluster_use first_use(const struct cluster_path *paths, size_t n)
 size_t cluster_uses(const struct cluster *cluster, uint32_t from_node, struct cluster_net *ret_nets,
 	struct cluster_use *ret_uses)
 {
+	const struct net_input *in = make_input(cluster);
+	size_t n_nets = net_compute(in, ret_nets, CLUSTER_MAX_NETS), n = 0;
 	struct cluster_path paths[CLUSTER_MAX_NETS];
-	size_t n_nets, n = 0;
-	struct net_input in;
 
-	make_input(cluster, &in);
-	n_nets = net_compute(&in, ret_nets, CLUSTER_MAX_NETS);
 	for (unsigned class = 0; class < CLUSTER_N_CLASSES; class ++) {
-		for (size_t i = 0; i < in.n_nodes; i++) {
-			if (in.nodes[i].id == from_node || !in.nodes[i].is_member)
+		for (size_t i = 0; i < in->n_nodes; i++) {
+			if (in->nodes[i].id == from_node || !in->nodes[i].is_member)
 				continue;
-			net_path_plan(&in, ret_nets, n_nets, (enum cluster_class) class, from_node,
-				in.nodes[i].id, paths);
+			net_path_plan(in, ret_nets, n_nets, (enum cluster_class) class, from_node,
+				in->nodes[i].id, paths);
 			ret_uses[n] = first_use(paths, n_nets);
 			ret_uses[n].class = (enum cluster_class) class;
-			ret_uses[n++].peer = in.nodes[i].id;
+			ret_uses[n++].peer = in->nodes[i].id;
 		}
 	}
 	return n;

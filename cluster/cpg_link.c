@@ -22,7 +22,9 @@ struct queued {
 };
 
 struct cpg_link {
-	struct loop *loop;
+	struct worker *worker;
+	struct worker_job close;
+	struct loop *loop; /* NULL: not started */
 	const struct cpg_link_ops *ops;
 	void *data;
 	cpg_handle_t handle;
@@ -224,6 +226,11 @@ static void dispatch(int fd, short revents, void *data)
 		link->ops->turn_end(link->data);
 }
 
+static void close_job(struct worker_job *job)
+{
+	cpg_link_close(container_of(job, struct cpg_link, close));
+}
+
 static int connect_group(struct cpg_link *link)
 {
 	cpg_model_v1_data_t model = {
@@ -243,33 +250,49 @@ static int connect_group(struct cpg_link *link)
 	return corosync_errno(error);
 }
 
-int cpg_link_new(struct loop *loop, const char *group, const struct cpg_link_ops *ops, void *data,
-	struct cpg_link **ret_link)
+int cpg_link_open(struct worker *worker, const char *group, struct cpg_link **ret_link)
 {
 	struct cpg_link *link = calloc(1, sizeof(*link));
 	int r;
 
 	if (!link)
 		return -ENOMEM;
-	link->loop = loop;
-	link->ops = ops;
-	link->data = data;
-	link->fd = -1;
+	link->worker = worker;
+	link->close.work = close_job;
 	link->retry_ns = RETRY_MIN_NS;
 	list_init(&link->queue);
 	link->group.length = (uint32_t)strnlen(group, CPG_MAX_NAME_LENGTH);
 	memcpy(link->group.value, group, link->group.length);
 	r = connect_group(link);
-	if (r == 0)
-		r = loop_fd_add(loop, link->fd, POLLIN, dispatch, link);
 	if (r < 0) {
-		link->fd = -1;
-		cpg_link_free(link);
+		cpg_link_close(link);
 		return r;
 	}
-	retry_later(link); /* joins */
 	*ret_link = link;
 	return 0;
+}
+
+void cpg_link_close(struct cpg_link *link)
+{
+	if (!link)
+		return;
+	if (link->connected)
+		cpg_finalize(link->handle);
+	free(link);
+}
+
+int cpg_link_start(
+	struct cpg_link *link, struct loop *loop, const struct cpg_link_ops *ops, void *data)
+{
+	int r;
+
+	link->loop = loop;
+	link->ops = ops;
+	link->data = data;
+	r = loop_fd_add(loop, link->fd, POLLIN, dispatch, link);
+	if (r == 0)
+		retry_later(link); /* joins */
+	return r;
 }
 
 void cpg_link_free(struct cpg_link *link)
@@ -278,14 +301,13 @@ void cpg_link_free(struct cpg_link *link)
 
 	if (!link)
 		return;
-	loop_timer_remove(link->loop, link->retry_timer);
-	if (link->fd >= 0)
+	if (link->loop) {
+		loop_timer_remove(link->loop, link->retry_timer);
 		loop_fd_remove(link->loop, link->fd);
+	}
 	while ((queued = list_pop(&link->queue, struct queued, siblings)))
 		free(queued);
-	if (link->connected)
-		cpg_finalize(link->handle);
-	free(link);
+	worker_do(link->worker, &link->close);
 }
 
 uint32_t cpg_link_local_id(const struct cpg_link *link)

@@ -15,7 +15,7 @@
 #ifndef VIADUCT_CLUSTER_CPG_LINK_H
 #define VIADUCT_CLUSTER_CPG_LINK_H
 
-#include "base/loop.h"
+#include "base/worker.h"
 
 struct cpg_link;
 
@@ -28,9 +28,13 @@ struct cpg_link_ops {
 	void (*lost)(int error, void *data);
 };
 
-/* Connect and begin to join `group`. -ECONNREFUSED: corosync is not there (yet). */
-int cpg_link_new(struct loop *loop, const char *group, const struct cpg_link_ops *ops, void *data,
-	struct cpg_link **ret_link);
+/* Blocks: the worker's thread. -ECONNREFUSED: corosync is not there (yet). */
+int cpg_link_open(struct worker *worker, const char *group, struct cpg_link **ret_link);
+void cpg_link_close(struct cpg_link *link); /* one that was not started; also blocks */
+/* From here on the loop's; begins to join the group. */
+int cpg_link_start(
+	struct cpg_link *link, struct loop *loop, const struct cpg_link_ops *ops, void *data);
+/* Started or not; the worker does what blocks. */
 void cpg_link_free(struct cpg_link *link);
 
 uint32_t cpg_link_local_id(const struct cpg_link *link);

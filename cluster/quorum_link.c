@@ -8,7 +8,9 @@
 #define RETRY_NS (20 * NS_PER_MS)
 
 struct quorum_link {
-	struct loop *loop;
+	struct worker *worker;
+	struct worker_job close;
+	struct loop *loop; /* NULL: not started */
 	const struct quorum_link_ops *ops;
 	void *data;
 	votequorum_handle_t handle;
@@ -127,6 +129,11 @@ static void dispatch(int fd, short revents, void *data)
 	tell(link);
 }
 
+static void close_job(struct worker_job *job)
+{
+	quorum_link_close(container_of(job, struct quorum_link, close));
+}
+
 static int connect_votequorum(struct quorum_link *link)
 {
 	votequorum_callbacks_t callbacks = {
@@ -148,40 +155,51 @@ static int connect_votequorum(struct quorum_link *link)
 	return error == CS_OK ? take_all(link) : corosync_errno(error);
 }
 
-int quorum_link_new(struct loop *loop, const struct quorum_link_ops *ops, void *data,
-	struct quorum_link **ret_link)
+int quorum_link_open(struct worker *worker, struct quorum_link **ret_link)
 {
 	struct quorum_link *link = calloc(1, sizeof(*link));
 	int r;
 
 	if (!link)
 		return -ENOMEM;
-	link->loop = loop;
-	link->ops = ops;
-	link->data = data;
-	link->fd = -1;
+	link->worker = worker;
+	link->close.work = close_job;
 	r = connect_votequorum(link);
-	if (r == 0)
-		r = loop_fd_add(loop, link->fd, POLLIN, dispatch, link);
 	if (r < 0) {
-		link->fd = -1;
-		quorum_link_free(link);
+		quorum_link_close(link);
 		return r;
 	}
 	*ret_link = link;
 	return 0;
 }
 
+void quorum_link_close(struct quorum_link *link)
+{
+	if (!link)
+		return;
+	if (link->connected)
+		votequorum_finalize(link->handle);
+	free(link);
+}
+
+int quorum_link_start(
+	struct quorum_link *link, struct loop *loop, const struct quorum_link_ops *ops, void *data)
+{
+	link->loop = loop;
+	link->ops = ops;
+	link->data = data;
+	return loop_fd_add(loop, link->fd, POLLIN, dispatch, link);
+}
+
 void quorum_link_free(struct quorum_link *link)
 {
 	if (!link)
 		return;
-	loop_timer_remove(link->loop, link->retry_timer);
-	if (link->fd >= 0)
+	if (link->loop) {
+		loop_timer_remove(link->loop, link->retry_timer);
 		loop_fd_remove(link->loop, link->fd);
-	if (link->connected)
-		votequorum_finalize(link->handle);
-	free(link);
+	}
+	worker_do(link->worker, &link->close);
 }
 
 const struct quorum_info *quorum_link_info(const struct quorum_link *link)

@@ -9,7 +9,7 @@
 #ifndef VIADUCT_CLUSTER_QUORUM_LINK_H
 #define VIADUCT_CLUSTER_QUORUM_LINK_H
 
-#include "base/loop.h"
+#include "base/worker.h"
 
 #define QUORUM_MAX_NODES 128
 
@@ -35,9 +35,13 @@ struct quorum_link_ops {
 	void (*lost)(int error, void *data);
 };
 
-/* On success the link knows the state of now; `changed` tells of later ones. */
-int quorum_link_new(struct loop *loop, const struct quorum_link_ops *ops, void *data,
-	struct quorum_link **ret_link);
+/* Blocks: the worker's thread. On success the link knows the state of now. */
+int quorum_link_open(struct worker *worker, struct quorum_link **ret_link);
+void quorum_link_close(struct quorum_link *link); /* one that was not started; also blocks */
+/* From here on the loop's: `changed` tells of later states. */
+int quorum_link_start(
+	struct quorum_link *link, struct loop *loop, const struct quorum_link_ops *ops, void *data);
+/* Started or not; the worker does what blocks. */
 void quorum_link_free(struct quorum_link *link);
 
 const struct quorum_info *quorum_link_info(const struct quorum_link *link);
