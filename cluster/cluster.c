@@ -41,8 +41,7 @@ static void on_rs_applied(
 		cluster_note_news(cluster);
 	cluster_net_note(cluster, key);
 	if (cluster->callbacks.store_changed)
-		cluster->callbacks.store_changed(
-			key, entry ? entry->json : NULL, version, cluster->data);
+		cluster->callbacks.store_changed(key, entry != NULL, version, cluster->data);
 }
 
 static void on_rs_changed(void *data)
@@ -65,11 +64,11 @@ static void on_rs_save_entry(const char *key, const struct store_entry *entry, v
 	store_writer_put(cluster->writer, key, entry);
 }
 
-static void on_rs_stage_entry(const struct store_entry *entry, void *data)
+static void on_rs_stage(const void *bytes, size_t size_bytes, void *data)
 {
 	struct cluster *cluster = data;
 
-	store_writer_stage(cluster->writer, entry);
+	store_writer_stage(cluster->writer, bytes, size_bytes);
 }
 
 static void on_rs_save_store(const struct store *store, const struct rs_meta *meta, void *data)
@@ -93,7 +92,7 @@ static const struct rs_ops rs_ops = {
 	.changed = on_rs_changed,
 	.differs = on_rs_differs,
 	.save_entry = on_rs_save_entry,
-	.stage_entry = on_rs_stage_entry,
+	.stage = on_rs_stage,
 	.save_store = on_rs_save_store,
 	.save_meta = on_rs_save_meta,
 };

@@ -50,11 +50,10 @@ struct cluster_config {
 struct cluster_callbacks {
 	/* Membership, quorum, links or sync state changed; ask the getters. */
 	void (*changed)(void *data);
-	/* A key changed (value NULL: deleted), in delivery order, the same on every node. Also
+	/* A key changed or was deleted, in delivery order, the same on every node. Also
 	 * called for every difference when a state transfer replaces the store: of a large one in
 	 * pieces, while reads give what is new already. */
-	void (*store_changed)(
-		const char *key, const struct json *value, uint64_t version, void *data);
+	void (*store_changed)(const char *key, bool is_there, uint64_t version, void *data);
 	/* A check of all copies of the store has found this node's to be another; it is fetched
 	 * anew. May be NULL. */
 	void (*copy_differs)(void *data);

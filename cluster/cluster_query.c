@@ -130,7 +130,7 @@ int cluster_for_each(const struct cluster *cluster, const char *prefix,
 	for (size_t i = store_lower_bound(store, prefix); (entry = store_at(store, i)); i++) {
 		if (strncmp(entry->key, prefix, prefix_len) != 0)
 			break;
-		r = fn(entry->key, entry->json, entry->version, data);
+		r = fn(entry->key, store_entry_json(entry), entry->version, data);
 		if (r != 0)
 			return r;
 	}
@@ -223,7 +223,7 @@ bool cluster_view_at(const struct cluster_view *view, size_t index, const char *
 	if (!entry)
 		return false;
 	*ret_key = entry->key;
-	*ret_value = entry->json;
+	*ret_value = store_entry_json(entry);
 	*ret_version = entry->version;
 	return true;
 }

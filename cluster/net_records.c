@@ -17,7 +17,7 @@ static const struct json *find_record(
 
 	snprintf(key, sizeof(key), "%s%s", prefix, name);
 	entry = store_find(store, key);
-	return entry ? entry->json : NULL;
+	return entry ? store_entry_json(entry) : NULL;
 }
 
 static bool is_text(const char *text, size_t max_len)
@@ -165,7 +165,8 @@ static void read_overrides(const struct store *store, struct net_input *in)
 		if (strncmp(entry->key, NET_PREFIX, strlen(NET_PREFIX)) != 0 ||
 			in->n_overrides == CLUSTER_MAX_NETS)
 			break;
-		if (read_override(entry->key, entry->json, &in->overrides[in->n_overrides]))
+		if (read_override(
+			    entry->key, store_entry_json(entry), &in->overrides[in->n_overrides]))
 			in->n_overrides++;
 	}
 }
@@ -197,7 +198,7 @@ void net_records_read(const struct store *store, struct net_input *in)
 		read_row(store, node, in);
 	}
 	read_overrides(store, in);
-	net_migration_read(migration ? migration->json : NULL, &in->migration);
+	net_migration_read(migration ? store_entry_json(migration) : NULL, &in->migration);
 }
 
 static int append_address(struct json *list, const struct net_addr *address)

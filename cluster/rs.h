@@ -168,7 +168,7 @@
 #define RS_PROTOCOL_KEY "cluster/protocol"
 
 /* What is hashed, and how many entries are reported, in one piece. */
-#define RS_WORK_BYTES (512U << 10)
+#define RS_WORK_BYTES (128U << 10)
 #define RS_WORK_KEYS  500
 
 struct rs;
@@ -225,9 +225,10 @@ struct rs_ops {
 	 * save_entry() joins the transaction that ends with the turn. save_meta() is one of its
 	 * own, synced to the disk. */
 	void (*save_entry)(const char *key, const struct store_entry *entry, void *data);
-	/* May be NULL. The entries of a store that comes in pieces, in order; NULL: it begins. Then
-	 * save_store() is given the store that has just these, or another one begins. */
-	void (*stage_entry)(const struct store_entry *entry, void *data);
+	/* May be NULL. Whole entries of a store that comes in pieces, in order, as their bytes in a
+	 * snapshot; NULL: it begins. Then save_store() is given the store that has just these, or
+	 * another one begins. */
+	void (*stage)(const void *bytes, size_t size_bytes, void *data);
 	void (*save_store)(const struct store *store, const struct rs_meta *meta, void *data);
 	void (*save_meta)(const struct rs_meta *meta, void *data);
 };

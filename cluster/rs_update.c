@@ -120,28 +120,20 @@ static bool is_leader(const struct rs *rs, uint32_t id)
 	return rs->peers[rs->leader].id == id;
 }
 
-static void stage_from(struct rs *rs, size_t first)
-{
-	const struct store_entry *entry;
-
-	for (size_t i = first; rs->ops->stage_entry && (entry = store_at(rs->incoming, i)); i++)
-		rs->ops->stage_entry(entry, rs->data);
-}
-
 static int incoming_begin(struct rs *rs)
 {
 	if (rs->incoming)
 		return 0;
-	if (rs->ops->stage_entry)
-		rs->ops->stage_entry(NULL, rs->data);
+	if (rs->ops->stage)
+		rs->ops->stage(NULL, 0, rs->data);
 	return store_new(&rs->incoming);
 }
 
 /* Entries are parsed, hashed and staged as they come, so that little is left for the end. */
 static int incoming_add(struct rs *rs, const struct rs_update *update)
 {
+	size_t taken_bytes;
 	struct reader in;
-	size_t n_keys;
 	int r = incoming_begin(rs);
 
 	if (r < 0)
@@ -150,13 +142,14 @@ static int incoming_add(struct rs *rs, const struct rs_update *update)
 	if (rs->incoming_rest.failed)
 		return -ENOMEM;
 	rs->incoming_bytes += update->size_bytes;
-	n_keys = store_n_keys(rs->incoming);
 	in = reader_make(rs->incoming_rest.data, rs->incoming_rest.size_bytes);
 	r = store_parse_some(rs->incoming, &in);
 	if (r < 0)
 		return r;
-	buf_drop(&rs->incoming_rest, rs->incoming_rest.size_bytes - in.left_bytes);
-	stage_from(rs, n_keys);
+	taken_bytes = rs->incoming_rest.size_bytes - in.left_bytes;
+	if (rs->ops->stage && taken_bytes > 0)
+		rs->ops->stage(rs->incoming_rest.data, taken_bytes, rs->data);
+	buf_drop(&rs->incoming_rest, taken_bytes);
 	store_digest_ahead(rs->incoming, SIZE_MAX);
 	return 0;
 }

@@ -7,7 +7,7 @@
 uint16_t rs_floor(const struct rs *rs)
 {
 	const struct store_entry *entry = store_find(rs->store, RS_PROTOCOL_KEY);
-	int64_t floor = entry ? json_get_int(entry->json, "floor", 0) : 0;
+	int64_t floor = entry ? json_get_int(store_entry_json(entry), "floor", 0) : 0;
 
 	return floor > 0 && floor < UINT16_MAX ? (uint16_t)floor : 0;
 }

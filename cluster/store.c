@@ -47,7 +47,7 @@ static void entry_free(struct store_entry *entry)
 {
 	if (!entry)
 		return;
-	json_unref((struct json *)entry->json);
+	json_unref(entry->json);
 	free(entry);
 }
 
@@ -105,7 +105,7 @@ int store_get(const struct store *store, const char *key, const struct json **re
 	if (!entry)
 		return -ENOENT;
 	if (ret_value)
-		*ret_value = entry->json;
+		*ret_value = store_entry_json(entry);
 	if (ret_version)
 		*ret_version = entry->version;
 	return 0;
@@ -120,26 +120,18 @@ static int entry_new(const char *key, size_t key_len, const char *value, size_t 
 	uint64_t version, struct store_entry **ret_entry)
 {
 	struct store_entry *entry;
-	struct json *json;
 	char *text;
-	int r;
 
 	if (!rs_key_is_valid(key, key_len) || version == 0)
 		return -EINVAL;
 	if (value_bytes > RS_VALUE_MAX_BYTES)
 		return -EMSGSIZE;
-	r = json_parse(value, value_bytes, &json);
-	if (r < 0)
-		return r;
 	entry = malloc(sizeof(*entry) + key_len + 1 + value_bytes);
-	if (!entry) {
-		json_unref(json);
+	if (!entry)
 		return -ENOMEM;
-	}
 	text = entry->key + key_len + 1;
 	*entry = (struct store_entry){
 		.version = version,
-		.json = json,
 		.value = text,
 		.value_bytes = (uint32_t)value_bytes,
 		.key_len = (uint16_t)key_len,
@@ -149,6 +141,15 @@ static int entry_new(const char *key, size_t key_len, const char *value, size_t 
 	memcpy(text, value, value_bytes);
 	*ret_entry = entry;
 	return 0;
+}
+
+const struct json *store_entry_json(const struct store_entry *entry)
+{
+	struct store_entry *it = (struct store_entry *)entry;
+
+	if (!it->json && json_parse(it->value, it->value_bytes, &it->json) < 0)
+		it->json = NULL;
+	return it->json;
 }
 
 struct store_entry *store_entry_copy(const struct store_entry *entry)
@@ -167,26 +168,29 @@ struct store_entry *store_entry_copy(const struct store_entry *entry)
 	return copy;
 }
 
+static bool is_hashed(const struct store *store, struct store_place place)
+{
+	return store->n_digested > 0 && !store_index_is_end(store->index, place) &&
+	       store_index_number(store->index, place) < store->n_digested;
+}
+
 /* What comes behind the entries that are hashed does not change what was hashed. */
-static void digest_forget(struct store *store, struct store_place place)
+static void digest_forget(struct store *store, bool was_hashed)
 {
 	store->digest_is_valid = false;
-	if (store->n_digested > 0 && store_index_number(store->index, place) < store->n_digested)
+	if (was_hashed)
 		store->n_digested = 0;
 }
 
-int store_put(struct store *store, const char *key, size_t key_len, const char *value,
-	size_t value_bytes, uint64_t version)
+/* It takes the entry over, also when it fails. */
+static int put(struct store *store, struct store_entry *entry)
 {
-	struct store_entry *entry, *old;
-	struct store_place place;
+	struct store_place place = store_index_find(store->index, entry->key);
+	bool was_hashed = is_hashed(store, place);
+	struct store_entry *old;
 	size_t old_bytes;
 	int r;
 
-	r = entry_new(key, key_len, value, value_bytes, version, &entry);
-	if (r < 0)
-		return r;
-	place = store_index_find(store->index, entry->key);
 	old = place.is_there ? store_index_entry(store->index, place) : NULL;
 	old_bytes = old ? entry_snapshot_bytes(old) : 0;
 	if (store->snapshot_bytes - old_bytes + entry_snapshot_bytes(entry) > RS_STORE_MAX_BYTES)
@@ -202,9 +206,28 @@ int store_put(struct store *store, const char *key, size_t key_len, const char *
 		return r;
 	}
 	store->snapshot_bytes += entry_snapshot_bytes(entry) - old_bytes;
-	digest_forget(store, place);
+	digest_forget(store, was_hashed);
 	entry_remove(store, old);
 	return 0;
+}
+
+int store_put(struct store *store, const char *key, size_t key_len, const char *value,
+	size_t value_bytes, uint64_t version)
+{
+	struct store_entry *entry;
+	struct json *json;
+	int r;
+
+	r = entry_new(key, key_len, value, value_bytes, version, &entry);
+	if (r < 0)
+		return r;
+	r = json_parse(value, value_bytes, &json);
+	if (r < 0) {
+		entry_free(entry);
+		return r;
+	}
+	entry->json = json;
+	return put(store, entry);
 }
 
 int store_delete(struct store *store, const char *key)
@@ -216,7 +239,7 @@ int store_delete(struct store *store, const char *key)
 	if (!place.is_there)
 		return -ENOENT;
 	entry = store_index_entry(store->index, place);
-	digest_forget(store, place);
+	digest_forget(store, is_hashed(store, place));
 	r = store_index_remove(store->index, place);
 	if (r < 0)
 		return r;
@@ -410,19 +433,55 @@ static bool key_ascends(const struct store *store, const char *key, size_t key_l
 	return order < 0 || (order == 0 && last->key_len < key_len);
 }
 
+struct item {
+	uint64_t version;
+	const char *key, *value; /* lent */
+	uint32_t value_bytes;
+	uint16_t key_len;
+};
+
+static bool read_item(struct reader *in, struct item *item)
+{
+	uint16_t reserved;
+
+	item->version = reader_le64(in);
+	item->value_bytes = reader_le32(in);
+	item->key_len = reader_le16(in);
+	reserved = reader_le16(in);
+	item->key = reader_take(in, item->key_len);
+	item->value = reader_take(in, item->value_bytes);
+	return reader_ok(in) && !reserved;
+}
+
+bool store_entry_read(struct reader *in, struct store_entry *entry)
+{
+	struct item item;
+
+	if (in->left_bytes == 0 || !read_item(in, &item) ||
+		!rs_key_is_valid(item.key, item.key_len))
+		return false;
+	*entry = (struct store_entry){
+		.version = item.version,
+		.value = item.value,
+		.value_bytes = item.value_bytes,
+		.key_len = item.key_len,
+	};
+	memcpy(entry->key, item.key, item.key_len);
+	entry->key[item.key_len] = '\0';
+	return true;
+}
+
 static int parse_entry(struct store *store, struct reader *in)
 {
-	uint64_t version = reader_le64(in);
-	uint32_t value_bytes = reader_le32(in);
-	uint16_t key_len = reader_le16(in);
-	uint16_t reserved = reader_le16(in);
-	const char *key = reader_take(in, key_len);
-	const char *value = reader_take(in, value_bytes);
+	struct store_entry *entry;
+	struct item item;
 	int r;
 
-	if (!reader_ok(in) || reserved || !key_ascends(store, key, key_len))
+	if (!read_item(in, &item) || !key_ascends(store, item.key, item.key_len))
 		return -EBADMSG;
-	r = store_put(store, key, key_len, value, value_bytes, version);
+	r = entry_new(item.key, item.key_len, item.value, item.value_bytes, item.version, &entry);
+	if (r == 0)
+		r = put(store, entry);
 	return r == 0 || r == -ENOMEM ? r : -EBADMSG;
 }
 

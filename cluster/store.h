@@ -4,10 +4,11 @@
  *
  * Nothing here decides anything: rs.c says what is written, in which order and with which version.
  * Values are kept as the text that was written, because the digest and the copies on other nodes
- * are made of exactly those bytes, and parsed, because that is what readers want.
+ * are made of exactly those bytes, and parsed when somebody reads them.
  *
  * A snapshot is the whole store as bytes (struct rs_wire_entry); parsing one is strict, as it comes
- * from another node. Not thread-safe. Entries are lent until the store changes.
+ * from another node, but for its values: whoever made them has parsed them, and the digest tells
+ * whether they came as they were. Not thread-safe. Entries are lent until the store changes.
  */
 #ifndef VIADUCT_CLUSTER_STORE_H
 #define VIADUCT_CLUSTER_STORE_H
@@ -22,14 +23,17 @@ struct store;
 
 struct store_entry {
 	uint64_t version;                 /* never 0 */
-	struct store_entry *next_removed; /* the store's own */
-	const struct json *json;
+	struct store_entry *next_removed; /* the store's own, both */
+	struct json *json;
 	const char *value; /* JSON text, not terminated */
 	uint32_t value_bytes;
 	uint16_t key_len;
 	char key[]; /* terminated */
 };
 
+/* The value, lent like the entry; NULL: no memory, or it is not JSON. For the store's thread, also
+ * of a view's entry. */
+const struct json *store_entry_json(const struct store_entry *entry);
 /* Without the JSON value; free() it. NULL: no memory. */
 struct store_entry *store_entry_copy(const struct store_entry *entry);
 
@@ -83,6 +87,9 @@ int store_parse_some(struct store *store, struct reader *in);
 /* Up to `n` entries are freed, from the end; true: there are more. For a store that is no longer
  * used, before store_free(). */
 bool store_drop_some(struct store *store, size_t n);
+/* The next entry of such bytes, without its JSON value, into `entry`, which has room for the
+ * longest key; the value is lent. False: there is none that is whole and valid. */
+bool store_entry_read(struct reader *in, struct store_entry *entry);
 /* Appends entry's bytes in a snapshot. */
 void store_entry_put(const struct store_entry *entry, struct buf *out);
 

@@ -104,6 +104,12 @@ struct store_place store_index_end(const struct store_index *index)
 	return place;
 }
 
+bool store_index_is_end(const struct store_index *index, struct store_place place)
+{
+	return index->n_slots == 0 ||
+	       (place.slot == index->n_slots - 1 && place.offset == index->slots[place.slot].n);
+}
+
 /* In the first slot whose last key is not before `key`. */
 struct store_place store_index_find(const struct store_index *index, const char *key)
 {

@@ -36,6 +36,7 @@ struct store_place store_index_find(const struct store_index *index, const char 
 struct store_place store_index_end(const struct store_index *index);
 /* Of a place that is there. */
 struct store_entry *store_index_entry(const struct store_index *index, struct store_place place);
+bool store_index_is_end(const struct store_index *index, struct store_place place);
 /* How many entries are before the place. */
 size_t store_index_number(const struct store_index *index, struct store_place place);
 

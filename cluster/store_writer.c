@@ -21,7 +21,9 @@ struct work {
 	struct rs_meta meta;
 	uint64_t mark;
 	char *key;                 /* of an entry that is deleted */
-	struct store_entry *entry; /* a copy; NULL: deleted, or staging begins */
+	struct store_entry *entry; /* a copy; NULL: deleted */
+	void *bytes;               /* entries of a snapshot; NULL: staging begins */
+	size_t size_bytes;
 };
 
 struct store_writer {
@@ -55,6 +57,7 @@ static void work_free(struct work *work)
 		return;
 	free(work->key);
 	free(work->entry);
+	free(work->bytes);
 	free(work);
 }
 
@@ -99,6 +102,21 @@ static bool is_joined(const struct list *works, const struct work *work)
 	return next->type == WORK_PUT || next->type == WORK_COMMIT;
 }
 
+/* They were parsed before: all of them are whole. */
+static void stage(struct store_writer *writer, const struct work *work)
+{
+	union {
+		struct store_entry entry;
+		char room[sizeof(struct store_entry) + RS_KEY_MAX_LEN + 1];
+	} next;
+	struct reader in = reader_make(work->bytes, work->size_bytes);
+
+	if (!work->bytes)
+		store_db_stage(writer->db, NULL);
+	while (work->bytes && store_entry_read(&in, &next.entry))
+		store_db_stage(writer->db, &next.entry);
+}
+
 static int do_work(struct store_writer *writer, const struct work *work)
 {
 	switch (work->type) {
@@ -106,7 +124,7 @@ static int do_work(struct store_writer *writer, const struct work *work)
 		store_db_put(writer->db, work->entry ? work->entry->key : work->key, work->entry);
 		return 0;
 	case WORK_STAGE:
-		store_db_stage(writer->db, work->entry);
+		stage(writer, work);
 		return 0;
 	case WORK_PROMISE:
 		return store_db_save_meta(writer->db, &work->meta);
@@ -253,29 +271,33 @@ static struct work *give(
 	return work;
 }
 
-static void give_entry(struct store_writer *writer, enum work_type type, const char *key,
-	const struct store_entry *entry)
+void store_writer_put(struct store_writer *writer, const char *key, const struct store_entry *entry)
 {
-	struct work *work = give(writer, type, NULL);
+	struct work *work = give(writer, WORK_PUT, NULL);
 
 	if (!work)
 		return;
 	if (entry)
 		work->entry = store_entry_copy(entry);
-	else if (key)
+	else
 		work->key = strdup(key);
-	if ((entry && !work->entry) || (!entry && key && !work->key))
+	if (!work->entry && !work->key)
 		writer->error = -ENOMEM;
 }
 
-void store_writer_put(struct store_writer *writer, const char *key, const struct store_entry *entry)
+void store_writer_stage(struct store_writer *writer, const void *bytes, size_t size_bytes)
 {
-	give_entry(writer, WORK_PUT, key, entry);
-}
+	struct work *work = give(writer, WORK_STAGE, NULL);
 
-void store_writer_stage(struct store_writer *writer, const struct store_entry *entry)
-{
-	give_entry(writer, WORK_STAGE, NULL, entry);
+	if (!work || !bytes)
+		return;
+	work->bytes = malloc(size_bytes);
+	if (!work->bytes) {
+		writer->error = -ENOMEM;
+		return;
+	}
+	memcpy(work->bytes, bytes, size_bytes);
+	work->size_bytes = size_bytes;
 }
 
 void store_writer_promise(struct store_writer *writer, const struct rs_meta *meta)

@@ -40,7 +40,7 @@ void store_writer_put(
 /* One of its own, synced to the disk. */
 void store_writer_promise(struct store_writer *writer, const struct rs_meta *meta);
 /* A store that comes in pieces, as store_db.h has it: NULL begins. */
-void store_writer_stage(struct store_writer *writer, const struct store_entry *entry);
+void store_writer_stage(struct store_writer *writer, const void *bytes, size_t size_bytes);
 void store_writer_use_staged(struct store_writer *writer, const struct rs_meta *meta);
 /* The end of a transaction; nothing is done when `mark` is that of the last one. */
 void store_writer_commit(struct store_writer *writer, const struct rs_meta *meta, uint64_t mark);

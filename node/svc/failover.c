@@ -374,12 +374,15 @@ static bool makes_room(const char *key)
 	return false;
 }
 
-void failover_key(struct failover *f, const char *key, const struct json *value)
+void failover_key(struct failover *f, const char *key)
 {
+	const struct json *value = NULL;
 	bool is_lost = false;
 
 	if (!f)
 		return;
+	if (strncmp(key, "vmstate/", 8) == 0 || strncmp(key, "owner/vm/", 9) == 0)
+		(void)cluster_get(f->svc->cluster, key, &value, NULL);
 	if (strncmp(key, "vmstate/", 8) == 0)
 		is_lost = json_get_bool(value, "restart", false);
 	else if (strncmp(key, "owner/vm/", 9) == 0) /* handed to a node that is gone by now */

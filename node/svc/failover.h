@@ -27,7 +27,7 @@ void failover_free(struct failover *failover); /* NULL is fine */
 void failover_touch(struct failover *failover); /* NULL is fine */
 /* A key of the store changed: the same, if a VM is lost by that, or one waits for a place that it
  * may have now. A look goes over all VMs, and most changes are of VMs that are well. */
-void failover_key(struct failover *failover, const char *key, const struct json *value);
+void failover_key(struct failover *failover, const char *key);
 /* failover.start of the node that decides. */
 void failover_on_peer(struct svc *svc, struct peer_request *request, const struct json *message);
 

@@ -276,18 +276,17 @@ static void forget_peer(struct svc *svc, const char *key)
 		peer_set_node(svc->peer, guest + 1, "", NULL);
 }
 
-static void on_store_changed(
-	const char *key, const struct json *value, uint64_t version _unused_, void *data)
+static void on_store_changed(const char *key, bool is_there, uint64_t version _unused_, void *data)
 {
 	struct svc *svc = data;
 	char error[256];
 
 	network_watch_note(svc, key);
-	failover_key(svc->failover, key, value);
+	failover_key(svc->failover, key);
 	place_watch_key(svc->place_watch, key);
 	if (strcmp(key, CONF_KEY) == 0 && conf_follow(svc, error, sizeof(error)) < 0)
 		log_warning("corosync.conf did not follow the cluster: %s", error);
-	else if (!value && svc->peer &&
+	else if (!is_there && svc->peer &&
 		 (strncmp(key, "peer/", 5) == 0 || strncmp(key, "evicted/", 8) == 0))
 		forget_peer(svc, key);
 	else if (strncmp(key, "evicted/", 8) == 0 && svc->peer)

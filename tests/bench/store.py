@@ -1,9 +1,11 @@
 """The replicated store over real corosync, one namespace for each node: write latency and writes a second,
 and what a node costs that joins while there are many keys. There is no peer with the same promises; the
 figures beside each other are those of 3 and 5 nodes. Needs root."""
+import json
 import os
 import shutil
 import statistics
+import subprocess
 import time
 
 from tests.system import cluster_store
@@ -13,6 +15,29 @@ KEYS = 100_000
 KEY_BYTES = 100
 SIZES = (3, 5)
 TIMEOUT = 300
+
+
+class Stops:
+    """How long the machine itself stood still (stops.c): what a turn that was begun then had to wait as well."""
+
+    def __init__(self, bin_directory):
+        program = os.path.join(os.path.dirname(bin_directory), "bench", "bench_stops")
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+    def ask(self, what):
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise SystemExit(f"SKIP: no deadline task can be had here: {os.strerror(answer['error'])}")
+        return answer
 
 
 def form(lab, numbers):
@@ -41,7 +66,7 @@ def latency(lab):
             "many_per_s": len(lab.nodes) * WRITES / many_s}
 
 
-def join(lab):
+def join(lab, stops):
     """The last node comes with an empty disk while the others write."""
     last = lab.n_nodes
     others = list(range(1, last))
@@ -52,6 +77,7 @@ def join(lab):
     os.makedirs(f"{lab.node(last).directory}/state")
     for n in others:
         lab.node(n).ask("reset")
+    stops.ask("reset")
     lab.node(2).probe.send("bench 300 bench/meanwhile")
     began = time.monotonic()
     lab.node(last).start_probe()
@@ -59,7 +85,7 @@ def join(lab):
     joined_s = time.monotonic() - began
     meanwhile = lab.node(2).probe.receive(TIMEOUT)
     states = [lab.node(n).status() for n in range(1, last + 1)]
-    return {"joined_s": joined_s, "write_max_ms": meanwhile["max_us"] / 1000,
+    return {"machine_stop_ms": stops.ask("read")["longest_us"] / 1000, "joined_s": joined_s, "write_max_ms": meanwhile["max_us"] / 1000,
             "stall_ms": max(s["longest_turn_us"] for s in states[:-1]) / 1000,
             "stall_own_ms": max(s["longest_turn_own_us"] for s in states[:-1]) / 1000,
             "joiner_stall_ms": states[-1]["longest_turn_us"] / 1000,
@@ -67,12 +93,13 @@ def join(lab):
 
 
 def one(bin_directory, n_nodes):
-    with cluster_store.Lab(os.path.join(bin_directory, "cluster_probe"), n_nodes, False) as lab:
+    with cluster_store.Lab(os.path.join(bin_directory, "cluster_probe"), n_nodes, False) as lab, \
+            Stops(bin_directory) as stops:
         form(lab, range(1, n_nodes + 1))
         # While all are there: 100,000 keys want version 2 of the protocol.
         lab.node(1).ask("upgrade")
         result = latency(lab)
-        result.update(join(lab))
+        result.update(join(lab, stops))
         return result
 
 
@@ -89,7 +116,8 @@ ROWS = [("write from one node, p50", "p50_ms", "ms"), ("write from one node, p99
         ("join with 100,000 keys", "joined_s", "s"), ("longest write meanwhile", "write_max_ms", "ms"),
         ("longest turn of a member", "stall_ms", "ms"), ("  without waiting for a processor", "stall_own_ms", "ms"),
         ("longest turn of the one that joins", "joiner_stall_ms", "ms"),
-        ("  without waiting for a processor", "joiner_stall_own_ms", "ms")]
+        ("  without waiting for a processor", "joiner_stall_own_ms", "ms"),
+        ("longest stop of the machine meanwhile", "machine_stop_ms", "ms")]
 
 
 def table(result):

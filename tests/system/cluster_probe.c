@@ -445,13 +445,12 @@ static void on_changed(void *data)
 	(void)data;
 }
 
-static void on_store_changed(
-	const char *key, const struct json *value, uint64_t version, void *data)
+static void on_store_changed(const char *key, bool is_there, uint64_t version, void *data)
 {
 	struct probe *probe = data;
 
 	(void)key;
-	(void)value;
+	(void)is_there;
 	(void)version;
 	probe->n_changed++;
 }

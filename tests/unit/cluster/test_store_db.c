@@ -320,7 +320,8 @@ static void format_1_is_taken_over(void **state)
 		db = open_db(place, &store, &meta);
 		assert_int_equal(store_n_keys(store), 2);
 		assert_int_equal(store_find(store, "vm/VM1")->version, 12884901920);
-		assert_int_equal(json_get_int(store_find(store, "vm/VM1")->json, "vps", 0), 2);
+		assert_int_equal(
+			json_get_int(store_entry_json(store_find(store, "vm/VM1")), "vps", 0), 2);
 		assert_true(
 			meta.generation == 3 && meta.promised == 5 && meta.version == 12884901953);
 		store_free(store);
