@@ -106,10 +106,17 @@ static void on_renewed(uint64_t until_ns _unused_, void *data)
 		cluster->callbacks.lease_renewed(mine_ns, cluster->data);
 }
 
+/* Who has not answered for so long will not answer the store either, which need not find out anew.
+ */
 static void on_changed(void *data)
 {
 	struct cluster_lease *cl = data;
+	const struct member_table *members = &cl->cluster->members;
 
+	for (size_t i = 0; i < members->n_nodes; i++) {
+		if (lease_is_gone(cl->lease, members->nodes[i].id))
+			rs_suspect(cl->cluster->rs, members->nodes[i].id, clock_mono_ns());
+	}
 	cluster_note_news(cl->cluster);
 }
 

@@ -303,6 +303,14 @@ void rs_saved(struct rs *rs, uint64_t mark, uint64_t now_ns)
 	deadline_update(rs);
 }
 
+void rs_suspect(struct rs *rs, uint32_t id, uint64_t now_ns)
+{
+	rs->now_ns = now_ns;
+	if (rs->mode != RS_DOWN && rs->mode != RS_OUTDATED)
+		rs_leave_out(rs, id);
+	deadline_update(rs);
+}
+
 void rs_tick(struct rs *rs, uint64_t now_ns)
 {
 	bool is_due = rs->deadline_ns && now_ns >= rs->deadline_ns;

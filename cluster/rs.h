@@ -107,7 +107,7 @@
  * it waits for rs_config.silence_ns; then it counts whoever failed to answer as silent, and the
  * lowest id that is not starts a sync without them. A silent member that wakes up sees a sync
  * without itself and asks for another one (SYNC_REQUEST). As quorum is counted over participants
- * this is safe.
+ * this is safe; so it is when somebody else says that a member does not answer (rs_suspect()).
  *
  * A member whose disk does not answer is silent in the same way: it confirms and promises nothing
  * meanwhile. It counts nobody else as silent because of that, and asks to be taken in again when
@@ -269,6 +269,9 @@ bool rs_has_work(const struct rs *rs);
 void rs_work(struct rs *rs, uint64_t now_ns);
 /* Now and then: if it is ours to do, have everybody's stores compared. */
 void rs_check(struct rs *rs, uint64_t now_ns);
+/* That member is known not to answer: nothing waits for it any more. If that is not true it costs a
+ * sync or two. */
+void rs_suspect(struct rs *rs, uint32_t id, uint64_t now_ns);
 /* When rs_deadline() has come. */
 void rs_tick(struct rs *rs, uint64_t now_ns);
 /* 0: nothing to wait for. */

@@ -186,6 +186,8 @@ void rs_start_sync(struct rs *rs);
 void rs_ask_sync(struct rs *rs);
 bool rs_is_waiting(const struct rs *rs);
 void rs_silence(struct rs *rs);
+/* A sync without that member, if it takes part or could. */
+void rs_leave_out(struct rs *rs, uint32_t id);
 /* Our STATE, when the digest is known and the promise on the disk. */
 void rs_state_send(struct rs *rs);
 void rs_on_sync_request(struct rs *rs, uint32_t sender, const struct rs_msg *msg);

@@ -402,3 +402,14 @@ void rs_silence(struct rs *rs)
 	else
 		rs->asked = true;
 }
+
+void rs_leave_out(struct rs *rs, uint32_t id)
+{
+	struct rs_member *member = rs_member_find(rs, id);
+
+	if (!member || member->is_silent || member->is_outdated || id == rs->local_id)
+		return;
+	note_silent(rs, member);
+	if (rs_peer_find(rs, id) || rs->mode == RS_GATHER)
+		rs_ask_sync(rs);
+}

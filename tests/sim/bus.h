@@ -109,6 +109,8 @@ void bus_lag(struct bus *bus, uint32_t id, uint64_t lag_ns);
 void bus_fail_disk(struct bus *bus, uint32_t id, bool fails);
 /* A byte of the process's store changes, as memory does that forgets; false: there is nothing. */
 bool bus_corrupt(struct bus *bus, uint32_t id);
+/* That node is told that another one does not answer. */
+void bus_suspect(struct bus *bus, uint32_t id, uint32_t whom);
 /* The time for a comparison of all stores has come at that node. */
 void bus_check(struct bus *bus, uint32_t id);
 /* From now on they take for ever, or go on. */

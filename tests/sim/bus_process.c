@@ -316,6 +316,12 @@ bool bus_corrupt(struct bus *bus, uint32_t id)
 	return true;
 }
 
+void bus_suspect(struct bus *bus, uint32_t id, uint32_t whom)
+{
+	rs_suspect(bus->nodes[id].rs, whom, bus->now_ns);
+	bus->nodes[id].in_turn = true;
+}
+
 void bus_check(struct bus *bus, uint32_t id)
 {
 	rs_check(bus->nodes[id].rs, bus->now_ns);

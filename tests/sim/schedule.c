@@ -109,6 +109,18 @@ static void hang(struct schedule *schedule, uint32_t id)
 	bus_hang(schedule->bus, id, true);
 }
 
+/* It may be true. */
+static void suspect(struct schedule *schedule, uint32_t id)
+{
+	uint32_t whom = some_node(schedule);
+
+	if (!bus_is_running(schedule->bus, id))
+		return;
+	sim_log(schedule->sim, id, "hears that %u does not answer", whom);
+	schedule->sim->stats.n_suspicions++;
+	bus_suspect(schedule->bus, id, whom);
+}
+
 static void fail_disk(struct schedule *schedule, uint32_t id)
 {
 	sim_log(schedule->sim, id, "has a disk that fails");
@@ -227,6 +239,9 @@ static void disturb(struct schedule *schedule)
 		break;
 	case 28:
 		move_device(schedule, id);
+		break;
+	case 29:
+		suspect(schedule, id);
 		break;
 	default:
 		wait(schedule);

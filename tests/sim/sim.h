@@ -16,7 +16,8 @@ struct fleet;
 struct sim_stats {
 	uint64_t n_writes, n_done, n_stale, n_unknown, n_refused;
 	uint64_t n_memberships, n_epochs, n_handovers, n_resent, n_silent;
-	uint64_t n_crashes, n_stalls, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs;
+	uint64_t n_crashes, n_stalls, n_starts, n_disconnects, n_disk_errors, n_splits, n_hangs,
+		n_suspicions;
 	uint64_t n_started, n_moved, n_taken_over; /* VMs and volumes */
 	uint64_t n_renewals, n_leased_takeovers;
 	uint64_t n_raised;

@@ -60,6 +60,7 @@ static void print_stats(const struct sim_stats *stats, uint64_t n_schedules)
 		{"disks failing", stats->n_disk_errors},
 		{"disks that do not answer", stats->n_stalls},
 		{"hangs", stats->n_hangs},
+		{"members said not to answer", stats->n_suspicions},
 		{"members counted as silent", stats->n_silent},
 		{"writes asked for", stats->n_writes},
 		{"  done", stats->n_done},

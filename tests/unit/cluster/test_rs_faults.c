@@ -71,6 +71,53 @@ static void hung_member_is_left_out(void **state)
 	bus_free(bus);
 }
 
+/* Who is known not to answer is left out before anybody has waited for it, whoever hears of it. */
+static void who_is_suspected_is_not_waited_for(void **state)
+{
+	struct bus_outcome outcome;
+
+	(void)state;
+	for (uint32_t hears = 1; hears <= 3; hears++) {
+		uint32_t hung = hears % 3 + 1;
+		struct bus *bus = cluster_of(3);
+		uint64_t began_ns;
+
+		bus_hang(bus, hung, true);
+		began_ns = bus_now_ns(bus);
+		bus_suspect(bus, hears, hung);
+		assert_int_equal(bus_write(bus, hears, "k", 0, "1", &outcome), 0);
+		while (outcome.n_done == 0 && bus_now_ns(bus) - began_ns < BUS_SILENCE_NS)
+			bus_step(bus);
+		assert_true(bus_now_ns(bus) - began_ns < BUS_SILENCE_NS / 4);
+		assert_int_equal(outcome.n_done, 1);
+		assert_int_equal(outcome.error, 0);
+		bus_hang(bus, hung, false);
+		bus_settle(bus);
+		bus_check_agreement(bus);
+		bus_free(bus);
+	}
+}
+
+/* Somebody who is well takes part again at once. */
+static void a_wrong_suspicion_is_harmless(void **state)
+{
+	struct bus *bus = cluster_of(3);
+
+	(void)state;
+	for (uint32_t hears = 1; hears <= 3; hears++) {
+		for (uint32_t whom = 1; whom <= 3; whom++) {
+			uint64_t began_ns = bus_now_ns(bus);
+
+			bus_suspect(bus, hears, whom);
+			bus_settle(bus);
+			bus_check_agreement(bus);
+			assert_true(bus_now_ns(bus) - began_ns < BUS_SILENCE_NS / 4);
+			write_now(bus, whom, "k", RS_ANY_VERSION, "1");
+		}
+	}
+	bus_free(bus);
+}
+
 /* Everybody writes on while one hangs: only that one is left out. */
 static void busy_members_are_not_taken_for_hung(void **state)
 {
@@ -422,6 +469,8 @@ int main(void)
 		cmocka_unit_test(a_worthless_copy_makes_no_quorum_with_an_old_one),
 		cmocka_unit_test(nothing_is_compared_with_older_members),
 		cmocka_unit_test(hung_member_is_left_out),
+		cmocka_unit_test(who_is_suspected_is_not_waited_for),
+		cmocka_unit_test(a_wrong_suspicion_is_harmless),
 		cmocka_unit_test(busy_members_are_not_taken_for_hung),
 		cmocka_unit_test(hung_coordinator_is_left_out),
 		cmocka_unit_test(too_many_hung_members_stop_writes),
