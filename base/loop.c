@@ -326,14 +326,20 @@ void loop_timer_remove(struct loop *loop, uint64_t id)
 	}
 }
 
-static struct call *next_of_round(struct loop *loop)
+static bool next_of_round(struct loop *loop, loop_fn *ret_fn, void **ret_data)
 {
 	struct call *call;
 
 	pthread_mutex_lock(&loop->calls_lock);
 	call = list_pop(&loop->round, struct call, siblings);
 	pthread_mutex_unlock(&loop->calls_lock);
-	return call;
+	if (!call)
+		return false;
+	*ret_fn = call->fn;
+	*ret_data = call->data;
+	if (!call->is_event)
+		free(call);
+	return true;
 }
 
 static void calls_run(int fd, short revents, void *data)
@@ -341,6 +347,8 @@ static void calls_run(int fd, short revents, void *data)
 	struct loop *loop = data;
 	struct call *call;
 	uint64_t n_wakes;
+	void *call_data;
+	loop_fn fn;
 
 	(void)revents;
 	if (read(fd, &n_wakes, sizeof(n_wakes)) < 0 && errno != EAGAIN)
@@ -350,13 +358,8 @@ static void calls_run(int fd, short revents, void *data)
 	while ((call = list_pop(&loop->calls, struct call, siblings)))
 		list_append(&loop->round, &call->siblings);
 	pthread_mutex_unlock(&loop->calls_lock);
-	while ((call = next_of_round(loop))) {
-		const struct call it = *call;
-
-		if (!it.is_event)
-			free(call);
-		it.fn(it.data);
-	}
+	while (next_of_round(loop, &fn, &call_data))
+		fn(call_data);
 }
 
 /* With the lock held. */

@@ -54,12 +54,18 @@ static void drop(struct worker_job *job)
 	sem_post(&dropped);
 }
 
-static void give(unsigned i, char name, bool waits)
+static void give_with(unsigned i, char name, bool waits, void (*when_done)(struct worker_job *job))
 {
-	works[i] = (struct work){
-		.job = {.work = work, .done = done, .drop = drop}, .name = name, .waits = waits};
+	works[i] = (struct work){.job = {.work = work, .done = when_done, .drop = drop},
+		.name = name,
+		.waits = waits};
 	worker_do(worker, &works[i].job);
 	assert_true(worker_has(&works[i].job));
+}
+
+static void give(unsigned i, char name, bool waits)
+{
+	give_with(i, name, waits, done);
 }
 
 static int setup(void **state _unused_)
@@ -137,8 +143,7 @@ static void free_worker(struct worker_job *job)
 /* The second one is finished as well, and waits for its turn. */
 static void it_may_be_freed_when_something_is_done(void **state _unused_)
 {
-	give(0, 'a', true);
-	works[0].job.done = free_worker;
+	give_with(0, 'a', true, free_worker);
 	give(1, 'b', false);
 	sem_post(&gate);
 	loop_run_watched(loop);
