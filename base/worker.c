@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/worker.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
+#define END_NS NS_PER_SEC
+
 struct worker {
-	struct loop_event *done; /* NULL: the owner is gone, and the thread frees all this */
+	struct loop_event *done;
 	struct thread thread;
 	pthread_mutex_t lock;
-	pthread_cond_t wakeup;
+	pthread_cond_t wakeup, end;
 	/* Under `lock`. */
-	bool is_ending;
+	bool is_ending, has_ended;
+	bool is_abandoned; /* nobody waits any more: the thread frees all this */
 	struct list queue;
 	struct list finished; /* the loop has not heard of it yet */
 };
@@ -54,6 +58,7 @@ static void destroy(struct worker *worker)
 {
 	pthread_mutex_destroy(&worker->lock);
 	pthread_cond_destroy(&worker->wakeup);
+	pthread_cond_destroy(&worker->end);
 	free(worker);
 }
 
@@ -61,6 +66,7 @@ static void work_thread(void *data)
 {
 	struct worker *worker = data;
 	struct worker_job *job;
+	bool is_abandoned;
 
 	pthread_mutex_lock(&worker->lock);
 	for (;;) {
@@ -72,9 +78,13 @@ static void work_thread(void *data)
 		else
 			pthread_cond_wait(&worker->wakeup, &worker->lock);
 	}
-	pthread_mutex_unlock(&worker->lock);
 	drop_finished(worker);
-	destroy(worker);
+	worker->has_ended = true;
+	is_abandoned = worker->is_abandoned;
+	pthread_cond_signal(&worker->end);
+	pthread_mutex_unlock(&worker->lock);
+	if (is_abandoned)
+		destroy(worker);
 }
 
 /* ---- the loop ---- */
@@ -103,6 +113,17 @@ static void on_done(void *data)
 		job->done(job);
 }
 
+/* It is waited for by the clock of clock_mono_ns(). */
+static void init_end(pthread_cond_t *end)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(end, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 int worker_new(struct loop *loop, const char *name, struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
@@ -114,6 +135,7 @@ int worker_new(struct loop *loop, const char *name, struct worker **ret_worker)
 	list_init(&worker->finished);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->wakeup, NULL);
+	init_end(&worker->end);
 	r = loop_event_new(loop, on_done, worker, &worker->done);
 	if (r == 0)
 		r = thread_start(&worker->thread, name, work_thread, worker);
@@ -128,17 +150,30 @@ int worker_new(struct loop *loop, const char *name, struct worker **ret_worker)
 
 void worker_free(struct worker *worker)
 {
-	struct loop_event *done;
+	uint64_t until_ns = clock_mono_ns() + END_NS;
+	const struct timespec until = {
+		.tv_sec = (time_t)(until_ns / NS_PER_SEC),
+		.tv_nsec = (long)(until_ns % NS_PER_SEC),
+	};
+	int r = 0;
 
 	if (!worker)
 		return;
-	done = worker->done;
-	thread_detach(&worker->thread);
 	pthread_mutex_lock(&worker->lock);
 	worker->is_ending = true;
 	pthread_cond_signal(&worker->wakeup);
+	while (!worker->has_ended && r == 0)
+		r = pthread_cond_timedwait(&worker->end, &worker->lock, &until);
+	loop_event_free(take_ptr(worker->done));
+	worker->is_abandoned = !worker->has_ended;
+	if (worker->is_abandoned) {
+		thread_detach(&worker->thread);
+		pthread_mutex_unlock(&worker->lock);
+		return;
+	}
 	pthread_mutex_unlock(&worker->lock);
-	loop_event_free(done);
+	thread_join(&worker->thread);
+	destroy(worker);
 }
 
 void worker_do(struct worker *worker, struct worker_job *job)

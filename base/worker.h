@@ -27,8 +27,9 @@ struct worker_job {
 
 /* `name`: of the thread, at most 15 characters. */
 int worker_new(struct loop *loop, const char *name, struct worker **ret_worker);
-/* Does not wait: what was given is still done, later, by a thread that then ends. No `done` is
- * called any more. Before the loop is freed; NULL is fine. */
+/* What was given is still done, then the thread ends; no `done` is called any more. Waits for that
+ * for a second at most, so that a process that ends does not cut it off; what takes longer goes on
+ * without. Before the loop is freed; NULL is fine. */
 void worker_free(struct worker *worker);
 
 /* From the loop's thread. `job` is not under way. */
