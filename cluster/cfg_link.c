@@ -68,14 +68,9 @@ static void ask_job(struct worker_job *job)
 	link->error = ask(link);
 }
 
-static void finalize(struct cfg_link *link)
-{
-	corosync_cfg_finalize(link->handle);
-}
-
 static void close_job(struct worker_job *job)
 {
-	finalize(container_of(job, struct cfg_link, close));
+	corosync_cfg_finalize(container_of(job, struct cfg_link, close)->handle);
 }
 
 static void drop_job(struct worker_job *job)
@@ -128,7 +123,7 @@ void cfg_link_close(struct cfg_link *link)
 {
 	if (!link)
 		return;
-	finalize(link);
+	corosync_cfg_finalize(link->handle);
 	free(link);
 }
 

@@ -24,7 +24,7 @@ static void add_entry(struct sha256 *sha, const struct store_entry *entry)
 int store_view_digest_some(
 	struct store_view *view, size_t max_bytes, uint8_t ret_digest[RS_DIGEST_BYTES])
 {
-	const struct store_entry *entry = NULL;
+	const struct store_entry *entry;
 	size_t done_bytes = 0;
 	int r;
 

@@ -203,6 +203,49 @@ static void damaged_snapshots_are_refused(void **state)
 	buf_fini(&out);
 }
 
+static void entries_are_read_whole_or_not_at_all(void **state)
+{
+	union {
+		struct store_entry entry;
+		char room[sizeof(struct store_entry) + RS_KEY_MAX_LEN + 1];
+	} next;
+	char longest[RS_KEY_MAX_LEN + 2];
+	struct buf out = {};
+	struct reader in;
+
+	(void)state;
+	memset(longest, 'k', sizeof(longest));
+	longest[RS_KEY_MAX_LEN] = '\0';
+	put_raw(&out, longest, RS_KEY_MAX_LEN, "{}", 2, 7);
+	for (size_t size = 0; size < out.size_bytes; size++) {
+		in = reader_make(out.data, size);
+		assert_false(store_entry_read(&in, &next.entry));
+	}
+	in = reader_make(out.data, out.size_bytes);
+	assert_true(store_entry_read(&in, &next.entry));
+	assert_string_equal(next.entry.key, longest);
+	assert_int_equal(next.entry.version, 7);
+	assert_int_equal(next.entry.value_bytes, 2);
+	assert_memory_equal(next.entry.value, "{}", 2);
+	assert_false(store_entry_read(&in, &next.entry));
+	/* More than there is room for; more than there is; no key. */
+	longest[RS_KEY_MAX_LEN] = 'k';
+	longest[RS_KEY_MAX_LEN + 1] = '\0';
+	buf_reset(&out);
+	put_raw(&out, longest, RS_KEY_MAX_LEN + 1, "1", 1, 7);
+	in = reader_make(out.data, out.size_bytes);
+	assert_false(store_entry_read(&in, &next.entry));
+	buf_reset(&out);
+	put_raw(&out, "a", 1, "1", 0xffffffff, 7);
+	in = reader_make(out.data, out.size_bytes);
+	assert_false(store_entry_read(&in, &next.entry));
+	buf_reset(&out);
+	put_raw(&out, "", 0, "1", 1, 7);
+	in = reader_make(out.data, out.size_bytes);
+	assert_false(store_entry_read(&in, &next.entry));
+	buf_fini(&out);
+}
+
 /* Nobody writes one; a digest that is right says who did. */
 static void a_value_that_is_no_json_reads_as_none(void **state)
 {
@@ -349,6 +392,7 @@ int main(void)
 		cmocka_unit_test(digest_is_of_the_content),
 		cmocka_unit_test(snapshot_brings_it_back),
 		cmocka_unit_test(damaged_snapshots_are_refused),
+		cmocka_unit_test(entries_are_read_whole_or_not_at_all),
 		cmocka_unit_test(a_value_that_is_no_json_reads_as_none),
 		cmocka_unit_test(many_entries_come_and_go),
 	};
