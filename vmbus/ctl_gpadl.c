@@ -13,6 +13,17 @@ bool ctl_gpadl_is_pages(const struct ctl_gpadl *gpadl)
 	return range.byte_offset == 0 && range.byte_count % VMBUS_PAGE_BYTES == 0;
 }
 
+static struct ctl_gpadl *find_any(const struct ctl_channel *channel, uint32_t gpadl_id)
+{
+	struct ctl_gpadl *gpadl;
+
+	list_for_each(gpadl, &channel->gpadls, link) {
+		if (gpadl->id == gpadl_id)
+			return gpadl;
+	}
+	return NULL;
+}
+
 /* Created ones only. */
 struct ctl_gpadl *ctl_gpadl_find(const struct ctl_channel *channel, uint32_t gpadl_id)
 {
@@ -37,14 +48,12 @@ static struct ctl_gpadl *find_assembling(const struct ctl *ctl, uint32_t gpadl_i
 	return NULL;
 }
 
-struct ctl_gpadl *ctl_gpadl_begin(
+struct ctl_gpadl *ctl_gpadl_add(
 	struct ctl *ctl, struct ctl_channel *channel, uint32_t gpadl_id, uint16_t n_ranges)
 {
 	struct ctl_gpadl *gpadl;
 
-	if (n_ranges == 0 || ctl->n_gpadls == CTL_MAX_GPADLS ||
-		ctl->n_assembling == CTL_MAX_ASSEMBLING || find_assembling(ctl, gpadl_id) ||
-		ctl_gpadl_find(channel, gpadl_id))
+	if (n_ranges == 0 || ctl->n_gpadls == CTL_MAX_GPADLS || find_any(channel, gpadl_id))
 		return NULL;
 	gpadl = calloc(1, sizeof(*gpadl));
 	if (!gpadl)
@@ -53,8 +62,22 @@ struct ctl_gpadl *ctl_gpadl_begin(
 	gpadl->id = gpadl_id;
 	gpadl->n_ranges = n_ranges;
 	list_append(&channel->gpadls, &gpadl->link);
-	list_append(&ctl->assembling, &gpadl->assembling_link);
+	list_init(&gpadl->assembling_link);
 	ctl->n_gpadls++;
+	return gpadl;
+}
+
+struct ctl_gpadl *ctl_gpadl_begin(
+	struct ctl *ctl, struct ctl_channel *channel, uint32_t gpadl_id, uint16_t n_ranges)
+{
+	struct ctl_gpadl *gpadl;
+
+	if (ctl->n_assembling == CTL_MAX_ASSEMBLING || find_assembling(ctl, gpadl_id))
+		return NULL;
+	gpadl = ctl_gpadl_add(ctl, channel, gpadl_id, n_ranges);
+	if (!gpadl)
+		return NULL;
+	list_append(&ctl->assembling, &gpadl->assembling_link);
 	ctl->n_assembling++;
 	return gpadl;
 }
@@ -197,17 +220,6 @@ void ctl_handle_gpadl_body(struct ctl *ctl, const void *message, size_t size_byt
 			ctl, gpadl, (const uint8_t *)message + sizeof(*m), size_bytes - sizeof(*m));
 	else
 		ctl_error(ctl, "GPADL_BODY without a header");
-}
-
-static struct ctl_gpadl *find_any(const struct ctl_channel *channel, uint32_t gpadl_id)
-{
-	struct ctl_gpadl *gpadl;
-
-	list_for_each(gpadl, &channel->gpadls, link) {
-		if (gpadl->id == gpadl_id)
-			return gpadl;
-	}
-	return NULL;
 }
 
 /* Answered always: whatever the guest asked about, the host does not use it any more. */

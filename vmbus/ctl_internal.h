@@ -115,7 +115,10 @@ void ctl_channel_offer_due(struct ctl *ctl);
 void ctl_subchannels_rescind(struct ctl *ctl, struct ctl_channel *primary);
 
 /* ctl_gpadl.c */
-/* A GPADL under assembly. NULL: a limit or no memory. */
+/* A GPADL without its range list yet. NULL: its id is in use, a limit, or no memory. */
+struct ctl_gpadl *ctl_gpadl_add(
+	struct ctl *ctl, struct ctl_channel *channel, uint32_t gpadl_id, uint16_t n_ranges);
+/* The same, under assembly: what is to come will name it by its id alone. */
 struct ctl_gpadl *ctl_gpadl_begin(
 	struct ctl *ctl, struct ctl_channel *channel, uint32_t gpadl_id, uint16_t n_ranges);
 /* Take words of the range list, no more than are missing. 0, -EINVAL (a range of nothing), -E2BIG,

@@ -239,7 +239,9 @@ static int restore_gpadl(struct ctl *ctl, struct reader *in)
 
 	if (!words || created > 1 || !channel || channel->state != CTL_CHANNEL_CLOSED)
 		return -EBADMSG;
-	gpadl = ctl_gpadl_begin(ctl, channel, id, n_ranges);
+	/* A whole one may have the id of one that another channel assembles. */
+	gpadl = created ? ctl_gpadl_add(ctl, channel, id, n_ranges)
+			: ctl_gpadl_begin(ctl, channel, id, n_ranges);
 	/* Freed, if this fails, with the rest by the reset. */
 	if (!gpadl || ctl_gpadl_feed(ctl, gpadl, words, n_words))
 		return -EBADMSG;

@@ -157,6 +157,27 @@ static void test_everything(void **state)
 	assert_int_equal(to->n_close, 1);
 }
 
+/* Only what is under assembly must have an id of its own, and be few: the whole GPADL of the second
+ * channel was made before all that the first, which is saved before it, has begun since. */
+static void test_whole_gpadl_behind_assemblies(void **state)
+{
+	struct pair *pair = *state;
+	struct ctl_rig *from = &pair->from, *to = &pair->to;
+	struct vmbus_msg_gpadl_created created;
+
+	rig_connect_with_offers(from, VMBUS_VERSION_5_3);
+	rig_make_gpadl(from, 2, 10, 5);
+	for (uint32_t id = 10; id < 10 + CTL_MAX_ASSEMBLING; id++)
+		assert_int_equal(rig_gpadl_header(from, 1, id, 30 * VMBUS_PAGE_BYTES, 0, 26), 0);
+	move(pair);
+	assert_int_equal(to->n_created, 1);
+	assert_int_equal(rig_gpadl_body(to, 10, 500, 4), 0);
+	rig_expect(to, VMBUS_MSG_GPADL_CREATED, &created, sizeof(created));
+	assert_int_equal(created.relid, 1);
+	assert_int_equal(created.status, 0);
+	assert_int_equal(rig_errors(to), 0);
+}
+
 static void test_revoking_after_restore_has_room(void **state)
 {
 	struct pair *pair = *state;
@@ -278,6 +299,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_between_contact_and_offers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_amid_the_offers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_whole_gpadl_behind_assemblies, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_revoking_after_restore_has_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_offers, setup, teardown),
