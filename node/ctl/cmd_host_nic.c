@@ -226,12 +226,16 @@ static void print_order(const struct json *reply)
 	table = table_new(headings, ARRAY_LEN(headings));
 	for (size_t i = 0; i < json_length(order); i++) {
 		const struct json *entry = json_at(order, i);
-		bool ranked = json_get(entry, "metric");
+		char place[24] = "", metric[24] = "";
 
-		table_cell(table, ranked ? "%zu" : "", i + 1);
+		if (json_get(entry, "metric")) {
+			snprintf(place, sizeof(place), "%zu", i + 1);
+			snprintf(metric, sizeof(metric), "%lld",
+				(long long)json_get_int(entry, "metric", 0));
+		}
+		table_cell(table, "%s", place);
 		table_cell(table, "%s", json_get_string(entry, "nic", ""));
-		table_cell(
-			table, ranked ? "%lld" : "", (long long)json_get_int(entry, "metric", 0));
+		table_cell(table, "%s", metric);
 		table_cell(table, "%s", json_get_bool(entry, "default", false) ? "yes" : "");
 	}
 	table_print(table);
