@@ -150,7 +150,7 @@ void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers)
 	worker_do(link->worker, &link->ask);
 }
 
-/* With a handle of its own: the link's is the thread's. */
+/* With a handle of its own: there need not be a link any more. */
 static int demand(cs_error_t (*what)(corosync_cfg_handle_t handle))
 {
 	corosync_cfg_handle_t handle;

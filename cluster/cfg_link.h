@@ -36,8 +36,8 @@ void cfg_link_free(struct cfg_link *link);
  * there is no answer to the last one. */
 void cfg_link_ask(struct cfg_link *link, const uint32_t *peers, size_t n_peers);
 
-/* Have all members read corosync.conf again; and stop this node's corosync. They wait for
- * corosync's answer, a few milliseconds. */
+/* Have all members read corosync.conf again; and stop this node's corosync. Both block, some 10 ms:
+ * a worker's thread. 0, or -errno of corosync. */
 int cfg_reload(void);
 int cfg_shutdown(void);
 

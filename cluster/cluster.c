@@ -273,6 +273,7 @@ int cluster_new(struct loop *loop, const struct cluster_config *config,
 	if (!cluster)
 		return -ENOMEM;
 	cluster->loop = loop;
+	list_init(&cluster->demands);
 	cluster->callbacks = *callbacks;
 	cluster->data = data;
 	cluster->protocol_newest =

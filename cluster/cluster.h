@@ -99,11 +99,13 @@ size_t cluster_nodes(const struct cluster *cluster, struct cluster_node *ret_nod
 int cluster_find_node(
 	const struct cluster *cluster, const char *name, struct cluster_node *ret_node);
 
-/* Have all members read their corosync.conf again. -EHOSTDOWN: not connected; -errno of corosync.
- */
-int cluster_reload_config(struct cluster *cluster);
-/* Stop this node's corosync: it leaves the cluster. */
-int cluster_stop_corosync(struct cluster *cluster);
+/* Have all members read their corosync.conf again. 0, then `fn` (may be NULL) exactly once, from
+ * the loop, with corosync's -errno, or from cluster_free() with -ECANCELED; or at once -EHOSTDOWN
+ * (not connected), -ENOMEM. */
+typedef void (*cluster_told_fn)(int error, void *data);
+int cluster_reload_config(struct cluster *cluster, cluster_told_fn fn, void *data);
+/* The same: stop this node's corosync, with which it leaves the cluster. */
+int cluster_stop_corosync(struct cluster *cluster, cluster_told_fn fn, void *data);
 
 struct cluster_status {
 	uint32_t expected_votes, total_votes, quorum_votes;

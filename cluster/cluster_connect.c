@@ -336,6 +336,7 @@ void cluster_connect_free(struct cluster *cluster)
 	bool is_rereading = worker_has(&cluster->reread->job);
 
 	cluster_disconnect(cluster);
+	cluster_demands_end(cluster);
 	loop_timer_remove(cluster->loop, cluster->connect_timer);
 	worker_free(cluster->worker);
 	/* Else the thread frees it. */

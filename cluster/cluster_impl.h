@@ -33,6 +33,7 @@ struct cluster {
 	struct worker *worker;           /* asks corosync what may block */
 	struct cluster_attempt *attempt; /* to open the links; NULL: none is under way */
 	struct cluster_reread *reread;
+	struct list demands; /* cluster_demand.c */
 	/* From when all are open to when one of them is lost. */
 	struct cmap_link *cmap;
 	struct quorum_link *quorum;
@@ -84,6 +85,9 @@ bool cluster_is_connecting(const struct cluster *cluster); /* or is connected */
 void cluster_disconnect(struct cluster *cluster);
 /* One of the links is gone, and with it all: a turn of its own. `data` is the cluster. */
 void cluster_on_lost(int error, void *data);
+
+/* cluster_demand.c: nobody hears of any more than that. */
+void cluster_demands_end(struct cluster *cluster);
 
 /* cluster_lease.c */
 #define CLUSTER_LEASE_GROUP "viaduct-lease"

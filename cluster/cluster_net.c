@@ -351,13 +351,3 @@ size_t cluster_migration_nets(const struct cluster *cluster, uint32_t from_node,
 	}
 	return n_usable;
 }
-
-int cluster_reload_config(struct cluster *cluster)
-{
-	return cluster->cfg ? cfg_reload() : -EHOSTDOWN;
-}
-
-int cluster_stop_corosync(struct cluster *cluster)
-{
-	return cluster->cfg ? cfg_shutdown() : -EHOSTDOWN;
-}

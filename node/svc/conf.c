@@ -195,7 +195,7 @@ void conf_housekeeping(struct svc *svc)
 	} else if (++svc->conf_patience >= PATIENCE) {
 		svc->conf_patience = 0;
 		log_info("corosync has other nodes than corosync.conf; it is told to read it");
-		cluster_reload_config(svc->cluster);
+		cluster_reload_config(svc->cluster, NULL, NULL);
 	}
 	corosync_conf_free(record);
 	corosync_conf_free(file);
@@ -288,6 +288,18 @@ static void change_end(struct conf_change *change, const char *error)
 	free(change);
 }
 
+static void on_reloaded(int error, void *data)
+{
+	struct conf_change *change = data;
+
+	if (error < 0)
+		snprintf(change->error, sizeof(change->error),
+			"corosync did not read the new corosync.conf (%s); 'corosync-cfgtool -R' "
+			"tries again",
+			strerror(-error));
+	change_end(change, error < 0 ? change->error : NULL);
+}
+
 static void all_have_it(struct conf_change *change)
 {
 	int r;
@@ -296,13 +308,9 @@ static void all_have_it(struct conf_change *change)
 		change_end(change, change->error);
 		return;
 	}
-	r = cluster_reload_config(change->svc->cluster);
+	r = cluster_reload_config(change->svc->cluster, on_reloaded, change);
 	if (r < 0)
-		snprintf(change->error, sizeof(change->error),
-			"corosync did not read the new corosync.conf (%s); 'corosync-cfgtool -R' "
-			"tries again",
-			strerror(-r));
-	change_end(change, r < 0 ? change->error : NULL);
+		on_reloaded(r, change);
 }
 
 static void note_error(struct conf_change *change, const char *node, const char *why)
@@ -481,7 +489,7 @@ static void on_leave(void *data)
 	snprintf(aside, sizeof(aside), "%s.evicted", path);
 	if (rename(path, aside) == 0)
 		log_info("%s is %s now, so that corosync does not start with it", path, aside);
-	if (cluster_stop_corosync(svc->cluster) < 0)
+	if (cluster_stop_corosync(svc->cluster, NULL, NULL) < 0)
 		log_debug("corosync was not stopped");
 }
 
