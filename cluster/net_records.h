@@ -17,7 +17,7 @@
 #ifndef VIADUCT_CLUSTER_NET_RECORDS_H
 #define VIADUCT_CLUSTER_NET_RECORDS_H
 
-#include "cluster/net.h"
+#include "cluster/net_row.h"
 #include "cluster/store.h"
 
 /* Complete `in`, whose nodes have id, name, is_member, is_reporting and perhaps addresses, with
@@ -26,24 +26,6 @@ void net_records_read(const struct store *store, struct net_input *in);
 
 /* The list for migrations alone; NULL: an empty one. */
 void net_migration_read(const struct json *record, struct net_migration *ret_migration);
-
-#define NET_MAX_PROBED 1024
-
-/* This node's row of the matrix. */
-struct net_row {
-	struct net_addr address[NET_MAX_LINKS];
-	struct {
-		uint32_t id;
-		uint8_t links; /* bit per link that works */
-	} peers[CLUSTER_MAX_NODES];
-	size_t n_peers;
-	struct {
-		struct net_subnet subnet;
-		uint32_t id;
-		bool is_lost;
-	} probed[NET_MAX_PROBED]; /* ordered by subnet */
-	size_t n_probed;
-};
 
 /* NULL without memory. */
 struct json *net_row_to_json(const struct net_row *row);
