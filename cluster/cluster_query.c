@@ -16,7 +16,7 @@ bool cluster_is_quorate(const struct cluster *cluster)
 
 bool cluster_is_synced(const struct cluster *cluster)
 {
-	return cluster_is_quorate(cluster) && rs_mode(cluster->rs) == RS_SYNCED;
+	return cluster_is_quorate(cluster) && rs_is_synced(cluster->rs);
 }
 
 uint32_t cluster_local_id(const struct cluster *cluster)

@@ -143,7 +143,9 @@ void rs_epoch_leave(struct rs *rs)
 	rs_pending_carry(rs);
 	rs->n_peers = 0;
 	rs->protocol = 0;
-	rs->delivered = rs->applied = 0;
+	rs->delivered = rs->delivered_bytes = rs->applied = 0;
+	rs->last_writer = 0;
+	rs->last_other = 0;
 	rs->has_confirmed = false;
 	rs->to_confirm = 0;
 	rs->asked = false;
@@ -300,6 +302,7 @@ void rs_saved(struct rs *rs, uint64_t mark, uint64_t now_ns)
 		rs_ask_sync(rs);
 	}
 	rs_confirm(rs);
+	rs_check_answer(rs);
 	deadline_update(rs);
 }
 
@@ -401,13 +404,21 @@ bool rs_has_member(const struct rs *rs, uint32_t id)
 	return rs_member_find(rs, id);
 }
 
+bool rs_peer_is_synced(const struct rs_peer *peer)
+{
+	return peer->is_ready && peer->confirmed >= peer->caught_up_at;
+}
+
 bool rs_member_is_synced(const struct rs *rs, uint32_t id)
 {
 	const struct rs_peer *peer = rs_peer_find(rs, id);
 
-	if (rs->mode != RS_SYNCED || !peer)
-		return false;
-	return id == rs->local_id || peer->is_ready;
+	return rs->mode == RS_SYNCED && peer && rs_peer_is_synced(peer);
+}
+
+bool rs_is_synced(const struct rs *rs)
+{
+	return rs_member_is_synced(rs, rs->local_id);
 }
 
 bool rs_is_complete(const struct rs *rs)

@@ -62,13 +62,24 @@
  * outcome.
  *
  * Members confirm what they have applied and saved: how many writes of the epoch, and a hash over
- * which ones in which order (ACK). The sender reports a write done when *all* participants have
- * confirmed it in the order it knows. That makes 2 true, without any further assumption about what
- * CPG delivers: a later quorum shares a participant with this epoch; that participant had applied
- * the write before it answered the later SYNC_START (after it, it would not have confirmed it); and
- * no store of a lower generation can lead. It costs one more turn of the token than reporting on
- * one's own delivery, which loses writes: the sender may have been cut off before anybody else got
- * the message.
+ * which ones in which order (ACK). The sender reports a write done when *all* participants that
+ * count have confirmed it in the order it knows. That makes 2 true, without any further assumption
+ * about what CPG delivers: those who count are a quorum, so a later one shares a member with them;
+ * that member had applied the write before it answered the later SYNC_START (after it, it would not
+ * have confirmed it); and no store of a lower generation can lead, nor one of the same generation
+ * that is not as far. It costs one more turn of the token than reporting on one's own delivery,
+ * which loses writes: the sender may have been cut off before anybody else got the message.
+ *
+ * Who is behind - its digest is not the leader's - does not count until its first ACK is delivered,
+ * if the votes of the others are a quorum alone: so a node that joins a large store holds up
+ * nobody. The STATEs say who that is, so all agree. Where the others are no quorum everybody
+ * counts; and so does who is behind once an epoch has gone RS_AHEAD_MAX writes on without it, as it
+ * queues all of them.
+ *
+ * From its first ACK on it counts, but others take it for synced only when it has confirmed what
+ * was delivered before that ACK: writes may have been done without it up to there. It takes itself
+ * for synced when that ACK has come back to it, behind those. So whoever is synced has all that was
+ * done, and reads it.
  *
  * If an epoch ends while a write is applied but not confirmed, the next decision tells: if this
  * member's store is the leader's, by content and by the version of its last change, the write is in
@@ -118,9 +129,9 @@
  * That all members have the same store follows from the protocol; memory that forgets, or a mistake
  * in this program, can make it untrue. So in an epoch of version 3 the lowest id sends CHECK now
  * and then (rs_check()). At its place in the order everybody takes a view of its store, hashes that
- * anew, and says what came out. Whose digest is not that of most - of two halves, that of the
- * epoch's leader - declares its store worthless, says so on its disk, and asks for a sync, in which
- * it gets the store again.
+ * anew, and says what came out as soon as it is saved, too. Whose digest is not that of most - of
+ * two halves, that of the epoch's leader - declares its store worthless, says so on its disk, and
+ * asks for a sync, in which it gets the store again.
  *
  * Until then its promises and its vote count, its store does not: it cannot lead; and where nobody
  * has a good store of its generation or a later one, there is no quorum, as what only these two had
@@ -301,9 +312,12 @@ const struct rs_meta *rs_meta(const struct rs *rs);
 int rs_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
 /* The same, if that does not take long. */
 bool rs_known_digest(struct rs *rs, uint8_t ret_digest[RS_DIGEST_BYTES]);
-/* In the group; and, as far as is known here, with the store of the epoch we are synced in. */
+/* In the group; and, as far as is known here, with the store of the epoch we are synced in, and in
+ * it all that was reported done. */
 bool rs_has_member(const struct rs *rs, uint32_t id);
 bool rs_member_is_synced(const struct rs *rs, uint32_t id);
+/* The same of this member. */
+bool rs_is_synced(const struct rs *rs);
 /* All participants of our epoch have its store. */
 bool rs_is_complete(const struct rs *rs);
 /* Writes of the current epoch applied here; for tests of invariant 1, with rs_epoch_generation().
@@ -319,6 +333,7 @@ struct rs_stats {
 	uint64_t n_malformed; /* messages that did not hold together */
 	uint64_t n_ignored;   /* messages of another epoch, or not for this mode */
 	uint64_t n_silent;    /* times a member was counted as silent */
+	uint64_t n_ahead;     /* own writes done without somebody who was behind */
 	uint64_t n_checks;    /* stores of all members compared */
 	uint64_t n_differing; /* members whose store was found to be another */
 };

@@ -15,6 +15,7 @@ void rs_check_reset(struct rs *rs)
 {
 	store_view_free(take_ptr(rs->check_view));
 	rs->is_checking = false;
+	rs->check_mark = 0;
 }
 
 void rs_check(struct rs *rs, uint64_t now_ns)
@@ -36,22 +37,35 @@ static void begin(struct rs *rs)
 		rs->peers[i].has_checked = false;
 	rs->check_position = rs->delivered;
 	rs->is_checking = store_view_new(rs->store, &rs->check_view) == 0;
+	rs->check_mark = rs->mark;
 }
 
-void rs_check_some(struct rs *rs)
+void rs_check_answer(struct rs *rs)
 {
 	struct rs_msg msg = {
 		.type = RS_WIRE_CHECK,
 		.epoch = rs->epoch,
 		.check = {.is_answer = true, .position = rs->check_position},
 	};
-	int r = store_view_digest_some(rs->check_view, rs->work_bytes, msg.check.digest);
+
+	/* Whose copy is declared worthless must not have been the only one with what was done. */
+	if (rs->check_mark == 0 || rs->check_view || rs->saved < rs->check_mark)
+		return;
+	rs->check_mark = 0;
+	memcpy(msg.check.digest, rs->check_digest, sizeof(msg.check.digest));
+	rs_send(rs, &msg);
+}
+
+void rs_check_some(struct rs *rs)
+{
+	int r = store_view_digest_some(rs->check_view, rs->work_bytes, rs->check_digest);
 
 	if (r > 0)
 		return;
 	store_view_free(take_ptr(rs->check_view));
-	if (r == 0)
-		rs_send(rs, &msg);
+	if (r < 0)
+		rs->check_mark = 0;
+	rs_check_answer(rs);
 }
 
 static bool is_same(const struct rs_peer *a, const struct rs_peer *b)

@@ -23,8 +23,13 @@ struct rs_member {
 struct rs_peer {
 	uint32_t id;
 	bool has_state;
+	/* Has another store than the leader, and the others are a quorum: writes do not wait for it
+	 * until it is ready. */
+	bool is_behind;
 	bool is_ready; /* has confirmed to have the epoch's store */
 	uint64_t confirmed;
+	/* What was done without it comes up to here. */
+	uint64_t caught_up_at;
 	bool has_checked; /* and this is what it has found */
 	uint8_t checked[RS_DIGEST_BYTES];
 	struct rs_hello hello;
@@ -42,9 +47,12 @@ enum rs_pending_state {
 #define RS_PENDING_UNCERTAIN (1U << RS_PENDING_APPLIED | 1U << RS_PENDING_DOUBTFUL)
 #define RS_PENDING_UNSENT    (1U << RS_PENDING_QUEUED)
 
+/* Who is behind has all of an epoch's writes to catch up with: after so many, they wait for it. */
+#define RS_AHEAD_MAX       16384
+#define RS_AHEAD_MAX_BYTES (64U << 20)
 /* More writes than this are never between the last one confirmed by all and the last one delivered.
  */
-#define RS_CHAIN_LENGTH (RS_MAX_MEMBERS * RS_MAX_WRITES)
+#define RS_CHAIN_LENGTH (RS_AHEAD_MAX + RS_MAX_MEMBERS * RS_MAX_WRITES)
 
 struct rs_pending {
 	struct list siblings;
@@ -126,6 +134,9 @@ struct rs {
 
 	/* Writes of the epoch. */
 	uint64_t delivered;
+	uint64_t delivered_bytes; /* keys and values */
+	uint32_t last_writer;
+	uint64_t last_other; /* the last one that somebody else wrote */
 	uint64_t applied;
 	uint64_t *chain; /* RS_CHAIN_LENGTH, by number of writes delivered: hash over those */
 	bool has_confirmed;
@@ -142,6 +153,8 @@ struct rs {
 	bool is_checking;
 	struct store_view *check_view;
 	uint64_t check_position;
+	uint64_t check_mark; /* our answer waits until that is saved; 0: no answer is due */
+	uint8_t check_digest[RS_DIGEST_BYTES];
 
 	struct list pending; /* struct rs_pending, by ticket */
 	size_t n_pending;
@@ -156,6 +169,8 @@ void rs_arm(struct rs *rs);
 void rs_send(struct rs *rs, const struct rs_msg *msg);
 struct rs_member *rs_member_find(const struct rs *rs, uint32_t id);
 struct rs_peer *rs_peer_find(const struct rs *rs, uint32_t id);
+/* It has the epoch's store, and all that was done before it counted. */
+bool rs_peer_is_synced(const struct rs_peer *peer);
 /* The epoch is over, for all of its members. */
 void rs_epoch_leave(struct rs *rs);
 /* Only this member cannot go on in it (no memory, a store that does not fit its digest): it stops
@@ -208,6 +223,8 @@ void rs_replay_add(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 void rs_check_reset(struct rs *rs);
 /* Some of what is left to hash. */
 void rs_check_some(struct rs *rs);
+/* Our answer, once what was hashed is saved. */
+void rs_check_answer(struct rs *rs);
 void rs_on_check(struct rs *rs, uint32_t sender, const struct rs_msg *msg);
 
 /* rs_write.c */
@@ -228,6 +245,8 @@ void rs_pending_resolve(struct rs *rs);
 void rs_pending_fail(struct rs *rs, unsigned mask, int error);
 void rs_pending_send(struct rs *rs);
 void rs_pending_confirm(struct rs *rs);
+/* Does a write have to be confirmed by that participant? */
+bool rs_peer_counts(const struct rs *rs, const struct rs_peer *peer);
 bool rs_pending_is_unconfirmed(const struct rs *rs);
 /* Of the oldest unconfirmed write. A member confirms others' writes, not what it wrote itself
  * after. */

@@ -211,7 +211,8 @@ static bool all_have_accepted(struct rs *rs)
 	return accepted;
 }
 
-static bool there_is_quorum(const struct rs *rs)
+/* Of the participants, or of those that are not behind alone. */
+static bool are_quorum(const struct rs *rs, bool without_behind)
 {
 	uint64_t votes = 0, needed = 0, nodes_needed = 0, device_votes = 0;
 
@@ -221,13 +222,16 @@ static bool there_is_quorum(const struct rs *rs)
 		if (!state->quorate || state->quorum_votes == 0 ||
 			(rs->protocol > 1 && rs->peers[i].hello.nodes_needed == 0))
 			return false;
-		votes += state->votes;
+		if (!without_behind || !rs->peers[i].is_behind)
+			votes += state->votes;
 		needed = MAX(needed, (uint64_t)state->quorum_votes);
 		nodes_needed = MAX(nodes_needed, (uint64_t)rs->peers[i].hello.nodes_needed);
 		device_votes = MAX(device_votes, (uint64_t)state->device_votes);
 	}
 	/* A device's votes are none of a copy of the store: from version 2 on they do not count. */
-	return rs->protocol == 1 ? votes + device_votes >= needed : votes >= nodes_needed;
+	if (rs->protocol == 1)
+		return !without_behind && votes + device_votes >= needed;
+	return votes >= nodes_needed;
 }
 
 /* Peers ascend by id, so the first of equals is the lowest. */
@@ -271,6 +275,21 @@ static bool has_digest_of(const struct rs_peer *a, const struct rs_peer *b)
 	return memcmp(a->state.digest, b->state.digest, RS_DIGEST_BYTES) == 0;
 }
 
+/* Who does not have the leader's store. Where the others are no quorum, all have to have it. */
+static void mark_behind(struct rs *rs, const struct rs_peer *leader)
+{
+	rs->handover_done = true;
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		rs->peers[i].is_behind = !has_digest_of(&rs->peers[i], leader);
+		if (rs->peers[i].is_behind)
+			rs->handover_done = false;
+	}
+	if (are_quorum(rs, true))
+		return;
+	for (size_t i = 0; i < rs->n_peers; i++)
+		rs->peers[i].is_behind = false;
+}
+
 static void start_without_outdated(struct rs *rs)
 {
 	if (rs->mode == RS_OUTDATED)
@@ -300,17 +319,13 @@ static void decide(struct rs *rs)
 	}
 	rs->leader = choose_leader(rs);
 	leader = &rs->peers[rs->leader];
-	if (!there_is_quorum(rs) || !nothing_is_missing(rs, leader)) {
+	if (!are_quorum(rs, false) || !nothing_is_missing(rs, leader)) {
 		rs_enter(rs, RS_NO_QUORUM);
 		rs_pending_fail(rs, RS_PENDING_UNCERTAIN, -EIO);
 		rs_pending_fail(rs, RS_PENDING_UNSENT, -EHOSTDOWN);
 		return;
 	}
-	rs->handover_done = true;
-	for (size_t i = 0; i < rs->n_peers; i++) {
-		if (!has_digest_of(&rs->peers[i], leader))
-			rs->handover_done = false;
-	}
+	mark_behind(rs, leader);
 	if (has_digest_of(self, leader)) {
 		if (has_history_of(self, leader))
 			rs_pending_resolve(rs);
@@ -345,14 +360,11 @@ void rs_on_state(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 		decide(rs);
 }
 
-/* Whether we cannot go on before that member says something. */
-static bool is_awaited(const struct rs *rs, uint32_t id)
+/* Nobody can go on before that member says something: all know, the coordinator included. */
+static bool holds_up_all(const struct rs *rs, uint32_t id)
 {
 	const struct rs_peer *peer = rs_peer_find(rs, id);
 
-	if ((rs->asked || (rs->mode == RS_GATHER && rs->epoch.generation == 0)) &&
-		id == coordinator(rs))
-		return true;
 	if (rs->mode == RS_EXCHANGE && all_states_are_here(rs))
 		return id == rs->epoch.initiator; /* somebody refused: it has to start again */
 	if (rs->mode == RS_EXCHANGE)
@@ -361,11 +373,24 @@ static bool is_awaited(const struct rs *rs, uint32_t id)
 		return false;
 	if (!rs->handover_done)
 		return id == rs->peers[rs->leader].id;
-	if (!rs_is_complete(rs))
-		return !peer->is_ready;
+	return !rs_peer_is_synced(peer);
+}
+
+/* Only we know that we wait for it. */
+static bool holds_up_us(const struct rs *rs, uint32_t id)
+{
+	const struct rs_peer *peer = rs_peer_find(rs, id);
+
+	if (rs->mode == RS_GATHER && rs->epoch.generation == 0)
+		return id == coordinator(rs);
 	/* Our own disk we wait for without a limit; others do not. */
-	return id != rs->local_id && rs_pending_is_unconfirmed(rs) &&
-	       peer->confirmed < rs_pending_first_position(rs);
+	return rs->mode == RS_SYNCED && peer && id != rs->local_id && rs_peer_counts(rs, peer) &&
+	       rs_pending_is_unconfirmed(rs) && peer->confirmed < rs_pending_first_position(rs);
+}
+
+static bool is_awaited(const struct rs *rs, uint32_t id)
+{
+	return (rs->asked && id == coordinator(rs)) || holds_up_all(rs, id) || holds_up_us(rs, id);
 }
 
 bool rs_is_waiting(const struct rs *rs)
@@ -384,15 +409,16 @@ bool rs_is_waiting(const struct rs *rs)
 
 void rs_silence(struct rs *rs)
 {
-	/* What holds up an exchange or a hand-over is seen by all, the coordinator included. */
 	bool only_we_know = rs->mode == RS_GATHER || rs_is_complete(rs);
 	bool awaited[RS_MAX_MEMBERS];
 
 	/* Others wait for our disk; who holds up whom, they will know. */
 	if (promise_is_under_way(rs) || rs->ask_is_due)
 		return;
-	for (size_t i = 0; i < rs->n_members; i++)
+	for (size_t i = 0; i < rs->n_members; i++) {
 		awaited[i] = is_awaited(rs, rs->members[i].id);
+		only_we_know = only_we_know || holds_up_us(rs, rs->members[i].id);
+	}
 	for (size_t i = 0; i < rs->n_members; i++) {
 		if (awaited[i])
 			note_silent(rs, &rs->members[i]);

@@ -11,8 +11,12 @@
 /* Small enough that what arrives in one turn is soon dealt with. */
 #define CHUNK_BYTES  (RS_CHUNK_MAX_BYTES / 2)
 #define WINDOW_BYTES (8 * CHUNK_BYTES)
-/* What all members together may have under way; more is a member that breaks the rules. */
-#define REPLAY_MAX_BYTES (RS_MAX_MEMBERS * (RS_MAX_WRITES_BYTES + RS_MAX_WRITES * 64U))
+/* What all members together may have under way beside what they may do without those who are
+ * behind; more is a member that breaks the rules. */
+#define HEADER_MAX_BYTES 64U
+#define REPLAY_MAX_BYTES                                                                           \
+	(RS_AHEAD_MAX_BYTES + RS_AHEAD_MAX * HEADER_MAX_BYTES +                                    \
+		RS_MAX_MEMBERS * (RS_MAX_WRITES_BYTES + RS_MAX_WRITES * HEADER_MAX_BYTES))
 
 static void snapshot_drop(struct rs *rs)
 {

@@ -163,20 +163,46 @@ void rs_pending_send(struct rs *rs)
 	}
 }
 
+bool rs_peer_counts(const struct rs *rs, const struct rs_peer *peer)
+{
+	return !peer->is_behind || peer->is_ready || rs->delivered > RS_AHEAD_MAX ||
+	       rs->delivered_bytes > RS_AHEAD_MAX_BYTES;
+}
+
+/* By all who count; false: one of them does not have the epoch's store yet. */
+static bool confirmed_position(const struct rs *rs, uint64_t *ret_position, bool *ret_by_all)
+{
+	*ret_by_all = true;
+	*ret_position = UINT64_MAX;
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		const struct rs_peer *peer = &rs->peers[i];
+
+		if (!rs_peer_counts(rs, peer)) {
+			*ret_by_all = false;
+			continue;
+		}
+		if (!peer->is_ready)
+			return false;
+		*ret_position = MIN(*ret_position, peer->confirmed);
+	}
+	return true;
+}
+
 void rs_pending_confirm(struct rs *rs)
 {
-	uint64_t confirmed = UINT64_MAX;
 	struct rs_pending *first;
+	uint64_t confirmed;
+	bool by_all;
 
 	/* Also what an earlier epoch has left: it is done when this epoch's store is everywhere. */
-	if (!rs_is_complete(rs) || rs->saved < rs->epoch_mark)
+	if (rs->mode != RS_SYNCED || rs->saved < rs->epoch_mark ||
+		!confirmed_position(rs, &confirmed, &by_all))
 		return;
-	for (size_t i = 0; i < rs->n_peers; i++)
-		confirmed = MIN(confirmed, rs->peers[i].confirmed);
 	while (rs_pending_is_unconfirmed(rs)) {
 		first = first_pending(rs);
 		if (first->position > confirmed)
 			break;
+		rs->stats.n_ahead += !by_all;
 		rs_arm(rs);
 		report(rs, first, first->error);
 	}
@@ -191,7 +217,11 @@ void rs_epoch_begin(struct rs *rs)
 
 void rs_become_synced(struct rs *rs)
 {
-	rs_peer_find(rs, rs->local_id)->is_ready = true;
+	struct rs_peer *self = rs_peer_find(rs, rs->local_id);
+
+	/* Else what is done without us may be ahead; our first confirmation will come back behind
+	 * it. */
+	self->is_ready = !self->is_behind;
 	rs_enter(rs, RS_SYNCED);
 	rs_pending_send(rs);
 	rs_confirm(rs); /* it may have been saved while it was reported */
@@ -287,12 +317,16 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static void chain_extend(struct rs *rs, uint32_t sender, uint64_t ticket)
+static void chain_extend(struct rs *rs, uint32_t sender, const struct rs_write *write)
 {
 	uint64_t last = rs->delivered ? rs->chain[rs->delivered % RS_CHAIN_LENGTH] : 0;
 
+	if (sender != rs->last_writer)
+		rs->last_other = rs->delivered;
+	rs->last_writer = sender;
 	rs->delivered++;
-	rs->chain[rs->delivered % RS_CHAIN_LENGTH] = mix(mix(last + sender) + ticket);
+	rs->delivered_bytes += write->key_len + write->value_bytes;
+	rs->chain[rs->delivered % RS_CHAIN_LENGTH] = mix(mix(last + sender) + write->ticket);
 }
 
 void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
@@ -309,7 +343,7 @@ void rs_on_write(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 			rs->stats.n_ignored++;
 		return;
 	}
-	chain_extend(rs, sender, msg->write.ticket);
+	chain_extend(rs, sender, &msg->write);
 	if (rs->mode == RS_UPDATE)
 		rs_replay_add(rs, sender, msg);
 	else
@@ -352,23 +386,35 @@ static bool is_of_our_order(const struct rs *rs, const struct rs_ack *ack)
 	       ack->chain == rs->chain[ack->position % RS_CHAIN_LENGTH];
 }
 
+/* From here on it counts. What was done before without it, it may not have got to yet: its own
+ * writes apart, which nobody waits for it to confirm. We ourselves have, with what comes before
+ * this message in the order. */
+static void become_ready(struct rs *rs, struct rs_peer *peer)
+{
+	peer->is_ready = true;
+	if (peer->is_behind && peer->id != rs->local_id)
+		peer->caught_up_at = rs->last_writer == peer->id ? rs->last_other : rs->delivered;
+}
+
 void rs_on_ack(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 {
 	struct rs_peer *peer = rs_peer_find(rs, sender);
+	bool was_synced = rs_peer_is_synced(peer);
 
-	if (sender == rs->local_id)
-		return;
 	/* Of another order than ours: our ways have parted, and the membership change is to come.
 	 */
-	if (!is_of_our_order(rs, &msg->ack) || msg->ack.position < peer->confirmed) {
+	if (!is_of_our_order(rs, &msg->ack) ||
+		(sender != rs->local_id && msg->ack.position < peer->confirmed)) {
 		rs->stats.n_ignored++;
 		return;
 	}
-	peer->confirmed = msg->ack.position;
-	if (!peer->is_ready) {
-		peer->is_ready = true;
+	if (!was_synced)
 		rs_arm(rs);
+	if (!peer->is_ready)
+		become_ready(rs, peer);
+	if (sender != rs->local_id)
+		peer->confirmed = msg->ack.position;
+	if (!was_synced && rs_peer_is_synced(peer))
 		rs->ops->changed(rs->data);
-	}
 	rs_pending_confirm(rs);
 }

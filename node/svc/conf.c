@@ -9,12 +9,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define TAKE_TIMEOUT_NS   (10 * NS_PER_SEC)
-#define LEAVE_AFTER_NS    (3 * NS_PER_SEC)
-#define PATIENCE          4 /* rounds of housekeeping before corosync is told again */
-#define EVICTED_MAX_BYTES 4096
+#define TAKE_TIMEOUT_NS (10 * NS_PER_SEC)
+#define PATIENCE        4 /* rounds of housekeeping before corosync is told again */
 
 static int refuse(char *error, size_t size_bytes, int r, const char *format, ...) _printf_(4, 5);
 
@@ -201,13 +198,27 @@ void conf_housekeeping(struct svc *svc)
 	corosync_conf_free(file);
 }
 
-void conf_on_peer(
-	struct svc *svc, struct peer_request *request, const struct json *message _unused_)
+/* Of the record as it is here; 0: there is none. */
+static int64_t record_version(struct svc *svc)
+{
+	const struct json *record;
+
+	return cluster_get(svc->cluster, CONF_KEY, &record, NULL) == 0
+		       ? json_get_int(record, "version", 0)
+		       : 0;
+}
+
+void conf_on_peer(struct svc *svc, struct peer_request *request, const struct json *message)
 {
 	struct json *reply = json_object_new();
 	char error[256] = "";
 
-	if (conf_follow(svc, error, sizeof(error)) < 0)
+	/* What is written is there on members that are synced only. */
+	if (record_version(svc) < json_get_int(message, "version", 0))
+		json_set_string(reply, "error",
+			"its copy of the store is not up to date yet; wait until 'viaduct node "
+			"list' shows it as Up");
+	else if (conf_follow(svc, error, sizeof(error)) < 0)
 		json_set_string(reply, "error", error);
 	peer_reply(request, reply);
 }
@@ -341,6 +352,7 @@ static void ask_node(struct conf_change *change, const char *node)
 	int r;
 
 	json_set_string(message, "op", "conf.take");
+	json_set_int(message, "version", record_version(change->svc));
 	if (!asking) {
 		json_unref(message);
 		note_error(change, node, "out of memory");
@@ -384,19 +396,28 @@ static void on_recorded(int error, uint64_t version _unused_, void *data)
 		all_have_it(change);
 }
 
-/* corosync itself must be answered for by a viaductd on every node that is up. */
-static const char *node_without_service(struct svc *svc, const char *removed)
+/* corosync itself must be answered for by a viaductd on every node that is up, with the store. */
+static int refuse_without_service(
+	struct svc *svc, const char *removed, char *error, size_t size_bytes)
 {
-	static char name[SVC_NAME_MAX_LEN + 1];
 	struct cluster_node nodes[CLUSTER_MAX_NODES];
 	size_t n = cluster_nodes(svc->cluster, nodes, ARRAY_LEN(nodes));
 
 	for (size_t i = 0; i < n; i++) {
-		snprintf(name, sizeof(name), "%s", nodes[i].name);
-		if (nodes[i].is_member && !nodes[i].has_service && strcmp(name, removed) != 0)
-			return name;
+		if (!nodes[i].is_member || strcmp(nodes[i].name, removed) == 0)
+			continue;
+		if (!nodes[i].has_service)
+			return refuse(error, size_bytes, -EHOSTUNREACH,
+				"viaductd does not run on %s, which is up; start it, so that it "
+				"gets the new corosync.conf",
+				nodes[i].name);
+		if (!nodes[i].is_synced)
+			return refuse(error, size_bytes, -EAGAIN,
+				"%s has just joined and does not have the store yet; try again in "
+				"a moment",
+				nodes[i].name);
 	}
-	return NULL;
+	return 0;
 }
 
 static int make_text(struct svc *svc, const struct corosync_node *add, const char *remove,
@@ -437,7 +458,6 @@ static int make_text(struct svc *svc, const struct corosync_node *add, const cha
 int conf_change(struct svc *svc, const struct corosync_node *add, const char *remove, conf_fn fn,
 	void *data, char *error, size_t size)
 {
-	const char *silent = node_without_service(svc, remove ? remove : "");
 	struct conf_change *change;
 	struct json *record = NULL;
 	uint64_t version;
@@ -446,11 +466,9 @@ int conf_change(struct svc *svc, const struct corosync_node *add, const char *re
 	if (svc->conf_change)
 		return refuse(error, size, -EBUSY,
 			"another node is joining or being evicted; try again in a moment");
-	if (silent)
-		return refuse(error, size, -EHOSTUNREACH,
-			"viaductd does not run on %s, which is up; start it, so that it gets the "
-			"new corosync.conf",
-			silent);
+	r = refuse_without_service(svc, remove ? remove : "", error, size);
+	if (r < 0)
+		return r;
 	r = make_text(svc, add, remove, &record, &version, error, size);
 	if (r < 0)
 		return r;
@@ -469,74 +487,6 @@ int conf_change(struct svc *svc, const struct corosync_node *add, const char *re
 		return refuse(error, size, r, "corosync.conf was not changed: %s", strerror(-r));
 	}
 	return 0;
-}
-
-/* ---- the end of being a node ---- */
-
-static void evicted_path(const struct svc *svc, char *text, size_t size_bytes)
-{
-	snprintf(text, size_bytes, "%s/evicted.json", svc->options.state_dir);
-}
-
-static void on_leave(void *data)
-{
-	struct svc *svc = data;
-	char path[300], aside[320];
-
-	if (!svc->evicted)
-		return;
-	path_of(svc, "corosync.conf", path, sizeof(path));
-	snprintf(aside, sizeof(aside), "%s.evicted", path);
-	if (rename(path, aside) == 0)
-		log_info("%s is %s now, so that corosync does not start with it", path, aside);
-	if (cluster_stop_corosync(svc->cluster, NULL, NULL) < 0)
-		log_debug("corosync was not stopped");
-}
-
-void conf_evicted(struct svc *svc, const char *by)
-{
-	_cleanup_free_ char *text = NULL;
-	char path[300];
-
-	if (svc->evicted)
-		return;
-	svc->evicted = json_object_new();
-	json_set_string(svc->evicted, "node", cluster_local_name(svc->cluster));
-	json_set_string(svc->evicted, "by", by);
-	json_set_int(svc->evicted, "at", (int64_t)time(NULL));
-	log_error("this node, %s, was evicted from the cluster (%s says so); it leaves. 'viaduct "
-		  "node join --token' makes it a node again",
-		cluster_local_name(svc->cluster), by);
-	evicted_path(svc, path, sizeof(path));
-	text = json_dump(svc->evicted, 0);
-	if (!text || conf_file_write(path, text, strlen(text), 0600, false) < 0)
-		log_warning("%s cannot be written; after a restart this is not known", path);
-	loop_timer_add(svc->loop, LEAVE_AFTER_NS, on_leave, svc, NULL);
-}
-
-void conf_load_evicted(struct svc *svc)
-{
-	struct buf text = {0};
-	char path[300];
-
-	evicted_path(svc, path, sizeof(path));
-	if (conf_file_read(path, EVICTED_MAX_BYTES, &text) == 0 &&
-		json_parse((const char *)text.data, text.size_bytes, &svc->evicted) == 0) {
-		log_warning("this node was evicted from the cluster; 'viaduct node join --token' "
-			    "makes it a node again");
-		/* Whoever started corosync with an old file after all. */
-		loop_timer_add(svc->loop, LEAVE_AFTER_NS, on_leave, svc, NULL);
-	}
-	buf_fini(&text);
-}
-
-void conf_forget_evicted(struct svc *svc)
-{
-	char path[300];
-
-	evicted_path(svc, path, sizeof(path));
-	unlink(path);
-	json_unref(take_ptr(svc->evicted));
 }
 
 /* ---- joining ---- */

@@ -158,6 +158,7 @@ int bus_write_cb(struct bus *bus, uint32_t id, const char *key, uint64_t expecte
 /* The value as text, "" when there is none. */
 const char *bus_get(struct bus *bus, uint32_t id, const char *key);
 uint64_t bus_version(struct bus *bus, uint32_t id, const char *key);
+uint64_t bus_disk_version(const struct bus *bus, uint32_t id, const char *key);
 /* Changes reported through applied() by the running process. */
 uint64_t bus_n_changes(const struct bus *bus, uint32_t id);
 

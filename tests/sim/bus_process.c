@@ -514,6 +514,13 @@ uint64_t bus_version(struct bus *bus, uint32_t id, const char *key)
 	return entry ? entry->version : 0;
 }
 
+uint64_t bus_disk_version(const struct bus *bus, uint32_t id, const char *key)
+{
+	const struct store_entry *entry = store_find(bus->nodes[id].disk.store, key);
+
+	return entry ? entry->version : 0;
+}
+
 uint64_t bus_n_changes(const struct bus *bus, uint32_t id)
 {
 	return bus->nodes[id].n_changes;

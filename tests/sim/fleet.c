@@ -282,7 +282,7 @@ static void read_record(struct place *place)
 	struct op *op;
 	char key[32];
 
-	if (rs_mode(bus_rs(sim->bus, place->id)) != RS_SYNCED)
+	if (!rs_is_synced(bus_rs(sim->bus, place->id)))
 		return;
 	if (cluster_owner_get(cluster_of(place), place->object->name, &owner) < 0)
 		return;

@@ -108,12 +108,28 @@ static void check_has(struct history *history, uint32_t id, const struct key *ke
 		rs_epoch_generation(rs));
 }
 
-void history_synced(struct history *history, uint32_t id)
+/* Does `id` know that `other` has all that was done in the epoch they share? */
+static bool relies_on(struct history *history, uint32_t id, uint32_t other)
+{
+	struct bus *bus = history->sim->bus;
+	struct rs *rs = bus_rs(bus, id), *theirs;
+
+	if (!bus_is_running(bus, other) || !rs_member_is_synced(rs, other))
+		return false;
+	theirs = bus_rs(bus, other);
+	return rs_epoch_equal(&rs->epoch, &theirs->epoch) && rs_mode(theirs) == RS_SYNCED;
+}
+
+void history_changed(struct history *history, uint32_t id)
 {
 	struct key *key;
 
-	list_for_each(key, &history->keys, siblings)
-		check_has(history, id, key);
+	for (uint32_t other = 1; other <= bus_n_nodes(history->sim->bus); other++) {
+		if (!relies_on(history, id, other))
+			continue;
+		list_for_each(key, &history->keys, siblings)
+			check_has(history, other, key);
+	}
 }
 
 static void check_comparison(struct history *history, struct write *write)
@@ -139,6 +155,7 @@ static void check_done(struct history *history, struct write *write)
 {
 	struct sim *sim = history->sim;
 	struct key *key = write->key;
+	unsigned n_saved = 0;
 
 	key->n_done++;
 	check_comparison(history, write);
@@ -155,9 +172,15 @@ static void check_done(struct history *history, struct write *write)
 		key->done_generation = rs_epoch_generation(bus_rs(sim->bus, write->id));
 	}
 	for (uint32_t id = 1; id <= bus_n_nodes(sim->bus); id++) {
-		if (bus_is_running(sim->bus, id) && rs_mode(bus_rs(sim->bus, id)) == RS_SYNCED)
+		if (bus_is_running(sim->bus, id) && rs_is_synced(bus_rs(sim->bus, id)))
 			check_has(history, id, key);
+		n_saved += bus_disk_version(sim->bus, id, key->name) >= write->version;
 	}
+	/* Versions of the protocol before count the votes of a quorum device as copies. */
+	if (rs_protocol(bus_rs(sim->bus, write->id)) > 1 && !key->is_deleted_at_times &&
+		2 * n_saved <= bus_n_nodes(sim->bus))
+		sim_violated(sim, "%s was done with version %s, and %u of %u disks have it",
+			key->name, journal_version(write->version), n_saved, bus_n_nodes(sim->bus));
 }
 
 static const char *result_name(int error)

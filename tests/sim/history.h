@@ -2,7 +2,8 @@
  *
  * history.h - every write of a simulation and what became of it, against what rs.h promises:
  *
- *   - a write that was reported done is in every store that a quorum agrees on from then on;
+ *   - a write that was reported done is on the disks of most nodes, in the store of every member
+ *     that another one takes for synced, and in every store that a quorum agrees on from then on;
  *   - a comparison succeeds for one writer: no version is replaced twice, no version is given
  *     twice, and a key that did not exist is made once unless it was deleted in between;
  *   - versions grow: who asks after somebody was told a version gets a higher one, or is told one
@@ -26,8 +27,8 @@ int history_write(struct history *history, uint32_t id, const char *key, uint64_
  */
 void history_write_something(struct history *history, uint32_t id);
 
-/* That node has the store of an epoch with quorum. */
-void history_synced(struct history *history, uint32_t id);
+/* What that node knows about who is synced has changed. */
+void history_changed(struct history *history, uint32_t id);
 /* Everybody is synced and nothing is under way. */
 void history_check_end(struct history *history);
 

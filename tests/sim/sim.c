@@ -39,7 +39,7 @@ static void on_changed(uint32_t id, void *data)
 
 	journal_changed(sim, id);
 	if (rs_mode(bus_rs(sim->bus, id)) == RS_SYNCED)
-		history_synced(sim->history, id);
+		history_changed(sim->history, id);
 }
 
 static void on_applied(uint32_t id, const char *key, const struct store_entry *entry,
@@ -126,6 +126,7 @@ static void count(struct sim *sim, const struct rs_stats *stats)
 	sim->stats.n_handovers += stats->n_updates;
 	sim->stats.n_resent += stats->n_void;
 	sim->stats.n_silent += stats->n_silent;
+	sim->stats.n_ahead += stats->n_ahead;
 	sim->stats.n_checks += stats->n_checks;
 }
 

@@ -21,6 +21,7 @@ struct sim_stats {
 	uint64_t n_started, n_moved, n_taken_over; /* VMs and volumes */
 	uint64_t n_renewals, n_leased_takeovers;
 	uint64_t n_raised;
+	uint64_t n_ahead;
 	uint64_t n_checks, n_corrupted;
 	uint64_t n_messages, n_steps;
 	uint64_t longest_recovery_ns;

@@ -64,6 +64,7 @@ static void print_stats(const struct sim_stats *stats, uint64_t n_schedules)
 		{"members counted as silent", stats->n_silent},
 		{"writes asked for", stats->n_writes},
 		{"  done", stats->n_done},
+		{"  reported without a member that was behind", stats->n_ahead},
 		{"  another version was there", stats->n_stale},
 		{"  perhaps done", stats->n_unknown},
 		{"  refused or not done", stats->n_refused},
