@@ -27,13 +27,9 @@ static struct ctl_gpadl *find_any(const struct ctl_channel *channel, uint32_t gp
 /* Created ones only. */
 struct ctl_gpadl *ctl_gpadl_find(const struct ctl_channel *channel, uint32_t gpadl_id)
 {
-	struct ctl_gpadl *gpadl;
+	struct ctl_gpadl *gpadl = find_any(channel, gpadl_id);
 
-	list_for_each(gpadl, &channel->gpadls, link) {
-		if (gpadl->created && gpadl->id == gpadl_id)
-			return gpadl;
-	}
-	return NULL;
+	return gpadl && gpadl->created ? gpadl : NULL;
 }
 
 /* Bodies name no channel: while under assembly the id alone must tell GPADLs apart. */
