@@ -187,7 +187,8 @@ size_t cluster_nodes(
 		snprintf(ret_nodes[i].name, sizeof(ret_nodes[i].name), "host%zu", i + 1);
 		snprintf(ret_nodes[i].ring_addr[0], sizeof(ret_nodes[i].ring_addr[0]),
 			"10.10.3.%zu", i + 1);
-		ret_nodes[i].is_member = ret_nodes[i].has_service = ret_nodes[i].is_synced = true;
+		ret_nodes[i].is_member = ret_nodes[i].has_service = true;
+		ret_nodes[i].is_synced = i == 0 || !fake.is_joining;
 	}
 	return n;
 }

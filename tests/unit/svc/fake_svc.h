@@ -32,6 +32,7 @@ struct fake {
 
 	unsigned n_reloads; /* of corosync.conf */
 	bool is_alone;      /* host2 is not configured any more */
+	bool is_joining;    /* host2 does not have the store yet */
 
 	struct vmproc *vm; /* the first one that runs here, or NULL; others are in svc.vms */
 

@@ -234,6 +234,32 @@ static void a_text_of_another_cluster_is_not_followed(void **state _unused_)
 	assert_null(fake.svc.evicted);
 }
 
+static void not_called(const char *text _unused_, void *data _unused_)
+{
+	fail();
+}
+
+/* What is written to the store is on members that have it, and only there. */
+static void corosync_conf_waits_for_who_gets_the_store(void **state _unused_)
+{
+	struct corosync_node node = {.id = 3, .name = "host3", .address = {"10.10.3.3"}};
+	struct json *message = json_object_new();
+	char why[256] = "";
+
+	fake.is_joining = true;
+	assert_int_equal(
+		conf_change(&fake.svc, &node, NULL, not_called, NULL, why, sizeof(why)), -EAGAIN);
+	assert_non_null(strstr(why, "host2 has just joined"));
+	assert_null(fake_stored(CONF_KEY));
+	json_set_int(message, "version", 8);
+	conf_on_peer(&fake.svc, NULL, message);
+	assert_non_null(strstr(json_get_string(fake.answer, "error", ""), "not up to date"));
+	json_set_int(message, "version", 0);
+	conf_on_peer(&fake.svc, NULL, message);
+	assert_null(json_get(fake.answer, "error"));
+	json_unref(message);
+}
+
 static void machines_and_policies_change(void **state _unused_)
 {
 	assert_string_equal(fake_ask("{\"op\":\"vm.create\",\"name\":\"V\",\"kernel\":\"/k\","
@@ -281,6 +307,8 @@ int main(void)
 			who_is_not_in_the_text_was_evicted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_text_of_another_cluster_is_not_followed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			corosync_conf_waits_for_who_gets_the_store, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(machines_and_policies_change, set_up, tear_down),
 	};
 
