@@ -373,7 +373,8 @@ static bool holds_up_all(const struct rs *rs, uint32_t id)
 		return false;
 	if (!rs->handover_done)
 		return id == rs->peers[rs->leader].id;
-	return !rs_peer_is_synced(peer);
+	/* What we have still to do ourselves, no sync would make quicker. */
+	return id != rs->local_id && !rs_peer_is_synced(peer);
 }
 
 /* Only we know that we wait for it. */
