@@ -85,7 +85,8 @@ void cluster_get_status(const struct cluster *cluster, struct cluster_status *re
 {
 	const struct rs_meta *meta = rs_meta(cluster->rs);
 	struct cluster_status status = {
-		.generation = meta->generation,
+		.generation = rs_is_synced(cluster->rs) ? rs_epoch_generation(cluster->rs)
+							: meta->generation,
 		.store_version = meta->version,
 		.n_keys = store_n_keys(rs_store(cluster->rs)),
 		.store_error = cluster->db_error,

@@ -76,6 +76,10 @@
  * counts; and so does who is behind once an epoch has gone RS_AHEAD_MAX writes on without it, as it
  * queues all of them.
  *
+ * In that epoch it does not take the epoch's generation for its store either, but that which the
+ * leader's had: so it does not lead any of those who counted all the time, one of whom is in every
+ * quorum. It takes it in the next epoch, or once a check (below) has shown that all count it.
+ *
  * From its first ACK on it counts, but others take it for synced only when it has confirmed what
  * was delivered before that ACK: writes may have been done without it up to there. It takes itself
  * for synced when that ACK has come back to it, behind those. So whoever is synced has all that was
@@ -196,7 +200,7 @@ enum rs_mode {
 
 /* What is kept on disk beside the entries. */
 struct rs_meta {
-	uint64_t generation; /* of the quorate epoch whose store this is; 0 for none */
+	uint64_t generation; /* of a quorate epoch: all that was done in it is there; 0: none */
 	uint64_t promised;   /* highest generation accepted; not below `generation` */
 	uint64_t version;    /* of the last write */
 	/* Others have had something else at the same place: the entries are not that generation's.

@@ -87,6 +87,18 @@ static const struct rs_peer *who_is_right(const struct rs *rs)
 	return &rs->peers[rs->leader];
 }
 
+/* Everybody has said, at a place behind our first confirmation, that our stores are equal and
+ * saved: so all count us, and nothing was done that we do not have. */
+static void take_generation(struct rs *rs)
+{
+	if (rs->meta.generation == rs->epoch.generation)
+		return;
+	rs->meta.generation = rs->epoch.generation;
+	/* What is applied here counts as saved when this is, too. */
+	rs->mark++;
+	rs->epoch_mark++;
+}
+
 /* Everybody has heard the same answers, and concludes the same. */
 static void conclude(struct rs *rs)
 {
@@ -103,8 +115,10 @@ static void conclude(struct rs *rs)
 		if (rs->ops->differs)
 			rs->ops->differs(rs->peers[i].id, rs->data);
 	}
-	if (!we_differ)
+	if (!we_differ) {
+		take_generation(rs);
 		return;
+	}
 	/* It does not lead any more, and is fetched anew. */
 	store_digest_drop(rs->store);
 	rs->meta.is_worthless = true;
@@ -122,7 +136,7 @@ void rs_on_check(struct rs *rs, uint32_t sender, const struct rs_msg *msg)
 		return;
 	}
 	if (!check->is_answer) {
-		if (peer == &rs->peers[0] && rs->handover_done)
+		if (peer == &rs->peers[0] && rs_is_complete(rs))
 			begin(rs);
 		return;
 	}

@@ -272,27 +272,21 @@ void rs_report_rest(struct rs *rs)
 
 static void take_over(struct rs *rs, const struct rs_update_complete *complete)
 {
-	struct rs_meta meta = {
-		.generation = rs->epoch.generation,
-		.promised = rs->meta.promised,
-		.version = rs->peers[rs->leader].state.version,
-	};
-	int r;
+	int r = incoming_check(rs, complete);
 
-	r = incoming_check(rs, complete);
 	if (r == -EBADMSG)
 		rs->stats.n_malformed++;
 	if (r < 0) {
 		rs_withdraw(rs);
 		return;
 	}
-	rs->ops->save_store(rs->incoming, &meta, rs->data);
 	store_free(rs->replaced);
 	rs->replaced = rs->store;
 	rs->store = take_ptr(rs->incoming);
 	incoming_drop(rs);
-	rs->meta = meta;
+	rs->meta.version = rs->peers[rs->leader].state.version;
 	rs_epoch_begin(rs);
+	rs->ops->save_store(rs->store, &rs->meta, rs->data);
 	rs->stats.n_updates++;
 	rs->replaced_at = rs->reported_at = 0;
 	rs->is_reporting = true;

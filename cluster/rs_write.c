@@ -208,9 +208,18 @@ void rs_pending_confirm(struct rs *rs)
 	}
 }
 
+/* Who was behind does not lead those who counted all the time: what they did without it, it may not
+ * have, and in its place something else. */
+static uint64_t generation_of_store(const struct rs *rs)
+{
+	if (rs_peer_find(rs, rs->local_id)->is_behind)
+		return rs->peers[rs->leader].state.generation;
+	return rs->epoch.generation;
+}
+
 void rs_epoch_begin(struct rs *rs)
 {
-	rs->meta.generation = rs->epoch.generation;
+	rs->meta.generation = generation_of_store(rs);
 	rs->meta.is_worthless = false;
 	rs->epoch_mark = ++rs->mark;
 }

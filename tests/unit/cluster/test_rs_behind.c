@@ -113,6 +113,38 @@ static void expect_to_wait(struct bus *bus)
 	assert_int_equal(count_done(1), 1);
 }
 
+/* Its store is not one of the epoch's generation, until all are known to count it. */
+static void who_was_behind_takes_the_generation_later(void **state)
+{
+	struct bus *bus = two_of_three();
+	uint64_t generation = rs_meta(bus_rs(bus, 1))->generation;
+
+	(void)state;
+	bus_start(bus, 3);
+	bus_settle(bus);
+	bus_check_agreement(bus);
+	assert_true(rs_meta(bus_rs(bus, 1))->generation > generation);
+	assert_int_equal(rs_meta(bus_rs(bus, 3))->generation, generation);
+	write_now(bus, 3, "k", "1");
+	bus_check(bus, 1);
+	bus_settle(bus);
+	assert_int_equal(rs_stats(bus_rs(bus, 3))->n_checks, 1);
+	assert_int_equal(rs_meta(bus_rs(bus, 3))->generation, rs_meta(bus_rs(bus, 1))->generation);
+	write_now(bus, 1, "k", "2");
+	write_now(bus, 3, "k", "3");
+	bus_check_agreement(bus);
+	/* Or with the next epoch. */
+	bus_kill(bus, 2);
+	bus_settle(bus);
+	bus_start(bus, 2);
+	bus_settle(bus);
+	bus_kill(bus, 3);
+	bus_settle(bus);
+	assert_int_equal(rs_meta(bus_rs(bus, 2))->generation, rs_meta(bus_rs(bus, 1))->generation);
+	bus_check_agreement(bus);
+	bus_free(bus);
+}
+
 /* One of three is no quorum: what it alone has would be lost with it. */
 static void they_wait_where_the_others_are_no_quorum(void **state)
 {
@@ -166,6 +198,49 @@ static void what_was_done_survives_the_leader(void **state)
 	bus_check_agreement(bus);
 	assert_string_equal(bus_get(bus, 3, "k"), "1");
 	bus_free(bus);
+}
+
+/* Node 4 has the store and writes something that nobody else gets to see, as it is cut off; the
+ * others do without it. What they did has to win, also where only one of them meets node 4 again.
+ */
+static void who_is_not_counted_does_not_lead(void **state)
+{
+	const unsigned cut[BUS_MAX_NODES + 1] = {[4] = 1};
+	unsigned n_at_once = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 300; seed++) {
+		struct bus *bus = bus_new(5, seed);
+		struct bus_outcome own;
+
+		for (uint32_t id = 1; id <= 3; id++)
+			bus_start(bus, id);
+		bus_settle(bus);
+		write_now(bus, 1, "old", "1");
+		bus_start(bus, 4);
+		step_until_updating(bus, 4);
+		assert_int_equal(bus_write(bus, 4, "own", 0, "1", &own), 0);
+		while (rs_mode(bus_rs(bus, 4)) == RS_UPDATE)
+			assert_true(bus_step(bus));
+		assert_int_equal(bus_write(bus, 1, "k", 0, "1", &outcomes[0]), 0);
+		for (uint64_t i = seed % 16; i > 0; i--)
+			bus_step(bus);
+		bus_split(bus, cut);
+		bus_settle(bus);
+		assert_int_equal(outcomes[0].n_done, 1);
+		n_at_once += outcomes[0].error == 0 && !bus_version(bus, 1, "own") &&
+			     bus_version(bus, 4, "own");
+		bus_kill(bus, 1);
+		bus_kill(bus, 2);
+		bus_start(bus, 5);
+		bus_heal(bus);
+		bus_settle(bus);
+		bus_check_agreement(bus);
+		if (outcomes[0].error == 0)
+			assert_string_equal(bus_get(bus, 3, "k"), "1");
+		bus_free(bus);
+	}
+	assert_true(n_at_once > 0);
 }
 
 /* Node 3 has the store, but not on its disk: it cannot confirm it, and has more and more to catch
@@ -236,9 +311,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_do_not_wait_for_who_is_behind),
+		cmocka_unit_test(who_was_behind_takes_the_generation_later),
 		cmocka_unit_test(they_wait_where_the_others_are_no_quorum),
 		cmocka_unit_test(they_wait_in_version_1),
 		cmocka_unit_test(what_was_done_survives_the_leader),
+		cmocka_unit_test(who_is_not_counted_does_not_lead),
 		cmocka_unit_test(the_others_do_not_get_too_far_ahead),
 		cmocka_unit_test(who_compares_has_saved_what_it_compares),
 	};
