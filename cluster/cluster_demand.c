@@ -9,7 +9,7 @@ struct demand {
 	struct list siblings; /* the cluster's */
 	int (*what)(void);
 	int error;
-	cluster_told_fn fn; /* the loop's; NULL: nobody listens, or not any more */
+	cluster_told_fn fn; /* NULL: nobody listens */
 	void *data;
 };
 
@@ -22,11 +22,9 @@ static void demand_job(struct worker_job *job)
 
 static void demand_end(struct demand *demand, int error)
 {
-	cluster_told_fn fn = take_ptr(demand->fn);
-
 	list_remove(&demand->siblings);
-	if (fn)
-		fn(error, demand->data);
+	if (demand->fn)
+		demand->fn(error, demand->data);
 }
 
 static void on_demanded(struct worker_job *job)

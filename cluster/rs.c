@@ -426,7 +426,7 @@ bool rs_is_complete(const struct rs *rs)
 	if (rs->mode != RS_SYNCED)
 		return false;
 	for (size_t i = 0; i < rs->n_peers; i++) {
-		if (!rs_member_is_synced(rs, rs->peers[i].id))
+		if (!rs_peer_is_synced(&rs->peers[i]))
 			return false;
 	}
 	return true;

@@ -337,7 +337,7 @@ struct rs_stats {
 	uint64_t n_malformed; /* messages that did not hold together */
 	uint64_t n_ignored;   /* messages of another epoch, or not for this mode */
 	uint64_t n_silent;    /* times a member was counted as silent */
-	uint64_t n_ahead;     /* own writes done without somebody who was behind */
+	uint64_t n_ahead;     /* own writes done before everybody was synced */
 	uint64_t n_checks;    /* stores of all members compared */
 	uint64_t n_differing; /* members whose store was found to be another */
 };

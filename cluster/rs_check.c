@@ -37,7 +37,8 @@ static void begin(struct rs *rs)
 		rs->peers[i].has_checked = false;
 	rs->check_position = rs->delivered;
 	rs->is_checking = store_view_new(rs->store, &rs->check_view) == 0;
-	rs->check_mark = rs->mark;
+	/* Without a view there is nothing to answer. */
+	rs->check_mark = rs->is_checking ? rs->mark : 0;
 }
 
 void rs_check_answer(struct rs *rs)

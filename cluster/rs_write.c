@@ -165,22 +165,19 @@ void rs_pending_send(struct rs *rs)
 
 bool rs_peer_counts(const struct rs *rs, const struct rs_peer *peer)
 {
-	return !peer->is_behind || peer->is_ready || rs->delivered > RS_AHEAD_MAX ||
+	return !peer->is_behind || peer->is_ready || rs->delivered >= RS_AHEAD_MAX ||
 	       rs->delivered_bytes > RS_AHEAD_MAX_BYTES;
 }
 
 /* By all who count; false: one of them does not have the epoch's store yet. */
-static bool confirmed_position(const struct rs *rs, uint64_t *ret_position, bool *ret_by_all)
+static bool confirmed_position(const struct rs *rs, uint64_t *ret_position)
 {
-	*ret_by_all = true;
 	*ret_position = UINT64_MAX;
 	for (size_t i = 0; i < rs->n_peers; i++) {
 		const struct rs_peer *peer = &rs->peers[i];
 
-		if (!rs_peer_counts(rs, peer)) {
-			*ret_by_all = false;
+		if (!rs_peer_counts(rs, peer))
 			continue;
-		}
 		if (!peer->is_ready)
 			return false;
 		*ret_position = MIN(*ret_position, peer->confirmed);
@@ -192,17 +189,16 @@ void rs_pending_confirm(struct rs *rs)
 {
 	struct rs_pending *first;
 	uint64_t confirmed;
-	bool by_all;
 
 	/* Also what an earlier epoch has left: it is done when this epoch's store is everywhere. */
 	if (rs->mode != RS_SYNCED || rs->saved < rs->epoch_mark ||
-		!confirmed_position(rs, &confirmed, &by_all))
+		!confirmed_position(rs, &confirmed))
 		return;
 	while (rs_pending_is_unconfirmed(rs)) {
 		first = first_pending(rs);
 		if (first->position > confirmed)
 			break;
-		rs->stats.n_ahead += !by_all;
+		rs->stats.n_ahead += !rs_is_complete(rs);
 		rs_arm(rs);
 		report(rs, first, first->error);
 	}

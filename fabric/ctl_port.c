@@ -14,8 +14,7 @@
 #include <string.h>
 
 /* As much as a TCP stream may have under way: with less, both ends of it sleep more than they work.
- */
-/* Room for a whole window of a guest's TCP: Linux goes up to 3 MiB (half of tcp_rmem's maximum). */
+ * Linux has windows of up to 3 MiB (half of tcp_rmem's maximum). */
 #define DEFAULT_RING_BYTES (4U << 20)
 /* More turns than it takes to empty the largest ring of the smallest frames. */
 #define MUTE_MAX_TURNS 16384

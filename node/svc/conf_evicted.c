@@ -21,10 +21,17 @@ static void evicted_path(const struct svc *svc, char *text, size_t size_bytes)
 	snprintf(text, size_bytes, "%s/evicted.json", svc->options.state_dir);
 }
 
+static void on_stopped(int error, void *data _unused_)
+{
+	if (error < 0)
+		log_debug("corosync was not stopped: %s", strerror(-error));
+}
+
 static void on_leave(void *data)
 {
 	struct svc *svc = data;
 	char path[300], aside[320];
+	int r;
 
 	if (!svc->evicted)
 		return;
@@ -32,8 +39,9 @@ static void on_leave(void *data)
 	snprintf(aside, sizeof(aside), "%s.evicted", path);
 	if (rename(path, aside) == 0)
 		log_info("%s is %s now, so that corosync does not start with it", path, aside);
-	if (cluster_stop_corosync(svc->cluster, NULL, NULL) < 0)
-		log_debug("corosync was not stopped");
+	r = cluster_stop_corosync(svc->cluster, on_stopped, NULL);
+	if (r < 0)
+		on_stopped(r, NULL);
 }
 
 void conf_evicted(struct svc *svc, const char *by)

@@ -155,8 +155,9 @@ static void check_settled(struct node *node, struct rs *first)
 		    meta->version != disk->version || meta->is_worthless != disk->is_worthless) &&
 		bus->mutation == BUS_AS_IT_IS)
 		bus_violated(bus, "node %u is elsewhere than its disk says", node->id);
-	if (meta->generation > node->rs->epoch.generation ||
-		(meta->generation != node->rs->epoch.generation &&
+	if (rs_epoch_generation(node->rs) != rs_epoch_generation(first) ||
+		meta->generation > rs_epoch_generation(first) ||
+		(meta->generation < rs_epoch_generation(first) &&
 			!rs_peer_find(node->rs, node->id)->is_behind) ||
 		meta->version != rs_meta(first)->version)
 		bus_violated(bus, "node %u has another generation or version", node->id);

@@ -36,15 +36,22 @@ static void write_now(struct bus *bus, uint32_t id, const char *key, const char 
 	assert_int_equal(outcome.error, 0);
 }
 
-/* Nodes 1 and 2 have a large store, and node 3 has none. */
-static struct bus *two_of_three(void)
+/* Nodes 1 and 2 run and have a key; node 3 is still to come. */
+static struct bus *two_start(struct bus *bus)
 {
-	struct bus *bus = bus_new(3, 3);
-	char value[VALUE_BYTES + 1], key[32];
-
 	bus_start(bus, 1);
 	bus_start(bus, 2);
 	bus_settle(bus);
+	write_now(bus, 1, "old", "1");
+	return bus;
+}
+
+/* And a large store. */
+static struct bus *two_of_three(void)
+{
+	struct bus *bus = two_start(bus_new(3, 3));
+	char value[VALUE_BYTES + 1], key[32];
+
 	memset(value, 'x', sizeof(value));
 	value[0] = value[VALUE_BYTES - 1] = '"';
 	value[VALUE_BYTES] = '\0';
@@ -55,8 +62,10 @@ static struct bus *two_of_three(void)
 	return bus;
 }
 
-static void step_until_updating(struct bus *bus, uint32_t id)
+/* That node starts, and comes to where it gets the store. */
+static void join(struct bus *bus, uint32_t id)
 {
+	bus_start(bus, id);
 	for (unsigned i = 0; i < MAX_STEPS && rs_mode(bus_rs(bus, id)) != RS_UPDATE; i++)
 		assert_true(bus_step(bus));
 	assert_int_equal(rs_mode(bus_rs(bus, id)), RS_UPDATE);
@@ -80,8 +89,7 @@ static void writes_do_not_wait_for_who_is_behind(void **state)
 	unsigned n = 0, n_done;
 
 	(void)state;
-	bus_start(bus, 3);
-	step_until_updating(bus, 3);
+	join(bus, 3);
 	for (unsigned i = 0; i < MAX_STEPS && rs_mode(bus_rs(bus, 3)) == RS_UPDATE; i++) {
 		if (i % 10 == 0 && n < 200) {
 			assert_int_equal(bus_write(bus, 1 + n % 2, "busy", RS_ANY_VERSION, "1",
@@ -136,8 +144,10 @@ static void who_was_behind_takes_the_generation_later(void **state)
 	/* Or with the next epoch. */
 	bus_kill(bus, 2);
 	bus_settle(bus);
+	write_now(bus, 1, "k", "4");
 	bus_start(bus, 2);
 	bus_settle(bus);
+	assert_true(rs_meta(bus_rs(bus, 2))->generation < rs_meta(bus_rs(bus, 1))->generation);
 	bus_kill(bus, 3);
 	bus_settle(bus);
 	assert_int_equal(rs_meta(bus_rs(bus, 2))->generation, rs_meta(bus_rs(bus, 1))->generation);
@@ -153,8 +163,7 @@ static void they_wait_where_the_others_are_no_quorum(void **state)
 	(void)state;
 	bus_kill(bus, 2);
 	bus_settle(bus);
-	bus_start(bus, 3);
-	step_until_updating(bus, 3);
+	join(bus, 3);
 	expect_to_wait(bus);
 	assert_int_equal(rs_stats(bus_rs(bus, 1))->n_ahead, 0);
 	bus_check_agreement(bus);
@@ -169,12 +178,8 @@ static void they_wait_in_version_1(void **state)
 	(void)state;
 	for (uint32_t id = 1; id <= 3; id++)
 		bus_set_speaks(bus, id, 1, 1);
-	bus_start(bus, 1);
-	bus_start(bus, 2);
-	bus_settle(bus);
-	write_now(bus, 1, "old", "1");
-	bus_start(bus, 3);
-	step_until_updating(bus, 3);
+	two_start(bus);
+	join(bus, 3);
 	expect_to_wait(bus);
 	bus_free(bus);
 }
@@ -186,8 +191,7 @@ static void what_was_done_survives_the_leader(void **state)
 
 	(void)state;
 	bus_slow(bus, 3, 100);
-	bus_start(bus, 3);
-	step_until_updating(bus, 3);
+	join(bus, 3);
 	assert_int_equal(bus_write(bus, 1, "k", 0, "1", &outcomes[0]), 0);
 	while (outcomes[0].n_done == 0)
 		assert_true(bus_step(bus));
@@ -217,8 +221,7 @@ static void who_is_not_counted_does_not_lead(void **state)
 			bus_start(bus, id);
 		bus_settle(bus);
 		write_now(bus, 1, "old", "1");
-		bus_start(bus, 4);
-		step_until_updating(bus, 4);
+		join(bus, 4);
 		assert_int_equal(bus_write(bus, 4, "own", 0, "1", &own), 0);
 		while (rs_mode(bus_rs(bus, 4)) == RS_UPDATE)
 			assert_true(bus_step(bus));
@@ -253,12 +256,8 @@ static void the_others_do_not_get_too_far_ahead(void **state)
 	(void)state;
 	bus_set_pace(bus, BUS_PACE_LAN);
 	bus_set_silence(bus, LONG_TIME_NS);
-	bus_start(bus, 1);
-	bus_start(bus, 2);
-	bus_settle(bus);
-	write_now(bus, 1, "old", "1");
-	bus_start(bus, 3);
-	step_until_updating(bus, 3);
+	two_start(bus);
+	join(bus, 3);
 	bus_stall_disk(bus, 3, true);
 	while (n_idle++ < PATIENCE) {
 		while (n - n_done < UNDER_WAY_MAX) {

@@ -178,6 +178,35 @@ static void test_whole_gpadl_behind_assemblies(void **state)
 	assert_int_equal(rig_errors(to), 0);
 }
 
+/* Bytes nobody saved: a channel has no id twice, whole or not. */
+static void test_gpadl_id_twice(void **state)
+{
+	static const uint8_t second[] = {1, 0, 0, 0, 11, 0, 0, 0}; /* relid, id */
+	struct pair *pair = *state;
+	struct buf saved = {0};
+
+	rig_connect_with_offers(&pair->from, VMBUS_VERSION_5_3);
+	rig_make_gpadl(&pair->from, 1, 10, 5);
+	for (unsigned whole = 0; whole <= 1; whole++) {
+		uint8_t *at;
+
+		if (whole)
+			assert_int_equal(rig_gpadl_body(&pair->from, 11, 500, 4), 0);
+		else
+			assert_int_equal(
+				rig_gpadl_header(&pair->from, 1, 11, 30 * VMBUS_PAGE_BYTES, 0, 26),
+				0);
+		buf_reset(&saved);
+		ctl_save(pair->from.ctl, &saved);
+		assert_int_equal(restore(&pair->to, saved.data, saved.size_bytes), 0);
+		at = memmem(saved.data, saved.size_bytes, second, sizeof(second));
+		assert_non_null(at);
+		at[4] = 10;
+		assert_int_equal(restore(&pair->to, saved.data, saved.size_bytes), -EBADMSG);
+	}
+	buf_fini(&saved);
+}
+
 static void test_revoking_after_restore_has_room(void **state)
 {
 	struct pair *pair = *state;
@@ -301,6 +330,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_whole_gpadl_behind_assemblies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gpadl_id_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_revoking_after_restore_has_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_offers, setup, teardown),
